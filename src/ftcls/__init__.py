@@ -1,0 +1,3 @@
+"""ftcls: fine-tune text classifiers from one YAML file."""
+
+__version__ = "0.1.0"

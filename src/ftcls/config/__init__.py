@@ -1,0 +1,1 @@
+"""The YAML experiment config: its source text, its schema, how it is loaded."""

@@ -1,0 +1,229 @@
+"""The schema of an experiment: every key, its default, and what it means.
+
+Each field's docstring is its help text, its entry in the JSON schema and its line in the reference page.
+Every default of ftcls stands here and nowhere else.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+CleaningStep = Literal["lower_case", "html_breaks", "entities", "backslashes", "special_characters", "spaces", "unicode"]
+Task = Literal["binary", "multiclass", "multilabel"]
+Tracker = Literal["tensorboard", "wandb", "mlflow"]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys, field docstrings as descriptions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class SplitPaths(Section):
+    """One file per split."""
+
+    train: str
+    """The training file."""
+    validation: str | None = None
+    """The validation file; null: cut from the training split."""
+    test: str | None = None
+    """The test file; null: cut from the training split."""
+
+
+class SeparatedLabels(Section):
+    """Several labels in one column."""
+
+    column: str
+    """The column that holds them."""
+    separator: Annotated[str, Field(min_length=1)] | None = None
+    """What stands between two labels; null: the column holds lists."""
+
+
+class LabelColumns(Section):
+    """A column of 0 and 1 for each label."""
+
+    columns: Annotated[tuple[str, ...], Field(min_length=2)]
+    """The columns; their names become the label names."""
+
+
+class RowShare(Section):
+    """A share of the rows."""
+
+    share: Share
+    """Share of the split's rows, stratified by label."""
+
+
+class RowsPerLabel(Section):
+    """As many rows of every label."""
+
+    per_class: Positive
+    """Rows of each label."""
+
+
+RowCount = Positive | RowShare | RowsPerLabel | None
+
+
+class Split(Section):
+    """How splits are cut where the data set does not bring them."""
+
+    validation: Share | Positive = 0.1
+    """Share or number of rows cut from train where there is no validation split."""
+    test: Share | Positive = 0.1
+    """Share or number of rows cut from train where there is no test split."""
+    pooled: bool = False
+    """Put all splits together and cut validation and test anew."""
+    stratify: bool = True
+    """Keep the share of each label the same in every split."""
+    group_equal_texts: bool = True
+    """Never put two equal texts on different sides of a cut."""
+
+
+class Subset(Section):
+    """Fewer rows: drawn by seed, stratified, smaller ones contained in larger ones."""
+
+    train: RowCount = None
+    """Training rows: null, a number, {share: 0.1} or {per_class: 100}."""
+    validation: RowCount = None
+    """Validation rows, likewise."""
+    test: RowCount = None
+    """Test rows, likewise."""
+
+
+class Data(Section):
+    """Where the examples come from and what is done to them before tokenizing."""
+
+    source: Literal["ag_news", "docstrings", "files"]
+    """The reader: a known data set, or `files` for one's own."""
+    path: str | SplitPaths | None = None
+    """A copy in the original form, or one's own file, folder or file per split; null: the Hub."""
+    revision: str | None = None
+    """The Hub revision; null: the one ftcls was tested with."""
+    text: str | Annotated[tuple[str, ...], Field(min_length=1)] = "text"
+    """The text column; several are joined by a space (`files`)."""
+    label: str | SeparatedLabels | LabelColumns = "label"
+    """The label column; {column, separator} or {columns} for several labels (`files`)."""
+    task: Task | None = None
+    """Required for `files`; a known data set declares its own."""
+    labels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Label names in the order wanted; a row with any other is a bad row. null: all, in natural order."""
+    positive_label: str | None = None
+    """The label that precision, recall and f1 of a binary task are about; null: the second one."""
+    clean: tuple[CleaningStep, ...] = ()
+    """Cleaning steps, run in the order given, on every split and on every text that is predicted."""
+    split: Split = Split()
+    """How splits are cut where the data set does not bring them."""
+    subset: Subset = Subset()
+    """Fewer rows than there are."""
+    on_bad_row: Literal["error", "drop"] = "error"
+    """Stop at a row that cannot be used, or drop and count it."""
+
+
+class Model(Section):
+    """The checkpoint and how texts are cut to fit it."""
+
+    checkpoint: Annotated[str, Field(min_length=1)]
+    """Hub id, local folder, a run, package:NAME/FOLDER, or scratch:bert (small, untrained)."""
+    max_length: Annotated[int, Field(ge=4)] | None = None
+    """Longest text in tokens, special tokens included; null: what the checkpoint takes, at most 512."""
+    truncation: Literal["head", "tail", "head_tail"] = "head"
+    """Which end of a longer text is kept; head_tail keeps half of each."""
+    attention: Literal["eager", "sdpa", "flash_attention_2"] | None = None
+    """The attention implementation; null: what the model chooses."""
+
+
+class Loss(Section):
+    """The loss of one example; a step's loss is the mean over its examples."""
+
+    kind: Literal["cross_entropy", "focal"] = "cross_entropy"
+    """Cross-entropy, or the focal loss; multilabel: the binary form, as a mean over the labels."""
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
+    """Weight per label name, or `balanced`; scaled to mean 1 over the training rows."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the target spread evenly over all labels."""
+    gamma: Annotated[float, Field(ge=0)] = 2.0
+    """How strongly the focal loss turns away from easy examples."""
+
+
+class Training(Section):
+    """Optimizer, schedule, evaluation, checkpoints, precision and device."""
+
+    num_train_epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Passes over the training split."""
+    max_steps: Positive | None = None
+    """Stop after so many optimizer steps; takes the place of num_train_epochs."""
+    batch_size: Positive = 16
+    """Examples per optimizer step, over all devices."""
+    eval_batch_size: Positive | None = None
+    """Most examples in one forward pass outside training; null: token_budget alone decides."""
+    token_budget: Annotated[int, Field(ge=4)] | None = None
+    """Most tokens, padding included, in one forward pass; null: by device."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+    """Peak learning rate."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW weight decay; never on biases and norms."""
+    optim: Literal["adamw_torch_fused", "adamw_torch"] = "adamw_torch_fused"
+    """The optimizer."""
+    lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
+    """Shape of the learning rate after warm-up."""
+    warmup_steps: NonNegative | Share = 0
+    """Steps of linear warm-up; below 1: a share of all steps."""
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Largest gradient norm; 0: no clipping."""
+    eval_strategy: Literal["no", "steps", "epoch"] = "epoch"
+    """When the validation split is scored; no: only after the last step."""
+    eval_steps: Positive | None = None
+    """Steps between evaluations; required by eval_strategy: steps."""
+    save_strategy: Literal["no", "steps", "epoch"] = "epoch"
+    """When a checkpoint is written; the best weights are kept whatever is chosen."""
+    save_steps: Positive | None = None
+    """Steps between checkpoints; required by save_strategy: steps."""
+    save_total_limit: Positive = 2
+    """Checkpoints kept; older ones are deleted after a newer one is complete."""
+    logging_steps: Positive = 10
+    """Steps between lines of history.jsonl."""
+    early_stopping_patience: Positive | None = None
+    """Stop after so many evaluations without a better metrics.best."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the training step; weights are float32 always."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+
+
+class Metrics(Section):
+    """Which score decides."""
+
+    best: str = "f1_macro"
+    """The validation metric that picks the best step; any name of report.json's metrics."""
+
+
+class Report(Section):
+    """Where else the run is logged."""
+
+    trackers: tuple[Tracker, ...] = ()
+    """Experiment trackers; each is an extra, none can stop a run."""
+
+
+class Experiment(Section):
+    """One experiment: one file, one run directory."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Name of the run directory: letters, digits, dot, dash, underscore."""
+    seed: NonNegative = 42
+    """Seeds splits, subsets, new weights, order and dropout."""
+    data: Data
+    """Where the examples come from and what is done to them before tokenizing."""
+    model: Model
+    """The checkpoint and how texts are cut to fit it."""
+    loss: Loss = Loss()
+    """The loss of one example."""
+    training: Training = Training()
+    """Optimizer, schedule, evaluation, checkpoints, precision and device."""
+    metrics: Metrics = Metrics()
+    """Which score decides."""
+    report: Report = Report()
+    """Where else the run is logged."""

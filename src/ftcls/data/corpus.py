@@ -1,0 +1,58 @@
+"""The corpus: what every reader returns and every later stage takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SplitName = Literal["train", "validation", "test"]
+Task = Literal["binary", "multiclass", "multilabel"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The n examples of one split, in the order of the source."""
+
+    texts: list[str]
+    """n texts, cleaned."""
+    targets: NDArray[np.int64] | NDArray[np.float32]
+    """int64 [n] class index, or float32 [n, k] of 0 and 1 for multilabel."""
+    rows: NDArray[np.int64]
+    """[n] number of the row, from 0, in the source split that it came from."""
+    clusters: NDArray[np.int64] | None = None
+    """[n] cluster of each row where rows are not independent (one file, one author): intervals resample these."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding about the data, as it stands in report.json."""
+
+    name: str
+    severity: Literal["info", "warning"]
+    count: int
+    examples: tuple[str, ...]
+    advice: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A data set ready to encode: splits, label names, task."""
+
+    source: str
+    """The reader's name."""
+    task: Task
+    labels: tuple[str, ...]
+    """k label names; a target is an index into them."""
+    splits: Mapping[SplitName, Split]
+    """train, validation and test; a reader may leave out the last two, `split.complete` cuts them."""
+    positive_label: str | None = None
+    """The positive label of a binary task, else None."""
+    checks: tuple[Check, ...] = ()
+    """What the reader and the cleaning noticed."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """What the texts depend on besides the files: library versions, Hub revision."""

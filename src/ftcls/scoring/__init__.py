@@ -1,0 +1,1 @@
+"""Scores and their certainty: pure numpy, no config, no torch."""

@@ -1,0 +1,1 @@
+"""The training step, its losses, callbacks and checkpoints."""
