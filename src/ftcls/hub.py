@@ -83,7 +83,9 @@ def unavailable(what: str, *, remedy: str, cause: Exception) -> UnavailableError
         remedy: the way without the Hub, as an instruction: ``set data.path to ...``.
         cause: what huggingface_hub, transformers or datasets raised.
     """
-    return UnavailableError(f"{what} cannot be had: {_reason(cause)}\n{remedy[0].upper()}{remedy[1:]}{_ways_out(cause)}.")
+    return UnavailableError(
+        f"{what} cannot be had: {_reason(cause)}\n{remedy[0].upper()}{remedy[1:]}{_ways_out(cause)}."
+    )
 
 
 def _chain(cause: BaseException) -> list[BaseException]:

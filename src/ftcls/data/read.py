@@ -160,7 +160,9 @@ def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]
         texts=[text for name in present for text in splits[name].texts],
         targets=np.concatenate([splits[name].targets for name in present]),
         rows=np.concatenate([splits[name].rows + start for name, start in zip(present, starts, strict=False)]),
-        clusters=None if any(one is None for one in clusters) else np.concatenate([c for c in clusters if c is not None]),
+        clusters=None
+        if any(one is None for one in clusters)
+        else np.concatenate([c for c in clusters if c is not None]),
     )
 
 

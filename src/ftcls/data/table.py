@@ -10,10 +10,11 @@ import gzip
 import io
 import json
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -74,10 +75,8 @@ class Table:
 def missing_column(path: Path, name: str, columns: Sequence[str]) -> DataError:
     """The error for a column that a file does not have."""
     near = difflib.get_close_matches(name, columns, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ""
-    there = ", ".join(repr(column) for column in columns)
-    return DataError(f"{path}: no column {name!r}{hint} The columns are {there}" if near else
-                     f"{path}: no column {name!r}; the columns are {there}")
+    hint = f", did you mean {near[0]!r}?" if near else ";"
+    return DataError(f"{path}: no column {name!r}{hint} The columns are {', '.join(map(repr, columns))}")
 
 
 def read_table(path: Path, columns: Collection[str] | None = None) -> Table:
@@ -181,25 +180,235 @@ def _delimited(path: Path, columns: Collection[str] | None, encoding: str, delim
         header = next((row for row in reader if row), None)
         if header is None:
             raise DataError(f"{path}: is empty")
-        names = _header(path, header)
-        wanted = names if columns is None else tuple(name for name in names if name in columns)
-        values: dict[str, list[Cell]] = {name: [] for name in wanted}
-        appends = [(values[name].append, names.index(name)) for name in wanted]
-        numbers, lines, bad = [], [], BadRows()
-        number, line = -1, reader.line_num + 1
+        rows = _Columns(path, _header(path, header), columns)
+        begin = line = reader.line_num + 1
         for row in reader:
-            if row:
-                number += 1
-                if len(row) == len(names):
-                    for append, index in appends:
-                        append(row[index])
-                    numbers.append(number)
-                    lines.append(line)
-                else:
-                    bad.add(f"{path}:{line}", f"{_fields(len(row))}, the header has {len(names)}")
-                last = line
+            if row:  # a line without anything is no row
+                begin = line
+                rows.add_row(row, line)
             line = reader.line_num + 1
-    return 0
+    if line - begin > 1 and _unclosed(path, encoding, delimiter, begin):
+        rows.drop_last(
+            f"a quote that begins in the row is never closed; it swallows the {line - begin} lines to the end"
+        )
+    return rows.table(encoding)
 
 
-FORMATS: dict[str, Callable[[Path, Collection[str] | None], Table]] = {}
+def _header(path: Path, header: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in header)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: two columns are called {twice!r}; the first row must name the columns")
+    return names
+
+
+def _unclosed(path: Path, encoding: str, delimiter: str, begin: int) -> bool:
+    """Whether the last row, which begins in that line, ends inside a quote: only the strict parser tells."""
+    with _text(path, encoding) as file:
+        tail = [line for number, line in enumerate(file, start=1) if number >= begin]
+    try:
+        return not list(csv.reader(tail, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return "unexpected end of data" in str(error)
+
+
+class _Columns:
+    """Cells gathered column by column while a file is read."""
+
+    def __init__(self, path: Path, names: tuple[str, ...], wanted: Collection[str] | None) -> None:
+        self.path = path
+        self.names = names
+        self.values: dict[str, list[Cell]] = {name: [] for name in names if wanted is None or name in wanted}
+        self.appends = [(self.values[name].append, names.index(name)) for name in self.values]
+        self.numbers = array("q")
+        self.lines = array("q")
+        self.size = 0
+        self.bad = BadRows()
+
+    def add_row(self, row: Sequence[str], line: int) -> None:
+        if len(row) == len(self.names):
+            for append, index in self.appends:
+                append(row[index])
+            self.numbers.append(self.size)
+            self.lines.append(line)
+        else:
+            fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+            self.bad.add(f"{self.path}:{line}", f"{fields}, the header has {len(self.names)}")
+        self.size += 1
+
+    def drop_last(self, reason: str) -> None:
+        # If the row had a wrong number of fields too, it is among the bad ones already.
+        if self.numbers and self.numbers[-1] == self.size - 1:
+            for cells in self.values.values():
+                cells.pop()
+            self.numbers.pop()
+            self.bad.add(f"{self.path}:{self.lines.pop()}", reason)
+
+    def table(self, encoding: str, *, lined: bool = True) -> Table:
+        return Table(
+            path=self.path,
+            columns=self.names,
+            rows=len(self.numbers),
+            values=self.values,
+            numbers=np.array(self.numbers, dtype=np.int64),
+            size=self.size,
+            lines=np.array(self.lines, dtype=np.int64) if lined else None,
+            encoding=encoding,
+            bad=self.bad,
+        )
+
+
+def _json_lines(path: Path, columns: Collection[str] | None) -> Table:
+    encoding = encoding_of(path)
+    with _text(path, encoding) as file:
+        return _objects(path, ((number, line) for number, line in enumerate(file, start=1) if line.strip()), columns)
+
+
+def _json(path: Path, columns: Collection[str] | None) -> Table:
+    """A list of objects, or JSON lines under the name ``.json``."""
+    encoding = encoding_of(path)
+    with _text(path, encoding) as file:
+        if not file.read(_SAMPLE).lstrip().startswith("["):
+            return _json_lines(path, columns)
+    with _text(path, encoding) as file:
+        try:
+            found = _DECODER.decode(file.read())
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg})") from error
+    return _objects(path, enumerate(found, start=1), columns, lined=False)
+
+
+# Numbers stay as they are written; NaN, which JSON does not know but Python writes, is nothing.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)
+
+
+def _objects(
+    path: Path, records: Iterable[tuple[int, Any]], columns: Collection[str] | None, *, lined: bool = True
+) -> Table:
+    values: dict[str, list[Cell]] = {}
+    numbers, lines, bad = array("q"), array("q"), BadRows()
+    names: dict[str, None] = {}
+    number = -1
+    for number, (line, record) in enumerate(records):
+        place = f"{path}:{line}" if lined else f"{path}, row {line}"
+        try:
+            found = _DECODER.decode(record) if isinstance(record, str) else record
+        except json.JSONDecodeError as error:
+            bad.add(place, f"not JSON ({error.msg}, column {error.colno})")
+            continue
+        if not isinstance(found, dict):
+            bad.add(place, "not a JSON object")
+            continue
+        for name, cell in found.items():
+            if name not in names:
+                names[name] = None
+                if columns is None or name in columns:
+                    values[name] = [None] * len(numbers)
+            if name in values:
+                values[name].append(_cell(cell))
+        numbers.append(number)
+        lines.append(line)
+        for cells in values.values():
+            if len(cells) < len(numbers):
+                cells.append(None)
+    if not names and not bad.count:
+        raise DataError(f"{path}: is empty")
+    return Table(
+        path=path,
+        columns=tuple(names),
+        rows=len(numbers),
+        values=values,
+        numbers=np.array(numbers, dtype=np.int64),
+        size=number + 1,
+        lines=np.array(lines, dtype=np.int64) if lined else None,
+        encoding="json",
+        bad=bad,
+    )
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, str):
+        # A lone surrogate, which JSON can write and UTF-8 cannot, would stop the tokenizer.
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [item for item in map(_plain, value) if item is not None]
+    return _plain(value)
+
+
+def _plain(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _parquet(path: Path, columns: Collection[str] | None) -> Table:
+    try:
+        file = pq.ParquetFile(path)
+        names = tuple(file.schema_arrow.names)
+        wanted = [name for name in names if columns is None or name in columns]
+        found = file.read(columns=wanted)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a Parquet file that can be read ({error})") from error
+    classes = _class_labels(file.schema_arrow)
+    return Table(
+        path=path,
+        columns=names,
+        rows=found.num_rows,
+        values={
+            name: _named(_cells(found.column(name)), classes[name] if name in classes else None) for name in wanted
+        },
+        numbers=np.arange(found.num_rows),
+        size=found.num_rows,
+        lines=None,
+        encoding="parquet",
+    )
+
+
+def _cells(column: pa.ChunkedArray) -> list[Cell]:
+    """Texts, or lists of texts; whole numbers without a decimal point, as Arrow writes them."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _cells(column.cast(kind.value_type))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return [
+            None if cell is None else [str(item) for item in cell if item is not None] for cell in column.to_pylist()
+        ]
+    try:
+        cells: list[Cell] = column.cast(pa.string()).to_pylist()
+    except pa.ArrowException:
+        cells = [None if cell is None else str(cell) for cell in column.to_pylist()]
+    return cells
+
+
+def _class_labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """Names of the numbers in columns that the datasets library wrote as `ClassLabel`, or lists of them."""
+    metadata = schema.metadata or {}
+    if b"huggingface" not in metadata:
+        return {}
+    features = json.loads(metadata[b"huggingface"])["info"]["features"]
+    inner = {name: feature["feature"] if "feature" in feature else feature for name, feature in features.items()}
+    return {name: feature["names"] for name, feature in inner.items() if "names" in feature}
+
+
+def _named(cells: list[Cell], names: Sequence[str] | None) -> list[Cell]:
+    if names is None:
+        return cells
+    name = {str(number): name for number, name in enumerate(names)} | {"-1": None}  # -1: no label
+
+    def one(cell: Cell) -> Cell:
+        if isinstance(cell, list):
+            return [text for text in (name[item] for item in cell) if text is not None]
+        return None if cell is None else name[cell]
+
+    return [one(cell) for cell in cells]
+
+
+FORMATS: dict[str, Callable[[Path, Collection[str] | None], Table]] = {
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _json,
+    ".parquet": _parquet,
+}
+"""The kinds of file, by suffix."""
