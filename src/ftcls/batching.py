@@ -20,7 +20,9 @@ class MicroBatch:
     rows: NDArray[np.int64]
     """[b] row numbers in the split."""
     step_examples: int
-    """Examples in the whole optimizer step: what the summed loss is divided by."""
+    """Examples in the whole optimizer step, over all processes: what the summed loss is divided by."""
+    step_tokens: int
+    """Tokens of those examples, without padding."""
     weight: float = 1.0
     """0 for a copy that only gives an idle process something to do."""
 
@@ -52,7 +54,8 @@ def plan(
             break
         middle = (len(parts[widest]) + 1) // 2
         parts[widest : widest + 1] = [parts[widest][:middle], parts[widest][middle:]]
-    batches = [MicroBatch(part, step_examples=len(rows)) for part in parts]
+    tokens = int(lengths[rows].sum())
+    batches = [MicroBatch(part, step_examples=len(rows), step_tokens=tokens) for part in parts]
     while len(batches) % processes:
         batches.append(replace(batches[-1], weight=0.0))
     return batches
@@ -71,10 +74,7 @@ def _cut(lengths: NDArray[np.int64], token_budget: int, max_rows: int | None) ->
 
 def narrow(batch: MicroBatch, lengths: NDArray[np.int64], token_budget: int) -> list[MicroBatch]:
     """The same examples under a smaller budget: how one process alone goes on after it ran out of memory."""
-    return [
-        replace(batch, rows=part.rows)
-        for part in plan(batch.rows, lengths, token_budget=token_budget)
-    ]
+    return [replace(batch, rows=part.rows) for part in plan(batch.rows, lengths, token_budget=token_budget)]
 
 
 class StepSampler:
