@@ -37,7 +37,7 @@ class Classifiable:
     """Names of the parameters that the checkpoint did not bring: they start at random."""
 
 
-def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str], revision: str | None = None) -> PreTrainedTokenizerBase:
+def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrainedTokenizerBase:
     """The checkpoint's tokenizer, with a pad token and padding on the right; from scratch: learnt from ``train_texts``.
 
     Raises:
@@ -116,6 +116,23 @@ def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | No
     if new:
         log.info("new parameters, not in %s: %s", checkpoint, ", ".join(new))
     return Classifiable(model, new)
+
+
+def load_trained(checkpoint: str) -> PreTrainedModel:
+    """A classifier that is complete: its head is in the checkpoint.
+
+    Raises:
+        UnavailableError: it cannot be had, or parts of it are missing.
+    """
+    model, info = _pretrained(
+        AutoModelForSequenceClassification, checkpoint, dtype=torch.float32, output_loading_info=True
+    )
+    if info["missing_keys"]:
+        raise UnavailableError(
+            f"{checkpoint}: not a trained classifier, these weights are missing: {', '.join(sorted(info['missing_keys']))}. "
+            "Name a run, its model/ folder or a checkpoint with a classification head."
+        )
+    return model  # type: ignore[no-any-return]
 
 
 def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
