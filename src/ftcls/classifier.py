@@ -22,9 +22,6 @@ from ftcls.scoring.decision import Decision
 from ftcls.scoring.metrics import Predictions
 from ftcls.training import devices
 
-DECISION_FILE = "decision.json"
-
-
 @dataclass(frozen=True)
 class Prediction:
     """What the model says about one text."""
@@ -63,7 +60,7 @@ class Classifier:
         model = factory.load_trained(str(folder)).to(machine.device)
         labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
         stored = settings.load(folder) if isinstance(folder, Path) else None
-        decided = Path(folder) / DECISION_FILE
+        decided = Path(folder) / decision.FILE
         task: Task = stored.task if stored else _task(model)
         return cls(
             model=model,

@@ -14,6 +14,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    set_seed,
 )
 
 from ftcls import hub
@@ -89,7 +90,7 @@ def longest(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, wanted
     return min(limits)
 
 
-def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | None) -> Classifiable:
+def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | None, seed: int) -> Classifiable:
     """A sequence classifier with float32 weights.
 
     Weights that do not fit (a head with another number of labels) and weights that are missing start at random and are
@@ -98,6 +99,7 @@ def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | No
     Raises:
         UnavailableError: the checkpoint cannot be had.
     """
+    set_seed(seed)  # new parameters are drawn from it
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     if checkpoint.startswith(SCRATCH):
         model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
