@@ -1,3 +1,0 @@
-"""Placeholder."""
-def connect() -> bool:
-    return False
