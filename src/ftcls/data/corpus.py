@@ -24,6 +24,9 @@ class Split:
     clusters: NDArray[np.int64] | None = None
     """[n] cluster of each row where rows are not independent (one file, one author): intervals resample these."""
 
+    origin: str = ""
+    """Where the rows come from, such as ``cut from train``; empty: the source's split of that name."""
+
     def __len__(self) -> int:
         return len(self.texts)
 
@@ -56,3 +59,8 @@ class Corpus:
     """What the reader and the cleaning noticed."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """What the texts depend on besides the files: library versions, Hub revision."""
+
+    @property
+    def positive(self) -> int | None:
+        """Index of the positive label of a binary task, else None."""
+        return None if self.positive_label is None else self.labels.index(self.positive_label)
