@@ -1,7 +1,7 @@
 """The Hugging Face Hub: is it there, and what to say when it is not.
 
-Left alone, the libraries retry an unreachable Hub for 23 s (data sets) to 46 s (models). Here it is asked once, briefly;
-if it does not answer they are switched to their offline mode, where caches work and a miss is known at once.
+Left alone, the libraries retry an unreachable Hub for 23 s (data sets) to 46 s (models). Here it is asked once,
+briefly; if it does not answer they are switched to their offline mode, where caches work and a miss is known at once.
 """
 
 import functools
@@ -59,9 +59,9 @@ def _answers(endpoint: str) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310
+        request = urllib.request.Request(endpoint, method="HEAD")
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
+            with urllib.request.urlopen(request, timeout=PATIENCE):
                 answered.set()
         except urllib.error.HTTPError as error:
             error.close()

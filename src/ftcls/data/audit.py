@@ -14,7 +14,7 @@ CHARACTERS = 60
 
 
 def checks(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> tuple[Check, ...]:
-    """Findings about texts that are empty or occur twice, and labels that a split lacks; a second for a million rows."""
+    """Findings about texts that are empty or occur twice, and labels that a split lacks; linear in the rows."""
     texts = [text for split in splits.values() for text in split.texts]
     names = list(splits)
     origin = np.repeat(np.arange(len(names)), [len(split) for split in splits.values()])
@@ -91,13 +91,13 @@ def _short(text: str) -> str:
 
 
 def _missing(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> Iterator[Check]:
-    lacking = []
+    lacking: list[str] = []
     for name, split in splits.items():
         targets = split.targets
         counts = (
             np.bincount(targets.astype(np.int64), minlength=len(labels)) if targets.ndim == 1 else targets.sum(axis=0)
         )
-        lacking.extend(f"{name}: {labels[index]}" for index in np.flatnonzero(counts == 0))
+        lacking.extend(f"{name}: {labels[index]}" for index in np.flatnonzero(counts == 0).tolist())
     if lacking:
         advice = "Labels without a row in a split: not learnt if it is train, not measured if it is another."
         yield Check("labels_missing", "warning", len(lacking), tuple(lacking[:SHOWN]), advice)

@@ -49,8 +49,8 @@ Label = str | Several | Indicators
 def read(path: Path | Mapping[SplitName, Path], *, text: Sequence[str], label: Label, task: Task) -> Raw:
     """The rows of one file, of a file per split, or of a folder.
 
-    A folder has one folder of ``*.txt`` files per label, or such folders inside ``train``, ``validation`` (or ``valid``,
-    ``val``, ``dev``) and ``test``. One file or folder of labels alone is the split ``train``.
+    A folder has one folder of ``*.txt`` files per label, or such folders inside ``train``, ``validation`` (or
+    ``valid``, ``val``, ``dev``) and ``test``. One file or folder of labels alone is the split ``train``.
 
     Args:
         path: the file or folder, or one for each split.

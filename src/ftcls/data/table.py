@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -107,7 +107,7 @@ def _formats() -> str:
 
 
 def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+    return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def encoding_of(path: Path) -> str:
@@ -141,7 +141,7 @@ def _windows_1252(path: Path) -> str:
                 line.decode("cp1252")
             except UnicodeDecodeError as error:
                 raise DataError(
-                    f"{path}:{number}: neither UTF-8 nor Windows-1252 (byte 0x{line[error.start]:02x}); save it as UTF-8"
+                    f"{path}:{number}: not UTF-8, nor Windows-1252 (byte 0x{line[error.start]:02x}); save it as UTF-8"
                 ) from error
     log.info("%s: not UTF-8, read as Windows-1252", path)
     return "cp1252"
@@ -180,12 +180,21 @@ def _delimited(path: Path, columns: Collection[str] | None, encoding: str, delim
         header = next((row for row in reader if row), None)
         if header is None:
             raise DataError(f"{path}: is empty")
-        rows = _Columns(path, _header(path, header), columns)
+        rows = _Columns(path, columns)
+        names = _header(path, header)
+        for name in names:
+            rows.add_column(name)
+        appends = [(cells.append, names.index(name)) for name, cells in rows.values.items()]
         begin = line = reader.line_num + 1
         for row in reader:
-            if row:  # a line without anything is no row
-                begin = line
-                rows.add_row(row, line)
+            if len(row) == len(names):
+                for append, index in appends:
+                    append(row[index])
+                rows.add_row(line)
+            elif row:  # a line without anything is no row
+                fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+                rows.add_bad(line, f"{fields}, the header has {len(names)}")
+            begin = line if row else begin
             line = reader.line_num + 1
     if line - begin > 1 and _unclosed(path, encoding, delimiter, begin):
         rows.drop_last(
@@ -215,25 +224,30 @@ def _unclosed(path: Path, encoding: str, delimiter: str, begin: int) -> bool:
 class _Columns:
     """Cells gathered column by column while a file is read."""
 
-    def __init__(self, path: Path, names: tuple[str, ...], wanted: Collection[str] | None) -> None:
+    def __init__(self, path: Path, wanted: Collection[str] | None, *, lined: bool = True) -> None:
         self.path = path
-        self.names = names
-        self.values: dict[str, list[Cell]] = {name: [] for name in names if wanted is None or name in wanted}
-        self.appends = [(self.values[name].append, names.index(name)) for name in self.values]
+        self.wanted = wanted
+        self.lined = lined
+        self.names: dict[str, None] = {}
+        self.values: dict[str, list[Cell]] = {}
         self.numbers = array("q")
         self.lines = array("q")
         self.size = 0
         self.bad = BadRows()
 
-    def add_row(self, row: Sequence[str], line: int) -> None:
-        if len(row) == len(self.names):
-            for append, index in self.appends:
-                append(row[index])
-            self.numbers.append(self.size)
-            self.lines.append(line)
-        else:
-            fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
-            self.bad.add(f"{self.path}:{line}", f"{fields}, the header has {len(self.names)}")
+    def add_column(self, name: str) -> None:
+        self.names[name] = None
+        if self.wanted is None or name in self.wanted:
+            self.values[name] = [None] * len(self.numbers)
+
+    def add_row(self, line: int) -> None:
+        """Count a row whose cells are appended to the columns."""
+        self.numbers.append(self.size)
+        self.lines.append(line)
+        self.size += 1
+
+    def add_bad(self, line: int, reason: str) -> None:
+        self.bad.add(f"{self.path}:{line}" if self.lined else f"{self.path}, row {line}", reason)
         self.size += 1
 
     def drop_last(self, reason: str) -> None:
@@ -242,17 +256,18 @@ class _Columns:
             for cells in self.values.values():
                 cells.pop()
             self.numbers.pop()
-            self.bad.add(f"{self.path}:{self.lines.pop()}", reason)
+            self.size -= 1
+            self.add_bad(self.lines.pop(), reason)
 
-    def table(self, encoding: str, *, lined: bool = True) -> Table:
+    def table(self, encoding: str) -> Table:
         return Table(
             path=self.path,
-            columns=self.names,
+            columns=tuple(self.names),
             rows=len(self.numbers),
             values=self.values,
             numbers=np.array(self.numbers, dtype=np.int64),
             size=self.size,
-            lines=np.array(self.lines, dtype=np.int64) if lined else None,
+            lines=np.array(self.lines, dtype=np.int64) if self.lined else None,
             encoding=encoding,
             bad=self.bad,
         )
@@ -285,45 +300,30 @@ _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambd
 def _objects(
     path: Path, records: Iterable[tuple[int, Any]], columns: Collection[str] | None, *, lined: bool = True
 ) -> Table:
-    values: dict[str, list[Cell]] = {}
-    numbers, lines, bad = array("q"), array("q"), BadRows()
-    names: dict[str, None] = {}
-    number = -1
-    for number, (line, record) in enumerate(records):
-        place = f"{path}:{line}" if lined else f"{path}, row {line}"
+    """Rows from numbered JSON texts (from a file of lines), or from numbered values."""
+    rows = _Columns(path, columns, lined=lined)
+    for line, record in records:
         try:
-            found = _DECODER.decode(record) if isinstance(record, str) else record
+            found = _DECODER.decode(record) if lined else record
         except json.JSONDecodeError as error:
-            bad.add(place, f"not JSON ({error.msg}, column {error.colno})")
+            rows.add_bad(line, f"not JSON ({error.msg}, column {error.colno})")
             continue
-        if not isinstance(found, dict):
-            bad.add(place, "not a JSON object")
-            continue
-        for name, cell in found.items():
-            if name not in names:
-                names[name] = None
-                if columns is None or name in columns:
-                    values[name] = [None] * len(numbers)
-            if name in values:
-                values[name].append(_cell(cell))
-        numbers.append(number)
-        lines.append(line)
-        for cells in values.values():
-            if len(cells) < len(numbers):
-                cells.append(None)
-    if not names and not bad.count:
+        if isinstance(found, dict):
+            _add_object(rows, found, line)
+        else:
+            rows.add_bad(line, "not a JSON object")
+    if not rows.size:
         raise DataError(f"{path}: is empty")
-    return Table(
-        path=path,
-        columns=tuple(names),
-        rows=len(numbers),
-        values=values,
-        numbers=np.array(numbers, dtype=np.int64),
-        size=number + 1,
-        lines=np.array(lines, dtype=np.int64) if lined else None,
-        encoding="json",
-        bad=bad,
-    )
+    return rows.table("json")
+
+
+def _add_object(rows: _Columns, found: dict[str, Any], line: int) -> None:
+    for name in found:
+        if name not in rows.names:
+            rows.add_column(name)
+    for name, cells in rows.values.items():
+        cells.append(_cell(found[name]) if name in found else None)
+    rows.add_row(line)
 
 
 def _cell(value: Any) -> Cell:
@@ -349,14 +349,12 @@ def _parquet(path: Path, columns: Collection[str] | None) -> Table:
         found = file.read(columns=wanted)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a Parquet file that can be read ({error})") from error
-    classes = _class_labels(file.schema_arrow)
+    classes = dict.fromkeys(wanted) | _class_labels(file.schema_arrow)
     return Table(
         path=path,
         columns=names,
         rows=found.num_rows,
-        values={
-            name: _named(_cells(found.column(name)), classes[name] if name in classes else None) for name in wanted
-        },
+        values={name: _named(_cells(found.column(name)), classes[name]) for name in wanted},
         numbers=np.arange(found.num_rows),
         size=found.num_rows,
         lines=None,
@@ -386,8 +384,12 @@ def _class_labels(schema: pa.Schema) -> dict[str, list[str]]:
     if b"huggingface" not in metadata:
         return {}
     features = json.loads(metadata[b"huggingface"])["info"]["features"]
-    inner = {name: feature["feature"] if "feature" in feature else feature for name, feature in features.items()}
-    return {name: feature["names"] for name, feature in inner.items() if "names" in feature}
+    found = {}
+    for name, feature in features.items():
+        inner = feature["feature"] if "feature" in feature else feature
+        if "names" in inner:
+            found[name] = inner["names"]
+    return found
 
 
 def _named(cells: list[Cell], names: Sequence[str] | None) -> list[Cell]:
