@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ftcls.data.corpus import Check, SplitName, Task
+from ftcls.data.formats import read_table
 from ftcls.data.labels import natural
 from ftcls.data.raw import BadRows, Raw, RawSplit
-from ftcls.data.table import Cell, Table, encoding_of, read_table
+from ftcls.data.table import Cell, Table, encoding_of
 from ftcls.errors import DataError
 
 _SPLIT_FOLDERS: dict[str, SplitName] = {
