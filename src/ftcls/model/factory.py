@@ -14,6 +14,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    set_seed,
 )
 
 from ftcls import hub
@@ -37,7 +38,7 @@ class Classifiable:
     """Names of the parameters that the checkpoint did not bring: they start at random."""
 
 
-def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str], revision: str | None = None) -> PreTrainedTokenizerBase:
+def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrainedTokenizerBase:
     """The checkpoint's tokenizer, with a pad token and padding on the right; from scratch: learnt from ``train_texts``.
 
     Raises:
@@ -89,7 +90,7 @@ def longest(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, wanted
     return min(limits)
 
 
-def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | None) -> Classifiable:
+def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | None, seed: int) -> Classifiable:
     """A sequence classifier with float32 weights.
 
     Weights that do not fit (a head with another number of labels) and weights that are missing start at random and are
@@ -98,6 +99,7 @@ def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | No
     Raises:
         UnavailableError: the checkpoint cannot be had.
     """
+    set_seed(seed)  # new parameters are drawn from it
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     if checkpoint.startswith(SCRATCH):
         model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
@@ -116,6 +118,23 @@ def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | No
     if new:
         log.info("new parameters, not in %s: %s", checkpoint, ", ".join(new))
     return Classifiable(model, new)
+
+
+def load_trained(checkpoint: str) -> PreTrainedModel:
+    """A classifier that is complete: its head is in the checkpoint.
+
+    Raises:
+        UnavailableError: it cannot be had, or parts of it are missing.
+    """
+    model, info = _pretrained(
+        AutoModelForSequenceClassification, checkpoint, dtype=torch.float32, output_loading_info=True
+    )
+    if info["missing_keys"]:
+        raise UnavailableError(
+            f"{checkpoint}: not a trained classifier, these weights are missing: {', '.join(sorted(info['missing_keys']))}. "
+            "Name a run, its model/ folder or a checkpoint with a classification head."
+        )
+    return model  # type: ignore[no-any-return]
 
 
 def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from ftcls.errors import DataError, TrainingError
 from ftcls.rundir import write_json
 
 Task = Literal["binary", "multiclass", "multilabel"]
+FILE: Final = "decision.json"
+"""Its name beside a model's weights."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Tally:
     seconds: float = 0.0
     examples: int = 0
     tokens: int = 0
+    micro_batches: int = 0
 
 
 class Schedule(TrainerCallback):  # type: ignore[misc]

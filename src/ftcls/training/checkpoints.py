@@ -48,6 +48,7 @@ class Progress:
     """Time spent in training steps, evaluation and saving left out."""
     examples: int
     tokens: int
+    micro_batches: int
 
 
 def newest(folder: Path) -> Path | None:

@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ftcls.encode import Encoded
 from ftcls.errors import Interrupted, TrainingError
 from ftcls.rundir import RunDir
 from ftcls.scoring import decision, metrics
+from ftcls.scoring.apply import apply
 from ftcls.training import checkpoints, losses
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, Tally, tracker
 from ftcls.training.checkpoints import Best
@@ -36,6 +38,8 @@ class Fit:
     best: Best
     steps: int
     epochs: float
+    micro_batches: int
+    seconds: float
     token_budget: int
     examples_per_second: float
     tokens_per_second: float
@@ -55,11 +59,18 @@ class Validation:
 
     def score(self, model: PreTrainedModel, *, token_budget: int, max_rows: int | None) -> dict[str, float | None]:
         """All metrics of the task, with the model in the precision it trains in."""
+        if self.encoded.targets is None:
+            raise TypeError("validation needs targets")
         logits = inference.logits(model, self.encoded, token_budget=token_budget, max_rows=max_rows)
-        found = decision.probabilities(logits, self.task)
+        undecided = decision.default(self.task, len(self.labels))
         return metrics.score(
-            metrics.Predictions.of(
-                self.encoded.targets, found, task=self.task, labels=self.labels, positive=self.positive
+            apply(
+                undecided,
+                logits,
+                gold=self.encoded.targets,
+                task=self.task,
+                labels=self.labels,
+                positive=self.positive,
             )
         )
 
@@ -94,9 +105,12 @@ def fit(
     seed: int,
     machine: Machine,
     run: RunDir,
+    companions: Callable[[Path], None],
     resume: bool,
 ) -> Fit:
     """Train, and leave the best weights in ``run.best``.
+
+    ``companions(folder)`` puts beside every checkpoint's weights what makes them a whole model: tokenizer, settings.
 
     Raises:
         TrainingError: a loss that is not finite, or out of memory with single texts.
@@ -124,6 +138,7 @@ def fit(
             seconds=progress.seconds,
             examples=progress.examples,
             tokens=progress.tokens,
+            micro_batches=progress.micro_batches,
         )
         log.info("resuming after step %d of %d from %s", progress.step, pace.total, start)
     if machine.main:
@@ -159,6 +174,7 @@ def fit(
             tally=tally,
             history=history,
             folder=run.checkpoints,
+            companions=companions,
             save_total_limit=training.save_total_limit,
             callbacks=[
                 Schedule(pace, tally, stop, training.early_stopping_patience),
@@ -185,6 +201,8 @@ def fit(
         best=tally.best,
         steps=steps,
         epochs=steps / pace.per_epoch,
+        micro_batches=tally.micro_batches,
+        seconds=tally.seconds,
         token_budget=trainer.token_budget,
         examples_per_second=tally.examples / max(tally.seconds, 1e-9),
         tokens_per_second=tally.tokens / max(tally.seconds, 1e-9),

@@ -82,6 +82,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         tally: Tally,
         history: History,
         folder: Path,
+        companions: Callable[[Path], None],
         save_total_limit: int,
         callbacks: Sequence[TrainerCallback],
     ) -> None:
@@ -99,6 +100,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.tally = tally
         self.history = history
         self.folder = folder
+        self.companions = companions
         self.save_total_limit = save_total_limit
         self._finite = torch.ones((), dtype=torch.bool, device=args.device)
 
@@ -125,6 +127,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             self._shrink(model, widest)
         self.tally.examples += inputs[0].step_examples
         self.tally.tokens += inputs[0].step_tokens
+        self.tally.micro_batches += len(batches)
         # On the device and unread: reading it here would stop a GPU after every step.
         self._finite &= torch.isfinite(loss)
         return loss
@@ -235,6 +238,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     def _save_weights(self, folder: Path) -> None:
         if self.args.should_save:
             self.accelerator.unwrap_model(self.model).save_pretrained(folder)
+            self.companions(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self.history.flush()  # a resume from here keeps this step's line
@@ -262,6 +266,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             seconds=self.tally.seconds,
             examples=self.tally.examples,
             tokens=self.tally.tokens,
+            micro_batches=self.tally.micro_batches,
         )
 
 
