@@ -1,6 +1,7 @@
 """Where ftcls keeps what can be made again: downloads, parsed sources, token ids.
 
-The folder is ``$FTCLS_CACHE``, else ``$XDG_CACHE_HOME/ftcls``, else ``~/.cache/ftcls``. Entries appear whole or not at all.
+The folder is ``$FTCLS_CACHE``, else ``$XDG_CACHE_HOME/ftcls``, else ``~/.cache/ftcls``. Entries appear whole or not at
+all.
 """
 
 import os
@@ -46,7 +47,9 @@ def entry(kind: str, key: str, build: Callable[[Path], None]) -> Path:
 def prune(kind: str, limit_bytes: int) -> None:
     """Delete the entries not used for longest until the rest is under the limit."""
     used = 0
-    for path in sorted((p for p in folder(kind).iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True):
+    for path in sorted(
+        (p for p in folder(kind).iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True
+    ):
         used += sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
         if used > limit_bytes:
             shutil.rmtree(path, ignore_errors=True)

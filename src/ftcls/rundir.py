@@ -1,4 +1,4 @@
-"""The run directory: where everything of a run lives, and how it is written so that a crash leaves nothing half-done."""
+"""The run directory: where everything of a run lives, and how it is written so that a crash leaves no half of it."""
 
 import contextlib
 import json

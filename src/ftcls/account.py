@@ -1,0 +1,214 @@
+"""What report.json says, from what the stages returned."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Final
+
+import numpy as np
+import torch
+
+import ftcls
+from ftcls import results
+from ftcls.baseline import Baseline
+from ftcls.classifier import Classifier
+from ftcls.config.schema import Experiment
+from ftcls.data.corpus import Corpus, SplitName, fingerprint
+from ftcls.encode import Encoded
+from ftcls.prepare import Prepared
+from ftcls.rundir import RunDir
+from ftcls.scoring.intervals import paired_difference
+from ftcls.scoring.metrics import Predictions
+from ftcls.training import history
+from ftcls.training.devices import Machine
+from ftcls.training.fit import Fit
+
+PACKAGES: Final = (
+    *("torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn"),
+    *("numpy", "scipy", "pandas", "pyarrow"),
+)
+# What the model is compared with the baseline on: the share of right answers, and the mean over labels.
+COMPARED: Final = ("accuracy", "f1_macro")
+
+
+def report(
+    experiment: Experiment,
+    run: RunDir,
+    corpus: Corpus,
+    prepared: Prepared,
+    *,
+    machine: Machine,
+    fitted: Fit,
+    trained: Classifier,
+    new_parameters: tuple[str, ...],
+    scores: Mapping[str, results.Scores],
+    baseline: results.BaselineScores,
+    command: str,
+    started: datetime,
+) -> results.Report:
+    """The whole of report.json."""
+    finished = datetime.now(UTC)
+    decided = trained.decision
+    thresholds = None if decided.thresholds is None else dict(zip(corpus.labels, decided.thresholds, strict=True))
+    return results.Report(
+        status="stopped_early" if fitted.stopped_early else "done",
+        run=results.Run(
+            name=experiment.name,
+            command=command,
+            config_sha256=hashlib.sha256(run.config.read_bytes()).hexdigest(),
+            seed=experiment.seed,
+            started=started,
+            finished=finished,
+            seconds=(finished - started).total_seconds(),
+            ftcls_version=ftcls.__version__,
+            git_commit=git_commit(),
+        ),
+        environment=environment(machine),
+        data=data(corpus, prepared.encoded),
+        model=model(trained, run, checkpoint=experiment.model.checkpoint, new_parameters=new_parameters),
+        training=training(fitted, run, batch_size=experiment.training.batch_size),
+        metrics={name: found.metrics for name, found in scores.items()},
+        intervals={name: found.intervals for name, found in scores.items()},
+        per_label={name: found.per_label for name, found in scores.items()},
+        confusion={name: found.confusion for name, found in scores.items()},
+        baseline=baseline,
+        decision=results.DecisionReport(thresholds, decided.temperature, calibration_error=None),
+    )
+
+
+def evaluation(
+    trained: Classifier, corpus: Corpus, predictions: Predictions, *, model: str, name: str, split: str, seed: int
+) -> results.Evaluation:
+    """One file of evals/."""
+    found = results.scores(predictions, seed=seed, thresholds=trained.decision.thresholds)
+    return results.Evaluation(
+        model=model,
+        data=results.EvaluatedData(
+            name=name,
+            split=split,
+            examples=len(predictions),
+            task=corpus.task,
+            labels=corpus.labels,
+            positive_label=corpus.positive_label,
+        ),
+        metrics=found.metrics,
+        intervals=found.intervals,
+        per_label=found.per_label,
+        confusion=found.confusion,
+    )
+
+
+def environment(machine: Machine) -> results.Environment:
+    """Versions, device and arithmetic."""
+    return results.Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        device=machine.device,
+        device_name=machine.name,
+        device_count=machine.processes,
+        cpu_threads=torch.get_num_threads(),
+        precision=machine.precision,
+        precision_reason=machine.reason,
+        packages={name: metadata.version(name) for name in PACKAGES},
+    )
+
+
+def git_commit() -> str | None:
+    """The commit of the working directory, if it is a git checkout and git is there."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def data(corpus: Corpus, encoded: Mapping[SplitName, Encoded]) -> results.Data:
+    """The corpus as it was used."""
+    return results.Data(
+        source=corpus.source,
+        fingerprint=fingerprint(corpus),
+        task=corpus.task,
+        labels=corpus.labels,
+        positive_label=corpus.positive_label,
+        splits={name: _split(corpus, name, encoded[name]) for name in corpus.splits},
+        checks=corpus.checks,
+        versions=dict(corpus.versions),
+    )
+
+
+def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> results.Split:
+    targets = corpus.splits[name].targets
+    counts = targets.sum(0) if targets.ndim == 2 else np.bincount(targets, minlength=len(corpus.labels))
+    lengths = encoded.full_lengths
+    return results.Split(
+        examples=len(encoded),
+        label_counts={label: int(count) for label, count in zip(corpus.labels, counts, strict=True)},
+        tokens=results.TokenLengths(
+            p50=int(np.percentile(lengths, 50)), p95=int(np.percentile(lengths, 95)), max=int(lengths.max())
+        ),
+        truncated=int(encoded.truncated.sum()),
+        origin=corpus.splits[name].origin,
+    )
+
+
+def model(trained: Classifier, run: RunDir, *, checkpoint: str, new_parameters: tuple[str, ...]) -> results.Model:
+    """The model as it was trained."""
+    sizes = [(p.numel(), p.requires_grad) for p in trained.model.parameters()]
+    return results.Model(
+        checkpoint=checkpoint,
+        architecture=type(trained.model).__name__,
+        parameters=sum(n for n, _ in sizes),
+        trainable_parameters=sum(n for n, trains in sizes if trains),
+        size_bytes=sum(f.stat().st_size for f in run.model.rglob("*") if f.is_file()),
+        adapter=None,
+        quantization=None,
+        max_length=trained.settings.max_length,
+        new_parameters=new_parameters,
+    )
+
+
+def training(fitted: Fit, run: RunDir, *, batch_size: int) -> results.Training:
+    """How training went, from its outcome and history.jsonl."""
+    lines = history.read(run.history)
+    losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    lowest = min(losses, key=lambda pair: pair[1])
+    return results.Training(
+        epochs=fitted.epochs,
+        steps=fitted.steps,
+        micro_batches=fitted.micro_batches,
+        batch_size=batch_size,
+        token_budget=fitted.token_budget,
+        best=results.Best(fitted.best.step, fitted.best.metric, fitted.best.value),
+        loss=results.Losses(
+            first=losses[0][1], last=losses[-1][1], min=results.LowestLoss(value=lowest[1], step=lowest[0])
+        ),
+        evaluations=tuple(_evaluation(line) for line in lines if "eval_loss" in line),
+        seconds=fitted.seconds,
+        examples_per_second=fitted.examples_per_second,
+        tokens_per_second=fitted.tokens_per_second,
+        peak_memory_bytes=fitted.peak_memory_bytes,
+        stopped_early=fitted.stopped_early,
+        resumed=fitted.resumed,
+    )
+
+
+def _evaluation(line: dict[str, float]) -> dict[str, float | None]:
+    scores = {name.removeprefix("eval_"): value for name, value in line.items() if name.startswith("eval_")}
+    return {"step": line["step"], "epoch": line["epoch"], **scores}
+
+
+def baseline(simple: Baseline, trained: Predictions, *, seed: int) -> results.BaselineScores:
+    """The baseline's scores, and the run's paired difference from it on the same test rows."""
+    found = results.scores(simple.predictions, seed=seed)
+    return results.BaselineScores(
+        name=simple.name,
+        metrics={"test": found.metrics},
+        intervals={"test": found.intervals},
+        seconds=simple.seconds,
+        difference={
+            name: paired_difference(trained, simple.predictions, metric=name, seed=seed) for name in COMPARED
+        },
+    )

@@ -1,0 +1,133 @@
+"""A trained model as people use it: texts in, labels and probabilities out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ftcls import inference
+from ftcls.data.clean import clean
+from ftcls.data.corpus import Split, Task
+from ftcls.encode import Encoded, encode
+from ftcls.model import factory, settings
+from ftcls.model.checkpoint import resolve
+from ftcls.model.settings import Settings
+from ftcls.scoring import decision
+from ftcls.scoring.apply import apply
+from ftcls.scoring.decision import Decision
+from ftcls.scoring.metrics import Predictions
+from ftcls.training import devices
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says about one text."""
+
+    labels: tuple[str, ...]
+    """The label; for multilabel all labels from their threshold on, perhaps none."""
+    probabilities: dict[str, float]
+    """Probability of every label."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Weights, tokenizer, cleaning, cutting and decision of one model. It computes in float32, as plain transformers does."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    labels: tuple[str, ...]
+    settings: Settings
+    decision: Decision
+    token_budget: int
+    max_rows: int | None = None
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, device: str = "auto", token_budget: int | None = None, max_rows: int | None = None
+    ) -> Self:
+        """Load a run, its ``model/``, one of its checkpoints, or any sequence-classification checkpoint.
+
+        Raises:
+            UnavailableError: there is nothing to load.
+            DataError: a file beside the weights is damaged.
+        """
+        machine = devices.choose(device, "fp32")
+        folder = resolve(str(path))
+        tokenizer = factory.load_tokenizer(str(folder), train_texts=())
+        model = factory.load_trained(str(folder)).to(machine.device)
+        labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+        stored = settings.load(folder) if isinstance(folder, Path) else None
+        decided = Path(folder) / decision.FILE
+        task: Task = stored.task if stored else _task(model)
+        return cls(
+            model=model,
+            tokenizer=tokenizer,
+            labels=labels,
+            settings=stored
+            or Settings(task, clean=(), max_length=factory.longest(model.config, tokenizer, None), truncation="head"),
+            decision=decision.load(decided, labels) if decided.is_file() else decision.default(task, len(labels)),
+            token_budget=token_budget or devices.TOKEN_BUDGETS[machine.device],
+            max_rows=max_rows,
+        )
+
+    @property
+    def task(self) -> Task:
+        """binary, multiclass or multilabel."""
+        return self.settings.task
+
+    def encode(
+        self, texts: Sequence[str], targets: NDArray[np.int64] | NDArray[np.float32] | None = None, *, cached: bool = False
+    ) -> Encoded:
+        """Token ids of texts that are clean already."""
+        return encode(
+            texts,
+            self.tokenizer,
+            max_length=self.settings.max_length,
+            truncation=self.settings.truncation,
+            targets=targets,
+            cached=cached,
+        )
+
+    def predictions(self, split: Split, encoded: Encoded) -> Predictions:
+        """Predictions of a split whose texts were encoded by this classifier."""
+        positive = self.settings.positive_label
+        return apply(
+            self.decision,
+            inference.logits(self.model, encoded, token_budget=self.token_budget, max_rows=self.max_rows),
+            gold=split.targets,
+            task=self.task,
+            labels=self.labels,
+            positive=None if positive is None else self.labels.index(positive),
+            rows=split.rows,
+            clusters=split.clusters,
+        )
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities of n raw texts, float64 [n, k], in input order."""
+        if not len(texts):
+            return np.zeros((0, len(self.labels)))
+        encoded = self.encode(clean(texts, self.settings.clean))
+        logits = inference.logits(self.model, encoded, token_budget=self.token_budget, max_rows=self.max_rows)
+        return decision.probabilities(logits, self.task, self.decision.temperature)
+
+    def __call__(self, texts: Sequence[str]) -> list[Prediction]:
+        """Labels and probabilities of n raw texts, in input order."""
+        found = self.probabilities(texts)
+        chosen = decision.predict(found, self.task, self.decision.thresholds)
+        masks = chosen if chosen.ndim == 2 else np.eye(len(self.labels), dtype=bool)[chosen]
+        return [
+            Prediction(
+                labels=tuple(label for label, given in zip(self.labels, mask, strict=True) if given),
+                probabilities=dict(zip(self.labels, map(float, row), strict=True)),
+            )
+            for mask, row in zip(masks, found, strict=True)
+        ]
+
+
+def _task(model: PreTrainedModel) -> Task:
+    if model.config.problem_type == "multi_label_classification":
+        return "multilabel"
+    return "binary" if model.config.num_labels == 2 else "multiclass"

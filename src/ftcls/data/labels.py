@@ -1,0 +1,128 @@
+"""One map from label names to numbers, over all splits."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftcls.data.corpus import SplitName, Task
+from ftcls.data.raw import BadRows, RawSplit
+from ftcls.errors import ConfigError, DataError
+
+NAMED = 12
+"""Label names an error lists."""
+
+
+def natural(names: Iterable[str]) -> tuple[str, ...]:
+    """Names in the order a person expects: numbers by value (``2`` before ``10``), digits inside names likewise."""
+    distinct = set(names)
+    try:
+        return tuple(sorted(distinct, key=lambda name: (float(name), name)))
+    except ValueError:
+        return tuple(sorted(distinct, key=_pieces))
+
+
+def _pieces(name: str) -> tuple[list[tuple[str, int]], str]:
+    parts = re.split(r"(\d+)", name)
+    pairs = zip(parts[::2], [*parts[1::2], "-1"], strict=True)
+    return [(text, int(digits)) for text, digits in pairs], name
+
+
+def union(splits: Mapping[SplitName, RawSplit]) -> tuple[str, ...]:
+    """Every label of every split, in natural order."""
+    found: set[str] = set()
+    for split in splits.values():
+        for label in set(split.labels):
+            found.update((label,) if isinstance(label, str) else label or ())
+    return natural(found)
+
+
+def check(labels: Sequence[str], *, task: Task, source: str) -> None:
+    """Refuse labels that the task cannot be learnt with.
+
+    Raises:
+        DataError: fewer than two labels, or other than two for a binary task.
+    """
+    shown = listed(labels)
+    if len(labels) < 2:
+        raise DataError(
+            f"{source}: {'one label, ' + shown if labels else 'no label at all'}; "
+            "a classifier needs two or more. Is data.label the right column?"
+        )
+    if task == "binary" and len(labels) != 2:
+        raise DataError(
+            f"{source}: data.task is binary, but there are {len(labels)} labels: {shown}. "
+            "Set data.task: multiclass, or name the two with data.labels and set data.on_bad_row: drop."
+        )
+
+
+def positive(labels: Sequence[str], *, task: Task, name: str | None) -> str | None:
+    """The positive label of a binary task: the one named, else the second; None for other tasks.
+
+    Raises:
+        ConfigError: the name is no label, or the task is not binary.
+    """
+    if name is None:
+        return labels[1] if task == "binary" else None
+    if task != "binary":
+        raise ConfigError(f"data.positive_label: {name!r} means something for task binary only, this one is {task}")
+    if name not in labels:
+        raise ConfigError(f"data.positive_label: {name!r} is not a label; the labels are {listed(labels)}")
+    return name
+
+
+def encode(
+    split: RawSplit, labels: Sequence[str], *, task: Task
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | NDArray[np.float32], BadRows]:
+    """The rows that can be used and their targets.
+
+    Returns:
+        kept: int64 [m], indices into the split's n rows.
+        targets: int64 [m], or float32 [m, k] of 0 and 1 for multilabel, where no label is a row of zeros.
+        bad: the n - m rows whose label is missing, unknown, or more than the task takes.
+    """
+    number = {name: index for index, name in enumerate(labels)}
+    # One decision per distinct value, not per row: a million rows hold a handful of them.
+    known: dict[tuple[str, ...] | str | None, tuple[int, ...] | None] = {
+        value: _numbers(value, number, task) for value in set(split.labels)
+    }
+    bad = BadRows()
+    kept = np.fromiter((known[value] is not None for value in split.labels), dtype=bool, count=len(split.labels))
+    for index in np.flatnonzero(~kept):
+        bad.add(split.place(int(index)), _reason(split.labels[index], number, task))
+    rows = np.flatnonzero(kept)
+    chosen = [known[split.labels[index]] or () for index in rows.tolist()]
+    if task != "multilabel":
+        return rows, np.fromiter((one[0] for one in chosen), dtype=np.int64, count=len(chosen)), bad
+    hot = np.zeros((len(chosen), len(labels)), dtype=np.float32)
+    lengths = np.fromiter(map(len, chosen), dtype=np.int64, count=len(chosen))
+    hot[np.repeat(np.arange(len(chosen)), lengths), [index for several in chosen for index in several]] = 1.0
+    return rows, hot, bad
+
+
+def _numbers(value: tuple[str, ...] | str | None, number: dict[str, int], task: Task) -> tuple[int, ...] | None:
+    names = _names(value)
+    if any(name not in number for name in names) or (task != "multilabel" and len(names) != 1):
+        return None
+    return tuple(number[name] for name in names)
+
+
+def _names(value: tuple[str, ...] | str | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value or ()
+
+
+def _reason(value: tuple[str, ...] | str | None, number: dict[str, int], task: Task) -> str:
+    names = _names(value)
+    if not names:
+        return "no label"
+    unknown = [name for name in names if name not in number]
+    if unknown:
+        return f"label {unknown[0]!r} is not one of {listed(tuple(number))}"
+    return f"{len(names)} labels ({listed(names)}); task {task} takes one"
+
+
+def listed(labels: Sequence[str]) -> str:
+    """Label names for a message, the first dozen of many."""
+    shown = ", ".join(repr(name) for name in labels[:NAMED])
+    return shown if len(labels) <= NAMED else f"{shown} and {len(labels) - NAMED} more"

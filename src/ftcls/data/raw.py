@@ -1,0 +1,63 @@
+"""What a reader returns: columns, with labels still words. `labels.encode` turns them into numbers, once for all readers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftcls.data.corpus import Check, SplitName, Task
+
+SHOWN = 5
+"""Bad rows an error or a check quotes; the others are counted."""
+
+
+@dataclass
+class BadRows:
+    """Rows that cannot be used: all counted, the first few quoted."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, place: str, reason: str) -> None:
+        """Count one row; ``place`` is where a person finds it, such as ``train.csv:7``."""
+        self.count += 1
+        if len(self.examples) < SHOWN:
+            self.examples.append(f"{place}: {reason}")
+
+    def join(self, other: "BadRows") -> None:
+        """Count another split's rows too."""
+        self.count += other.count
+        self.examples.extend(other.examples[: SHOWN - len(self.examples)])
+
+
+@dataclass(frozen=True)
+class RawSplit:
+    """The n rows of one split that could be read, in the order of the source."""
+
+    texts: list[str]
+    """n texts, not cleaned."""
+    labels: list[tuple[str, ...] | str | None]
+    """n labels: a name, several names, or None where there is none."""
+    rows: NDArray[np.int64]
+    """[n] number of the row, from 0, in this split of the source; bad rows are counted in."""
+    size: int
+    """Rows of this split of the source, bad ones included."""
+    place: Callable[[int], str]
+    """Where a person finds the i-th of the n rows: ``train.csv:7``."""
+    bad: BadRows = field(default_factory=BadRows)
+    """Rows that could not be read at all; they are not among the n."""
+    clusters: NDArray[np.int64] | None = None
+    """[n] cluster of each row, numbered over all splits; see `corpus.Split.clusters`."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a reader found."""
+
+    task: Task
+    splits: Mapping[SplitName, RawSplit]
+    labels: tuple[str, ...] | None = None
+    """The labels in the data set's own order; None: those that occur, in natural order."""
+    checks: tuple[Check, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)

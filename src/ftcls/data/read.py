@@ -1,0 +1,192 @@
+"""From the config's data section to a corpus: read, refuse or drop bad rows, clean, cut, draw, check."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ftcls.config import schema
+from ftcls.data import ag_news, audit, docstrings, files, labels, split
+from ftcls.data.clean import clean
+from ftcls.data.corpus import Check, Corpus, Split, SplitName
+from ftcls.data.raw import BadRows, Raw, RawSplit
+from ftcls.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
+
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+def read(data: schema.Data, *, seed: int) -> Corpus:
+    """The corpus that the config describes: cleaned, with all three splits, subsets drawn, checks made.
+
+    Args:
+        data: the section ``data`` of the config.
+        seed: draws splits and subsets.
+
+    Raises:
+        ConfigError: a key does not fit the source, or its labels.
+        DataError: a file, a column, a row or a label cannot be used.
+        UnavailableError: the Hub, or a library, is needed and not there.
+    """
+    raw = READERS[data.source](data)
+    if data.task not in (None, raw.task):
+        raise ConfigError(f"data.task: {data.source} is {raw.task}, not {data.task}; leave the key out")
+    names = data.labels or raw.labels or labels.union(raw.splits)
+    labels.check(names, task=raw.task, source=f"data.source {data.source}")
+    positive = labels.positive(names, task=raw.task, name=data.positive_label)
+    splits, bad = _encoded(raw, names, data)
+    splits = _complete(splits, raw, data.split, seed=seed)
+    splits = {name: _subset(splits[name], name, names, data.subset, seed=seed) for name in SPLITS}
+    checks = (*_refused(bad, data.on_bad_row), *raw.checks, *audit.checks(splits, names))
+    for name in SPLITS:
+        log.info("%s: %s %s examples", data.source, f"{len(splits[name]):,}", name)
+    return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions)
+
+
+def _ag_news(data: schema.Data) -> Raw:
+    _only_for_files(data)
+    if isinstance(data.path, schema.SplitPaths):
+        raise ConfigError("data.path: ag_news takes one folder or archive with train.csv and test.csv")
+    return ag_news.read(path=data.path, revision=data.revision)
+
+
+def _docstrings(data: schema.Data) -> Raw:
+    _only_for_files(data)
+    for key in ("path", "revision"):
+        if getattr(data, key) is not None:
+            raise ConfigError(f"data.{key}: docstrings reads the installed libraries and takes none; leave the key out")
+    return docstrings.read()
+
+
+def _only_for_files(data: schema.Data) -> None:
+    for key in ("text", "label"):
+        if getattr(data, key) != schema.Data.model_fields[key].default:
+            raise ConfigError(f"data.{key}: {data.source} knows its columns; leave the key out")
+
+
+def _files(data: schema.Data) -> Raw:
+    if data.path is None:
+        raise ConfigError("data.path: source files needs it: a file, a folder, or {train: ..., test: ...}")
+    if data.task is None:
+        raise ConfigError("data.task: source files needs it: binary, multiclass or multilabel")
+    if data.revision is not None:
+        raise ConfigError("data.revision: source files reads files and takes none; leave the key out")
+    path: Path | Mapping[SplitName, Path]
+    if isinstance(data.path, str):
+        path = Path(data.path)
+    else:
+        named = ((name, getattr(data.path, name)) for name in SPLITS)
+        path = {name: Path(file) for name, file in named if file is not None}
+    label: files.Label
+    match data.label:
+        case schema.SeparatedLabels(column=column, separator=separator):
+            label = files.Several(column, separator)
+        case schema.LabelColumns(columns=columns):
+            label = files.Indicators(columns)
+        case column:
+            label = column
+    text = (data.text,) if isinstance(data.text, str) else data.text
+    return files.read(path, text=text, label=label, task=data.task)
+
+
+READERS: dict[str, Callable[[schema.Data], Raw]] = {"ag_news": _ag_news, "docstrings": _docstrings, "files": _files}
+
+
+def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[SplitName, Split], BadRows]:
+    """The splits with cleaned texts and numbers for labels, and the rows that were left out."""
+    splits: dict[SplitName, Split] = {}
+    bad = BadRows()
+    for name, found in raw.splits.items():
+        kept, targets, unlabelled = labels.encode(found, names, task=raw.task)
+        bad.join(found.bad)
+        bad.join(unlabelled)
+        splits[name] = Split(
+            texts=clean((found.texts[index] for index in kept.tolist()), data.clean),
+            targets=targets,
+            rows=found.rows[kept],
+            clusters=None if found.clusters is None else found.clusters[kept],
+        )
+    if bad.count and data.on_bad_row == "error":
+        raise DataError(_bad_rows(bad))
+    for name, one in splits.items():
+        if not len(one):
+            raise DataError(f"data.source {data.source}: the {name} split has no row that can be used")
+    return splits, bad
+
+
+def _bad_rows(bad: BadRows) -> str:
+    head = "1 row cannot be used" if bad.count == 1 else f"{bad.count:,} rows cannot be used"
+    shown = "".join(f"\n  {example}" for example in bad.examples)
+    more = f"\n  and {bad.count - len(bad.examples):,} more" if bad.count > len(bad.examples) else ""
+    return f"{head}:{shown}{more}\nCorrect them, or leave them out with data.on_bad_row: drop"
+
+
+def _refused(bad: BadRows, on_bad_row: str) -> tuple[Check, ...]:
+    if not bad.count:
+        return ()
+    advice = f"They were left out, as data.on_bad_row: {on_bad_row} says; correct them to use them."
+    return (Check("dropped_rows", "warning", bad.count, tuple(bad.examples[:3]), advice),)
+
+
+def _complete(splits: dict[SplitName, Split], raw: Raw, wanted: schema.Split, *, seed: int) -> dict[SplitName, Split]:
+    """All three splits: those that are missing are cut from train, or all anew where they are pooled."""
+    if wanted.pooled:
+        splits = {"train": _pooled(splits, raw.splits)}
+    missing: list[SplitName] = [name for name in ("test", "validation") if name not in splits]
+    if not missing:
+        return splits
+    train = splits["train"]
+    shares = {"validation": wanted.validation, "test": wanted.test}
+    parts = split.cut(
+        train.targets,
+        [split.size(shares[name], len(train)) for name in missing],
+        seed=[seed, 0],
+        stratify=wanted.stratify,
+        groups=split.groups(train.texts if wanted.group_equal_texts else None, train.clusters),
+    )
+    pieces = zip([*missing, "train"], parts, strict=True)
+    return splits | {name: _take(train, rows) for name, rows in pieces}
+
+
+def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]) -> Split:
+    """All rows as one split; they are numbered on through train, validation and test of the source, bad rows too."""
+    present = [name for name in SPLITS if name in splits]
+    starts = np.cumsum([0, *(raw[name].size for name in present)])
+    clusters = [splits[name].clusters for name in present]
+    return Split(
+        texts=[text for name in present for text in splits[name].texts],
+        targets=np.concatenate([splits[name].targets for name in present]),
+        rows=np.concatenate([splits[name].rows + start for name, start in zip(present, starts, strict=False)]),
+        clusters=None if any(one is None for one in clusters) else np.concatenate([c for c in clusters if c is not None]),
+    )
+
+
+def _subset(whole: Split, name: SplitName, names: tuple[str, ...], wanted: schema.Subset, *, seed: int) -> Split:
+    count = getattr(wanted, name)
+    match count:
+        case None:
+            return whole
+        case schema.RowShare(share=share):
+            asked = {"share": share}
+        case schema.RowsPerLabel(per_class=per_class):
+            asked = {"per_class": per_class}
+        case _:
+            asked = {"rows": count}
+    try:
+        rows = split.subset(whole.targets, names, seed=[seed, 1], **asked)
+    except DataError as error:
+        raise DataError(f"data.subset.{name}: {error}") from error
+    return _take(whole, rows)
+
+
+def _take(whole: Split, rows: np.ndarray) -> Split:
+    return replace(
+        whole,
+        texts=[whole.texts[row] for row in rows.tolist()],
+        targets=whole.targets[rows],
+        rows=whole.rows[rows],
+        clusters=None if whole.clusters is None else whole.clusters[rows],
+    )

@@ -1,0 +1,55 @@
+"""Small untrained models with a tokenizer trained on the corpus: for smoke runs, tests and as a lower bound."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordPiece
+from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import WordPieceTrainer
+from transformers import BertConfig, PretrainedConfig, PreTrainedTokenizerFast
+
+from ftcls.errors import UnavailableError
+
+SPECIAL: Final = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+# Enough to read English; a tokenizer for more words would cost the embedding more than the rest of the model.
+VOCABULARY: Final = 8_000
+POSITIONS: Final = 512
+
+# Two layers of 128: a step takes milliseconds on one core, and it still learns AG News to above .85.
+CONFIGS: Final = {
+    "bert": lambda vocab_size: BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=512,
+        max_position_embeddings=POSITIONS,
+    ),
+}
+
+
+def config(architecture: str, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
+    """The configuration of a small model.
+
+    Raises:
+        UnavailableError: no such architecture.
+    """
+    if architecture not in CONFIGS:
+        raise UnavailableError(f"model.checkpoint: scratch:{architecture}: choose one of {', '.join(CONFIGS)}")
+    return CONFIGS[architecture](len(tokenizer))
+
+
+def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A lower-casing WordPiece tokenizer learnt from the texts; the same texts give the same tokenizer."""
+    backend = Tokenizer(WordPiece(unk_token=SPECIAL["unk_token"]))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = WordPieceTrainer(
+        vocab_size=VOCABULARY, min_frequency=2, special_tokens=list(SPECIAL.values()), show_progress=False
+    )
+    backend.train_from_iterator(texts, trainer)
+    backend.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[(t, backend.token_to_id(t)) for t in ("[CLS]", "[SEP]")]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=POSITIONS, **SPECIAL)

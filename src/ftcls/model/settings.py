@@ -1,0 +1,45 @@
+"""ftcls.json beside the weights: what must be done to a text before this model reads it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from ftcls.data.corpus import Task
+from ftcls.errors import DataError
+from ftcls.rundir import write_json
+
+FILE: Final = "ftcls.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Task, cleaning and cutting of a trained model."""
+
+    task: Task
+    clean: tuple[str, ...]
+    max_length: int
+    truncation: Literal["head", "tail", "head_tail"]
+    positive_label: str | None = None
+
+
+def save(settings: Settings, folder: Path) -> None:
+    """Write them beside the weights."""
+    write_json(folder / FILE, {"schema_version": 1, **asdict(settings)})
+
+
+def load(folder: Path) -> Settings | None:
+    """Read what `save` wrote; None for a checkpoint that ftcls did not write.
+
+    Raises:
+        DataError: the file is not what `save` writes.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored.pop("schema_version")
+        return Settings(**{**stored, "clean": tuple(stored["clean"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not written by this version of ftcls ({error}). Take model/ of one run whole.") from error

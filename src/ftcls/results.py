@@ -1,0 +1,459 @@
+"""What a run leaves behind for others to read: report.json, evals/*.json, predictions/*.parquet.
+
+Keys are added, never renamed. Numbers that are not finite are written as null.
+``python -m ftcls.results`` writes the JSON schema of report.json anew.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from ftcls import rundir
+from ftcls.data.corpus import Check
+from ftcls.errors import DataError
+from ftcls.scoring import metrics
+from ftcls.scoring.decision import Task
+from ftcls.scoring.intervals import Difference, Interval, intervals
+from ftcls.scoring.metrics import LabelScores, Predictions
+
+SCHEMA = Path(__file__).with_name("report.schema.json")
+"""The JSON schema of report.json."""
+
+Metrics = dict[str, float | None]
+"""Value by metric name; None where it is undefined."""
+Intervals = dict[str, Interval | None]
+"""95 % interval by metric name."""
+PerLabel = dict[str, LabelScores]
+Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...]
+"""[k][k], rows gold, columns predicted; multilabel [k][2][2]."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everything that is said about one split's predictions."""
+
+    metrics: Metrics
+    intervals: Intervals
+    per_label: PerLabel
+    confusion: Confusion
+
+
+@dataclass(frozen=True)
+class Run:
+    """Which run it was."""
+
+    name: str
+    command: str
+    config_sha256: str
+    seed: int
+    started: datetime
+    finished: datetime
+    seconds: float
+    ftcls_version: str
+    git_commit: str | None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What it ran on."""
+
+    python: str
+    platform: str
+    device: str
+    device_name: str
+    device_count: int
+    cpu_threads: int
+    precision: str
+    precision_reason: str
+    packages: dict[str, str]
+
+
+@dataclass(frozen=True)
+class TokenLengths:
+    """Tokens per text, special tokens included, before truncation."""
+
+    p50: int
+    p95: int
+    max: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split."""
+
+    examples: int
+    label_counts: dict[str, int]
+    tokens: TokenLengths
+    truncated: int
+    """Texts that were longer than model.max_length."""
+    origin: str
+    """Where its rows come from, such as ``test`` or ``cut from train``."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data as it was used."""
+
+    source: str
+    fingerprint: str
+    task: Task
+    labels: tuple[str, ...]
+    positive_label: str | None
+    splits: dict[str, Split]
+    checks: tuple[Check, ...]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model as it was trained."""
+
+    checkpoint: str
+    architecture: str
+    parameters: int
+    trainable_parameters: int
+    size_bytes: int
+    adapter: dict[str, Any] | None
+    quantization: str | None
+    max_length: int
+    new_parameters: tuple[str, ...]
+    """Weights that the checkpoint did not hold."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The evaluation that was best."""
+
+    step: int
+    metric: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class LowestLoss:
+    """The lowest logged training loss."""
+
+    value: float | None
+    step: int
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The training loss, as logged."""
+
+    first: float | None
+    last: float | None
+    min: LowestLoss
+
+
+@dataclass(frozen=True)
+class Training:
+    """How training went."""
+
+    epochs: float
+    steps: int
+    micro_batches: int
+    batch_size: int
+    token_budget: int
+    best: Best
+    loss: Losses
+    evaluations: tuple[dict[str, float | None], ...]
+    """step, epoch, loss and every metric of the validation split."""
+    seconds: float
+    examples_per_second: float
+    tokens_per_second: float
+    peak_memory_bytes: int | None
+    stopped_early: bool
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class BaselineScores:
+    """A simple model's scores on the same rows, and how far the run is above them."""
+
+    name: str
+    metrics: dict[str, Metrics]
+    intervals: dict[str, Intervals]
+    seconds: float
+    difference: dict[str, Difference]
+    """Run minus baseline on the test split, by metric."""
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """Expected calibration error on the validation split."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class DecisionReport:
+    """What was tuned on the validation split."""
+
+    thresholds: dict[str, float] | None
+    temperature: float
+    calibration_error: CalibrationError | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the curves say."""
+
+    overfitted: bool
+    from_step: int | None
+    spikes: tuple[int, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole of report.json."""
+
+    status: Literal["done", "stopped_early"]
+    run: Run
+    environment: Environment
+    data: Data
+    model: Model
+    training: Training
+    metrics: dict[str, Metrics]
+    intervals: dict[str, Intervals]
+    per_label: dict[str, PerLabel]
+    confusion: dict[str, Confusion]
+    baseline: BaselineScores | None
+    decision: DecisionReport | None = None
+    metrics_at_default: dict[str, Metrics] | None = None
+    diagnosis: Diagnosis | None = None
+    slices: dict[str, tuple[dict[str, Any], ...]] | None = None
+    schema_version: Literal[1] = 1
+
+
+@dataclass(frozen=True)
+class EvaluatedData:
+    """What an evaluation was made on."""
+
+    name: str
+    """The data set, or the stem of the file."""
+    split: str
+    examples: int
+    task: Task
+    labels: tuple[str, ...]
+    positive_label: str | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The whole of one file in evals/."""
+
+    model: str
+    """What was evaluated: ``model`` or the name of a checkpoint."""
+    data: EvaluatedData
+    metrics: Metrics
+    intervals: Intervals
+    per_label: PerLabel
+    confusion: Confusion
+    schema_version: Literal[1] = 1
+
+
+_REPORT = TypeAdapter(Report)
+_EVALUATION = TypeAdapter(Evaluation)
+
+
+def scores(predictions: Predictions, *, seed: int, thresholds: tuple[float, ...] | None = None) -> Scores:
+    """Score predictions; `thresholds` (multilabel) are those that they were made with, `seed` that of the bootstrap."""
+    return Scores(
+        metrics=metrics.score(predictions),
+        intervals=intervals(predictions, seed=seed),
+        per_label=metrics.per_label(predictions, thresholds),
+        confusion=_tuples(metrics.confusion(predictions).tolist()),
+    )
+
+
+def document(result: Report | Evaluation) -> dict[str, Any]:
+    """The result as JSON values, schema_version first; what is not finite becomes None."""
+    adapter: TypeAdapter[Any] = _REPORT if isinstance(result, Report) else _EVALUATION
+    values: dict[str, Any] = _finite(adapter.dump_python(result, mode="json"))
+    return {"schema_version": values.pop("schema_version"), **values}
+
+
+def write_report(run: rundir.RunDir, report: Report) -> None:
+    """Write report.json, the last file of a run."""
+    rundir.write_json(run.report, document(report))
+
+
+def read_report(run: rundir.RunDir) -> Report:
+    """Read report.json.
+
+    Raises:
+        DataError: there is none, or it is not a report; names the first key that is wrong.
+    """
+    if not run.done:
+        raise DataError(
+            f"{run.path}: no report.json, so this is no run or it is not finished. "
+            "Name a finished run, or continue this one: ftcls train ... --resume"
+        )
+    report: Report = _read(run.report, _REPORT)
+    return report
+
+
+def write_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Write one evaluation, whole or not at all."""
+    rundir.write_json(path, document(evaluation))
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read what `write_evaluation` wrote.
+
+    Raises:
+        DataError: it is no evaluation; names the first key that is wrong.
+    """
+    evaluation: Evaluation = _read(path, _EVALUATION)
+    return evaluation
+
+
+def validate(document: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a report.json, one line ``key.path: problem`` each; nothing when it keeps to the schema."""
+    try:
+        _REPORT.validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        return _problems(error)
+    return []
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of report.json, made from the dataclasses."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_REPORT.json_schema(mode="serialization"),
+        "title": "report.json of ftcls",
+    }
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write predictions as Parquet, whole or not at all; the same predictions give the same bytes.
+
+    Columns: row, gold and predicted (label names; lists of them for multilabel), cluster where there is one, and
+    ``probability:<label>`` for every label. Task, label order and positive label stand in the schema's metadata.
+    """
+    columns: dict[str, Any] = {
+        "row": pa.array(predictions.rows, pa.int64()),
+        "gold": _names(predictions, predictions.gold),
+        "predicted": _names(predictions, predictions.predicted),
+    }
+    if predictions.clusters is not None:
+        columns["cluster"] = pa.array(predictions.clusters, pa.int64())
+    for index, label in enumerate(predictions.labels):
+        columns[f"probability:{label}"] = pa.array(predictions.probabilities[:, index], pa.float64())
+    positive = predictions.positive
+    about = {
+        "schema_version": 1,
+        "task": predictions.task,
+        "labels": list(predictions.labels),
+        "positive_label": None if positive is None else predictions.labels[positive],
+    }
+    table = pa.table(columns).replace_schema_metadata({"ftcls": json.dumps(about, ensure_ascii=False)})
+    with rundir.replacing(path) as staged:
+        pq.write_table(table, staged, compression="zstd")
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read what `write_predictions` wrote, equal to the last bit.
+
+    Raises:
+        DataError: the file is missing or was not written by ftcls.
+    """
+    try:
+        table = pq.read_table(path)
+        about = json.loads(table.schema.metadata[b"ftcls"])
+    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: not a predictions file of ftcls ({type(error).__name__}). Name a file in predictions/ of a run."
+        ) from error
+    task, labels, positive = about["task"], tuple(about["labels"]), about["positive_label"]
+    probabilities = np.stack([table[f"probability:{label}"].to_numpy() for label in labels], axis=1)
+    return Predictions(
+        task=task,
+        labels=labels,
+        gold=_targets(table["gold"], labels, task),
+        predicted=_targets(table["predicted"], labels, task),
+        probabilities=probabilities,
+        rows=table["row"].to_numpy(),
+        clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
+        positive=None if positive is None else labels.index(positive),
+    )
+
+
+def _names(predictions: Predictions, targets: NDArray[Any]) -> Any:
+    labels = pa.array(predictions.labels, pa.string())
+    if predictions.task != "multilabel":
+        return labels.take(pa.array(targets))
+    given = targets.astype(bool)
+    offsets = np.append(0, given.sum(axis=1).cumsum())
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), labels.take(pa.array(np.nonzero(given)[1])))
+
+
+def _targets(column: Any, labels: tuple[str, ...], task: Task) -> NDArray[Any]:
+    if task != "multilabel":
+        return _indices(column.combine_chunks(), labels)
+    lists = column.combine_chunks()
+    given = np.zeros((len(lists), len(labels)), dtype=bool)
+    given[np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy()), _indices(lists.flatten(), labels)] = True
+    return given
+
+
+def _indices(names: Any, labels: tuple[str, ...]) -> NDArray[np.int64]:
+    encoded = names.dictionary_encode()
+    places = np.array([labels.index(name) for name in encoded.dictionary.to_pylist()], dtype=np.int64)
+    indices: NDArray[np.int64] = places[encoded.indices.to_numpy()]
+    return indices
+
+
+def _read(path: Path, adapter: TypeAdapter[Any]) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+        json.loads(text, parse_constant=_refuse_constant)
+        return adapter.validate_json(text, strict=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        problems = _problems(error)
+        more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise DataError(f"{path}: {problems[0]}{more}. Was it edited, or written by another version?") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _problems(error: ValidationError) -> list[str]:
+    return [f"{'.'.join(map(str, each['loc'])) or 'document'}: {each['msg']}" for each in error.errors()]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    rundir.write_json(SCHEMA, schema())

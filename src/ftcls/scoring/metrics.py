@@ -1,0 +1,296 @@
+"""Every score of report.json, from gold labels, predicted labels and probabilities.
+
+Macro averages go over all k labels of the task, whether or not they occur; a ratio without a denominator counts as 0
+(scikit-learn's ``labels=range(k), zero_division=0``). An area under a curve that has no positives, or for the ROC
+curve no negatives, is undefined: None. In ``average_precision_macro`` a label without positives counts as 0.
+
+Everything is computed under row weights, so that an interval resamples the very statistic that it belongs to.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftcls.scoring.decision import Task
+from ftcls.scoring.ranking import Ranking, divide, rank
+
+_COUNTS = ("f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro")
+_POSITIVE = ("precision", "recall", "f1")
+_ROWS = ("loss", "accuracy", "f1_samples", "subset_accuracy", "hamming_loss")
+AREAS = frozenset({"roc_auc", "average_precision", "average_precision_micro", "average_precision_macro"})
+"""Metrics that depend on the order of the probabilities; costly to resample, undefined without positives."""
+LOWER_IS_BETTER = frozenset({"loss", "hamming_loss"})
+
+_NAMES: dict[Task, tuple[str, ...]] = {
+    "binary": ("loss", "accuracy", *_COUNTS, *_POSITIVE, "roc_auc", "average_precision"),
+    "multiclass": ("loss", "accuracy", *_COUNTS),
+    "multilabel": (
+        *("loss", "accuracy", *_COUNTS, "f1_samples", "subset_accuracy", "hamming_loss"),
+        *("average_precision_micro", "average_precision_macro"),
+    ),
+}
+
+
+def names(task: Task) -> tuple[str, ...]:
+    """The metrics of a task, in the order of the report."""
+    return _NAMES[task]
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether a larger value of this metric is the better one."""
+    return name not in LOWER_IS_BETTER
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model said about n examples, beside what is true.
+
+    Raises:
+        ValueError: no rows, shapes that do not fit each other, or a binary task without a positive label.
+    """
+
+    task: Task
+    labels: tuple[str, ...]
+    """k label names."""
+    gold: NDArray[np.int64] | NDArray[np.float32] | NDArray[np.bool_]
+    """int64 [n] label index; multilabel: [n, k] of 0 and 1."""
+    predicted: NDArray[np.int64] | NDArray[np.bool_]
+    """int64 [n] label index; multilabel: bool [n, k]."""
+    probabilities: NDArray[np.float64]
+    """[n, k]"""
+    rows: NDArray[np.int64]
+    """[n] row number in the source split."""
+    clusters: NDArray[np.int64] | None = None
+    """[n] cluster of each row where rows are not independent."""
+    positive: int | None = None
+    """binary: index of the label that precision, recall, f1 and the areas are about."""
+
+    def __post_init__(self) -> None:
+        n, k = len(self.rows), len(self.labels)
+        targets = (n, k) if self.task == "multilabel" else (n,)
+        shapes = {"gold": targets, "predicted": targets, "probabilities": (n, k), "rows": (n,), "clusters": (n,)}
+        for name, wanted in shapes.items():
+            array = getattr(self, name)
+            if array is not None and array.shape != wanted:
+                raise ValueError(f"{name}: shape {array.shape}, not {wanted}, for {n} rows and {k} labels")
+        if n == 0:
+            raise ValueError("no rows to score")
+        if (self.task == "binary") != (self.positive is not None):
+            raise ValueError("positive: the label index for a binary task, None for any other")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """The scores of one label."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Rows whose gold label it is."""
+    average_precision: float | None
+    """Of this label against the rest; None without a gold row."""
+    threshold: float | None
+    """multilabel: the probability from which on the label is given."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Weight of the rows behind every ratio, each [..., k]."""
+
+    hits: NDArray[np.float64]
+    gold: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """NaN where the label was never predicted."""
+        return divide(self.hits, self.predicted)
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """NaN where the label never occurs."""
+        return divide(self.hits, self.gold)
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """NaN where the label neither occurs nor was predicted."""
+        return divide(2 * self.hits, self.gold + self.predicted)
+
+
+class Statistics:
+    """Every metric of one set of predictions, under any weighting of its rows."""
+
+    def __init__(self, predictions: Predictions) -> None:
+        self.predictions = predictions
+        self.task = predictions.task
+
+    def at(self, weights: NDArray[np.float64], wanted: Collection[str]) -> dict[str, NDArray[np.float64]]:
+        """The wanted metrics, each [d], under the weightings [d, n] (how often each row was drawn).
+
+        NaN where a metric has no value. A label whose ratio has a denominator among all rows but not under a
+        weighting is left out of that weighting's macro average: a rare label that a resample happens to miss says
+        nothing about the model, and counting it as 0 would push the whole interval below the score.
+        """
+        found: dict[str, NDArray[np.float64]] = {}
+        if not set(wanted).isdisjoint(_ROWS):
+            total = weights.sum(axis=1)
+            found |= {name: weights @ values / total for name, values in self.per_row.items() if name in wanted}
+        if not set(wanted).isdisjoint((*_COUNTS, *_POSITIVE)):
+            found |= self._count_metrics(self.counts(weights))
+        found |= {name: self._area(name, weights) for name in wanted if name in AREAS}
+        return {name: found[name] for name in names(self.task) if name in wanted}
+
+    @cached_property
+    def per_row(self) -> dict[str, NDArray[np.float64]]:
+        """The metrics that are means over rows: the n values each is the mean of."""
+        gold, predicted = self.predictions.gold, self.predictions.predicted
+        loss = row_losses(self.predictions)
+        if self.task != "multilabel":
+            return {"loss": loss, "accuracy": (gold == predicted).astype(np.float64)}
+        truth = gold.astype(bool)
+        wrong = (truth != predicted).mean(axis=1)
+        exact = (wrong == 0).astype(np.float64)
+        overlap = 2.0 * (truth & predicted.astype(bool)).sum(axis=1)
+        f1 = np.nan_to_num(divide(overlap, truth.sum(axis=1) + predicted.sum(axis=1)))
+        return {"loss": loss, "accuracy": exact, "subset_accuracy": exact, "hamming_loss": wrong, "f1_samples": f1}
+
+    def counts(self, weights: NDArray[np.float64]) -> Counts:
+        """The counts [d, k] under weightings [d, n]."""
+        if self.task == "multilabel":
+            return Counts(*(weights @ indicator for indicator in self._indicators))
+        order, starts, gold, predicted = self._cells
+        cells = np.add.reduceat(weights[:, order], starts, axis=1)
+        classes = np.arange(len(self.predictions.labels))
+        of_gold, of_predicted = (gold[:, None] == classes), (predicted[:, None] == classes)
+        return Counts(*(cells @ which.astype(np.float64) for which in (of_gold & of_predicted, of_gold, of_predicted)))
+
+    @cached_property
+    def sample(self) -> Counts:
+        """The counts [1, k] of the rows as they are."""
+        return self.counts(np.ones((1, len(self.predictions))))
+
+    @cached_property
+    def _indicators(self) -> tuple[NDArray[np.float64], ...]:
+        gold, predicted = self.predictions.gold.astype(bool), self.predictions.predicted.astype(bool)
+        return tuple(array.astype(np.float64) for array in (gold & predicted, gold, predicted))
+
+    @cached_property
+    def _cells(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+        # Rows sorted by their cell of the confusion matrix: one sum per occupied cell instead of 3 k per row.
+        k = len(self.predictions.labels)
+        cell = self.predictions.gold.astype(np.int64) * k + self.predictions.predicted
+        order = np.argsort(cell, kind="stable")
+        occupied, starts = np.unique(cell[order], return_index=True)
+        return order, starts, occupied // k, occupied % k
+
+    def _count_metrics(self, counts: Counts) -> dict[str, NDArray[np.float64]]:
+        sample = self.sample
+        found = {
+            "f1_macro": _macro(counts.f1, sample.f1),
+            "precision_macro": _macro(counts.precision, sample.precision),
+            "recall_macro": _macro(counts.recall, sample.recall),
+            "f1_micro": divide(2 * counts.hits.sum(axis=1), counts.gold.sum(axis=1) + counts.predicted.sum(axis=1)),
+            "f1_weighted": divide((np.nan_to_num(counts.f1) * counts.gold).sum(axis=1), counts.gold.sum(axis=1)),
+        }
+        positive = self.predictions.positive
+        if positive is not None:
+            found |= {name: getattr(counts, name)[:, positive] for name in _POSITIVE}
+        return found
+
+    def _area(self, name: str, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        if name == "roc_auc":
+            return self.rankings[0].roc_auc(weights)
+        if name == "average_precision":
+            return self.rankings[0].average_precision(weights)
+        if name == "average_precision_micro":
+            return self._pooled.average_precision(weights)
+        each = np.stack([ranking.average_precision(weights) for ranking in self.rankings], axis=1)
+        return _macro(each, np.where(self.sample.gold > 0, 1.0, np.nan))
+
+    @cached_property
+    def rankings(self) -> tuple[Ranking, ...]:
+        """Rows ranked by the probability of the positive label; not binary: by that of each label."""
+        gold, scores, positive = self.predictions.gold, self.predictions.probabilities, self.predictions.positive
+        if self.task == "multilabel":
+            return tuple(rank(scores[:, j], gold[:, j] > 0) for j in range(scores.shape[1]))
+        which = range(scores.shape[1]) if positive is None else (positive,)
+        return tuple(rank(scores[:, j], gold == j) for j in which)
+
+    @cached_property
+    def _pooled(self) -> Ranking:
+        return rank(self.predictions.probabilities, self.predictions.gold > 0)
+
+
+def score(predictions: Predictions) -> dict[str, float | None]:
+    """Every metric of the task; None where it is undefined."""
+    everything = np.ones((1, len(predictions)))
+    found = Statistics(predictions).at(everything, names(predictions.task))
+    return {name: _value(name, float(values[0])) for name, values in found.items()}
+
+
+def per_label(predictions: Predictions, thresholds: tuple[float, ...] | None = None) -> dict[str, LabelScores]:
+    """The scores of every label by name; `thresholds` are those that the predictions were made with."""
+    statistics = Statistics(predictions)
+    counts, everything = statistics.sample, np.ones((1, len(predictions)))
+    found = {}
+    for index, label in enumerate(predictions.labels):
+        area = rank(predictions.probabilities[:, index], _gold_of(predictions, index)).average_precision(everything)
+        found[label] = LabelScores(
+            precision=float(np.nan_to_num(counts.precision[0, index])),
+            recall=float(np.nan_to_num(counts.recall[0, index])),
+            f1=float(np.nan_to_num(counts.f1[0, index])),
+            support=int(counts.gold[0, index]),
+            average_precision=None if np.isnan(area[0]) else float(area[0]),
+            threshold=None if thresholds is None else thresholds[index],
+        )
+    return found
+
+
+def confusion(predictions: Predictions) -> NDArray[np.int64]:
+    """Rows by gold (first axis) and predicted label [k, k]; multilabel: not given and given, per label [k, 2, 2]."""
+    k = len(predictions.labels)
+    if predictions.task == "multilabel":
+        cell = 2 * predictions.gold.astype(np.int64) + predictions.predicted.astype(np.int64)
+        return np.stack([np.bincount(cell[:, j], minlength=4).reshape(2, 2) for j in range(k)]).astype(np.int64)
+    cell = predictions.gold.astype(np.int64) * k + predictions.predicted
+    return np.bincount(cell, minlength=k * k).reshape(k, k).astype(np.int64)
+
+
+def row_losses(predictions: Predictions) -> NDArray[np.float64]:
+    """Negative log-likelihood [n] of the gold labels in nats; multilabel: the mean over the k labels.
+
+    Probabilities are clipped to [eps, 1 - eps] of float64, as scikit-learn's ``log_loss`` does, to stay finite.
+    """
+    eps = np.finfo(np.float64).eps
+    clipped = np.clip(predictions.probabilities, eps, 1 - eps)
+    if predictions.task == "multilabel":
+        likelihood = np.where(predictions.gold > 0, clipped, 1 - clipped)
+        losses: NDArray[np.float64] = -np.log(likelihood).mean(axis=1)
+        return losses
+    of_gold: NDArray[np.float64] = -np.log(np.take_along_axis(clipped, predictions.gold[:, None].astype(np.int64), 1))
+    return of_gold[:, 0]
+
+
+def _macro(ratios: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Labels without a ratio among all rows count as 0: they lower the mean of the others by their share.
+    share = float(np.isfinite(sample).mean())
+    return share * divide(np.nansum(ratios, axis=1), np.isfinite(ratios).sum(axis=1))
+
+
+def _value(name: str, value: float) -> float | None:
+    if not np.isnan(value):
+        return value
+    return None if name in AREAS else 0.0
+
+
+def _gold_of(predictions: Predictions, index: int) -> NDArray[np.bool_]:
+    gold = predictions.gold
+    of_label: NDArray[np.bool_] = gold[:, index] > 0 if predictions.task == "multilabel" else gold == index
+    return of_label

@@ -1,0 +1,234 @@
+"""What happens between steps: when to log, evaluate, save and stop; history, progress bar and trackers."""
+
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
+
+from ftcls.errors import UnavailableError
+from ftcls.training.checkpoints import Best
+from ftcls.training.history import History
+from ftcls.training.signals import StopRequest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """When things happen, in optimizer steps."""
+
+    total: int
+    """Steps of the whole training."""
+    per_epoch: int
+    logging: int
+    evaluation: int | None
+    """Steps between evaluations; None: only after the last step."""
+    saving: int | None
+    """Steps between checkpoints; None: only when the run is interrupted."""
+
+    def evaluates(self, step: int) -> bool:
+        """Whether the validation split is scored after this step; always after the last one."""
+        return step == self.total or (self.evaluation is not None and self._due(step, self.evaluation))
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is written after this step."""
+        return self.saving is not None and (step == self.total or self._due(step, self.saving))
+
+    def logs(self, step: int) -> bool:
+        """Whether loss, learning rate and gradient norm are logged after this step."""
+        return step in {1, self.total} or step % self.logging == 0
+
+    def _due(self, step: int, every: int) -> bool:
+        # Epochs are counted in steps too, so that evaluation comes before the checkpoint of the same step: a run that
+        # is killed between the two does it again, and none is skipped.
+        return step % every == 0
+
+
+@dataclass
+class Tally:
+    """What a run has done so far; stored with every checkpoint."""
+
+    best: Best | None = None
+    evaluations_without_better: int = 0
+    stopped_early: bool = False
+    interrupted: bool = False
+    seconds: float = 0.0
+    examples: int = 0
+    tokens: int = 0
+    micro_batches: int = 0
+
+
+class Schedule(TrainerCallback):  # type: ignore[misc]
+    """Decides after every step; the Trainer's own strategies are switched off."""
+
+    def __init__(self, cadence: Cadence, tally: Tally, stop: StopRequest, patience: int | None) -> None:
+        self.cadence = cadence
+        self.tally = tally
+        self.stop = stop
+        self.patience = patience
+        self._began = 0.0
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """Start the clock of the step."""
+        self._began = time.perf_counter()
+        return control
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """Choose what follows the step: log, then evaluate, then save."""
+        self.tally.seconds += time.perf_counter() - self._began
+        step = state.global_step
+        control.should_log = self.cadence.logs(step)
+        control.should_evaluate = self.cadence.evaluates(step)
+        control.should_save = self.cadence.saves(step)
+        if self.stop.agreed(args.device) and step < self.cadence.total:
+            self.tally.interrupted = True
+            control.should_save = control.should_training_stop = True
+        return control
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """Stop when too many evaluations passed without a better one."""
+        if self.patience is not None and self.tally.evaluations_without_better >= self.patience:
+            self.tally.stopped_early = state.global_step < self.cadence.total
+            control.should_training_stop = True
+            control.should_save = self.cadence.saving is not None
+        return control
+
+
+class Recorder(TrainerCallback):  # type: ignore[misc]
+    """Writes history.jsonl."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
+    ) -> None:
+        """Take down what was logged; the Trainer's closing summary is left out."""
+        if "train_runtime" not in logs and state.is_world_process_zero:
+            self.history.add(state.global_step, {k: v for k, v in logs.items() if k != "total_flos"})
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """The last step is over: write its line."""
+        self.history.flush()
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Write the last line."""
+        self.history.flush()
+
+
+class Bar(TrainerCallback):  # type: ignore[misc]
+    """A live bar with loss, metric and time left on a terminal; plain lines elsewhere."""
+
+    # Without a terminal: often enough to see that it moves, seldom enough to keep a CI log readable.
+    SECONDS_BETWEEN_LINES = 10.0
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.live = sys.stderr.isatty() and log.isEnabledFor(logging.INFO)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._shown = {"loss": "", "score": ""}
+        self._last_line = time.monotonic()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Show the bar."""
+        if self.live and state.is_world_process_zero:
+            self._bar = Progress(
+                TextColumn("training"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[loss]} {task.fields[score]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=state.max_steps, completed=state.global_step, **self._shown)
+            self._bar.start()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=state.global_step)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
+    ) -> None:
+        """Show loss and score; an evaluation is always worth a line."""
+        if not state.is_world_process_zero:
+            return
+        where = f"step {state.global_step}/{state.max_steps}"
+        if f"eval_{self.metric}" in logs:
+            score = f"{self.metric} {logs[f'eval_{self.metric}']:.4f}"
+            self._shown["score"] = score
+            log.info("%s: validation loss %.4f, %s", where, logs["eval_loss"], score)
+        elif "loss" in logs:
+            self._shown["loss"] = f"loss {logs['loss']:.4f}"
+            if self._bar is None and time.monotonic() - self._last_line > self.SECONDS_BETWEEN_LINES:
+                self._last_line = time.monotonic()
+                log.info("%s: loss %.4f", where, logs["loss"])
+        if self._bar is not None:
+            self._bar.update(self._task, **self._shown)
+
+    def close(self) -> None:
+        """Take the bar away, also after an error."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+class Guarded(TrainerCallback):  # type: ignore[misc]
+    """A tracker that cannot stop a run: its first failure is logged and it is not called again."""
+
+    def __init__(self, name: str, tracker: TrainerCallback) -> None:
+        self.name = name
+        self.tracker: TrainerCallback | None = tracker
+
+    def _call(self, event: str, *args: Any, **kwargs: Any) -> None:
+        if self.tracker is None:
+            return
+        try:
+            getattr(self.tracker, event)(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  a run of hours must survive whatever a tracker's client does
+            log.warning("report.trackers: %s failed and is off for the rest of this run: %s", self.name, error)
+            self.tracker = None
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Passed on."""
+        self._call("on_train_begin", *args, **kwargs)
+
+    def on_log(self, *args: Any, **kwargs: Any) -> None:
+        """Passed on."""
+        self._call("on_log", *args, **kwargs)
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+        """Passed on."""
+        self._call("on_train_end", *args, **kwargs)
+
+
+TRACKERS = {"tensorboard": TensorBoardCallback, "wandb": WandbCallback, "mlflow": MLflowCallback}
+
+
+def tracker(name: str) -> Guarded:
+    """The callback of one tracker.
+
+    Raises:
+        UnavailableError: its package is not installed.
+    """
+    try:
+        return Guarded(name, TRACKERS[name]())
+    except (ImportError, RuntimeError) as error:
+        raise UnavailableError(
+            f'report.trackers: {name} is not installed; run\n  pip install -c constraints.txt "ftcls[{name}]"'
+        ) from error

@@ -1,0 +1,110 @@
+"""Which device and which arithmetic a run uses, and why."""
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ftcls.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+# Tokens of one padded forward pass. CPU: a working set that stays in the caches; GPU: enough to keep it busy.
+TOKEN_BUDGETS = {"cpu": 2_048, "cuda": 16_384, "mps": 8_192}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one process of a run computes on."""
+
+    device: Literal["cpu", "cuda", "mps"]
+    precision: Precision
+    reason: str
+    """Why this precision."""
+    rank: int
+    processes: int
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes the run directory."""
+        return self.rank == 0
+
+    @property
+    def name(self) -> str:
+        """The device's own name."""
+        return torch.cuda.get_device_name() if self.device == "cuda" else self.device
+
+
+def choose(device: str, precision: str) -> Machine:
+    """Settle device and precision.
+
+    Without torchrun exactly one device is used. ``cuda:N`` becomes the only one this process sees, because the Trainer
+    would otherwise spread over all of them.
+
+    Raises:
+        ConfigError: the device is not there, or cannot compute in that precision.
+    """
+    rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))  # noqa: PLW1508
+    kind = _device(device, processes)
+    chosen, reason = _precision(kind, precision)
+    log.info("device %s, precision %s: %s", kind, chosen, reason)
+    return Machine(kind, chosen, reason, rank, processes)
+
+
+def _device(wanted: str, processes: int) -> Literal["cpu", "cuda", "mps"]:
+    cards = torch.cuda.device_count()
+    if wanted.startswith("cuda") or (wanted == "auto" and cards):
+        number = int(wanted.partition(":")[2] or 0)
+        if number >= cards:
+            raise ConfigError(
+                f"training.device: {wanted}: this machine has {cards} CUDA device{'s' * (cards != 1)}; write auto or cpu"
+            )
+        if processes == 1:
+            if cards > 1 and wanted == "auto":
+                log.info("%d CUDA devices, one is used; for all: torchrun --nproc-per-node %d -m ftcls train ...", cards, cards)
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+            os.environ["CUDA_VISIBLE_DEVICES"] = visible[number] if visible != [""] else str(number)
+        return "cuda"
+    if wanted == "mps" or (wanted == "auto" and torch.backends.mps.is_available()):
+        if not torch.backends.mps.is_available():
+            raise ConfigError("training.device: mps: this machine has none; write auto or cpu")
+        return "mps"
+    return "cpu"
+
+
+def _precision(device: str, wanted: str) -> tuple[Precision, str]:
+    has_bf16, has_fp16, what = _abilities(device)
+    if wanted == "auto":
+        if has_bf16:
+            return "bf16", f"{what} computes bf16 in hardware"
+        if has_fp16:
+            return "fp16", f"{what} computes fp16 in hardware and not bf16; the loss is scaled"
+        return "fp32", f"{what} computes neither bf16 nor fp16 in hardware"
+    if wanted == "fp16" and not has_fp16 and device != "cuda":
+        raise ConfigError(f"training.precision: fp16: needs a CUDA device, this is {what}; write auto, bf16 or fp32")
+    if wanted == "bf16" and not has_bf16:
+        if device != "cpu":
+            raise ConfigError(f"training.precision: bf16: {what} has none; write auto or fp16")
+        return "bf16", f"asked for; {what} emulates it, slowly"
+    return wanted, "asked for"  # type: ignore[return-value]
+
+
+def _abilities(device: str) -> tuple[bool, bool, str]:
+    """Whether bf16 and fp16 are computed in hardware, and a name for the device."""
+    if device == "cuda":
+        major, minor = torch.cuda.get_device_capability()
+        # Asked of the hardware: PyTorch's own answer counts emulation as support.
+        return torch.cuda.is_bf16_supported(including_emulation=False), major >= 7, f"CUDA capability {major}.{minor}"
+    if device == "mps":
+        return False, False, "Metal"
+    return _cpu_bf16(), False, "this CPU"
+
+
+def _cpu_bf16() -> bool:
+    # PyTorch has no public question for this. Arm is left at float32 until somebody has measured it there.
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(probe() for probe in probes if probe is not None)

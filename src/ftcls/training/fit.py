@@ -1,0 +1,256 @@
+"""From a config's training section to trained weights: builds the Trainer, resumes it, and says what came out."""
+
+import logging
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from transformers import PreTrainedModel, TrainingArguments, set_seed
+
+from ftcls import inference
+from ftcls.batching import StepSampler
+from ftcls.config.schema import Loss, Training
+from ftcls.data.corpus import Task
+from ftcls.encode import Encoded
+from ftcls.errors import Interrupted, TrainingError
+from ftcls.rundir import RunDir
+from ftcls.scoring import decision, metrics
+from ftcls.scoring.apply import apply
+from ftcls.training import checkpoints, losses
+from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, Tally, tracker
+from ftcls.training.checkpoints import Best
+from ftcls.training.devices import TOKEN_BUDGETS, Machine
+from ftcls.training.history import History
+from ftcls.training.signals import StopRequest
+from ftcls.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training came to."""
+
+    best: Best
+    steps: int
+    epochs: float
+    micro_batches: int
+    seconds: float
+    token_budget: int
+    examples_per_second: float
+    tokens_per_second: float
+    peak_memory_bytes: int
+    stopped_early: bool
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What training may choose on."""
+
+    encoded: Encoded
+    labels: tuple[str, ...]
+    task: Task
+    positive: int | None
+
+    def score(self, model: PreTrainedModel, *, token_budget: int, max_rows: int | None) -> dict[str, float | None]:
+        """All metrics of the task, with the model in the precision it trains in."""
+        if self.encoded.targets is None:
+            raise TypeError("validation needs targets")
+        logits = inference.logits(model, self.encoded, token_budget=token_budget, max_rows=max_rows)
+        undecided = decision.default(self.task, len(self.labels))
+        return metrics.score(
+            apply(
+                undecided,
+                logits,
+                gold=self.encoded.targets,
+                task=self.task,
+                labels=self.labels,
+                positive=self.positive,
+            )
+        )
+
+
+def cadence(section: Training, examples: int) -> Cadence:
+    """The steps of a training on so many examples."""
+    per_epoch = math.ceil(examples / section.batch_size)
+    every = {"no": None, "epoch": per_epoch}
+    return Cadence(
+        total=section.max_steps or math.ceil(section.num_train_epochs * per_epoch),
+        per_epoch=per_epoch,
+        logging=section.logging_steps,
+        evaluation=section.eval_steps if section.eval_strategy == "steps" else every[section.eval_strategy],
+        saving=section.save_steps if section.save_strategy == "steps" else every[section.save_strategy],
+    )
+
+
+def token_budget(section: Training, machine: Machine) -> int:
+    """The planned token budget of one forward pass."""
+    return section.token_budget or TOKEN_BUDGETS[machine.device]
+
+
+def fit(
+    model: PreTrainedModel,
+    train: Encoded,
+    validation: Validation,
+    *,
+    training: Training,
+    loss: Loss,
+    best_metric: str,
+    trackers: tuple[str, ...],
+    seed: int,
+    machine: Machine,
+    run: RunDir,
+    companions: Callable[[Path], None],
+    resume: bool,
+) -> Fit:
+    """Train, and leave the best weights in ``run.best``.
+
+    ``companions(folder)`` puts beside every checkpoint's weights what makes them a whole model: tokenizer, settings.
+
+    Raises:
+        TrainingError: a loss that is not finite, or out of memory with single texts.
+        Interrupted: SIGINT or SIGTERM; a checkpoint was written.
+    """
+    if train.targets is None:
+        raise TypeError("training needs targets")
+    pace = cadence(training, len(train))
+    budget = token_budget(training, machine)
+    checkpoints.recover(run.checkpoints)
+    start = checkpoints.newest(run.checkpoints) if resume else None
+    tally = Tally()
+    history = History(run.history)
+    if start is not None:
+        progress = checkpoints.read_progress(start)
+        if (progress.planned_budget, progress.processes) != (budget, machine.processes):
+            log.warning(
+                "resumed with token budget %d on %d processes, was %d on %d: dropout masks will differ",
+                *(budget, machine.processes, progress.planned_budget, progress.processes),
+            )
+        tally = Tally(
+            best=progress.best,
+            evaluations_without_better=progress.evaluations_without_better,
+            stopped_early=progress.stopped_early,
+            seconds=progress.seconds,
+            examples=progress.examples,
+            tokens=progress.tokens,
+            micro_batches=progress.micro_batches,
+        )
+        log.info("resuming after step %d of %d from %s", progress.step, pace.total, start)
+    if machine.main:
+        history.start(progress.step if start is not None else 0)
+    in_force = min(budget, progress.token_budget) if start is not None else budget
+
+    set_seed(seed)
+    bar = Bar(best_metric)
+    with StopRequest() as stop:
+        trainer = Trainer(
+            model=model,
+            args=arguments(training, pace=pace, machine=machine, seed=seed, folder=run.checkpoints),
+            encoded=train,
+            sampler=StepSampler(
+                train.lengths,
+                batch_size=training.batch_size,
+                token_budget=budget,
+                seed=seed,
+                rank=machine.rank,
+                processes=machine.processes,
+            ),
+            token_budget=in_force,
+            objective=losses.build(
+                loss.kind,
+                multilabel=validation.task == "multilabel",
+                gamma=loss.gamma,
+                label_smoothing=loss.label_smoothing,
+                class_weights=losses.weights(loss.class_weights, train.targets, validation.labels),
+            ),
+            scorer=lambda m: validation.score(m, token_budget=budget, max_rows=training.eval_batch_size),
+            best_metric=best_metric,
+            higher_is_better=metrics.higher_is_better(best_metric),
+            tally=tally,
+            history=history,
+            folder=run.checkpoints,
+            companions=companions,
+            save_total_limit=training.save_total_limit,
+            callbacks=[
+                Schedule(pace, tally, stop, training.early_stopping_patience),
+                Recorder(history),
+                bar,
+                *(tracker(name) for name in trackers),
+            ],
+        )
+        if start is None or not (tally.stopped_early or progress.step >= pace.total):
+            try:
+                trainer.train(resume_from_checkpoint=None if start is None else str(start))
+            finally:
+                bar.close()
+                history.flush()
+    if tally.interrupted:
+        raise Interrupted(
+            f"interrupted after step {trainer.state.global_step} of {pace.total}; the run is saved. Continue with\n"
+            f"  ftcls train {run.config} --output {run.path} --resume"
+        )
+    if tally.best is None:
+        raise TrainingError(f"metrics.best: {best_metric} was undefined in every evaluation; choose another metric")
+    steps = trainer.state.global_step if start is None or trainer.state.global_step else progress.step
+    return Fit(
+        best=tally.best,
+        steps=steps,
+        epochs=steps / pace.per_epoch,
+        micro_batches=tally.micro_batches,
+        seconds=tally.seconds,
+        token_budget=trainer.token_budget,
+        examples_per_second=tally.examples / max(tally.seconds, 1e-9),
+        tokens_per_second=tally.tokens / max(tally.seconds, 1e-9),
+        peak_memory_bytes=peak_memory(machine),
+        stopped_early=tally.stopped_early,
+        resumed=start is not None,
+    )
+
+
+def arguments(section: Training, *, pace: Cadence, machine: Machine, seed: int, folder: Path) -> TrainingArguments:
+    """The Trainer's arguments; when to log, evaluate and save is decided by `Schedule`, so its strategies are off."""
+    schedule = section.lr_scheduler_type
+    warmup = section.warmup_steps if section.warmup_steps >= 1 else math.ceil(section.warmup_steps * pace.total)
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=pace.total,
+        per_device_train_batch_size=section.batch_size,
+        learning_rate=section.learning_rate,
+        weight_decay=section.weight_decay,
+        optim=section.optim,
+        # The Trainer's "constant" forgets the warm-up.
+        lr_scheduler_type="constant_with_warmup" if schedule == "constant" and warmup else schedule,
+        warmup_steps=int(warmup),
+        max_grad_norm=section.max_grad_norm,
+        bf16=machine.precision == "bf16",
+        fp16=machine.precision == "fp16",
+        use_cpu=machine.device == "cpu",
+        ddp_backend="gloo" if machine.processes > 1 and machine.device == "cpu" else None,
+        ddp_find_unused_parameters=False,
+        seed=seed,
+        logging_strategy="no",
+        eval_strategy="no",
+        save_strategy="no",
+        logging_nan_inf_filter=False,  # it replaces NaN by the last loss
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,  # what the loader hands over is a plan, not tensors
+    )
+
+
+def peak_memory(machine: Machine) -> int:
+    """Bytes at the highest point: of the device on CUDA, of this process elsewhere."""
+    if machine.device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)  # macOS counts bytes, Linux kilobytes

@@ -1,0 +1,275 @@
+"""The one subclass of the Trainer: exact steps from micro-batches, checkpoints that are whole, errors that say so.
+
+What is changed, and why (each was found by running it, see tests/test_training.py):
+
+- The stock Trainer takes a sequence classifier's mean loss for a sum and inflates loss and gradients under
+  accumulation and data parallelism (transformers#47688). Here a step's loss is the sum of its examples' losses over
+  their number, whatever the micro-batches and processes.
+- Its accumulation cuts a step before it is known; here a step arrives whole, cut by length.
+- Its checkpoints are written in place; here one is complete or does not exist.
+"""
+
+import gc
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from ftcls.batching import MicroBatch, StepSampler, narrow
+from ftcls.encode import Encoded
+from ftcls.errors import TrainingError
+from ftcls.training import checkpoints
+from ftcls.training.callbacks import Tally
+from ftcls.training.checkpoints import BEST, STEP, Best, Progress
+from ftcls.training.history import History
+from ftcls.training.losses import Objective
+
+log = logging.getLogger(__name__)
+
+
+class Plans(Dataset[MicroBatch]):
+    """Hands the sampler's micro-batches through; the tokens are looked up when they are needed."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, batch: MicroBatch) -> MicroBatch:
+        return batch
+
+
+class StepLoader(DataLoader[MicroBatch]):
+    """A loader whose epoch the Trainer can set; its items are lists of micro-batches, one list per optimizer step."""
+
+    def __init__(self, sampler: StepSampler) -> None:
+        # A generator of its own: drawing the workers' seed from the global one would tie dropout to the loader.
+        super().__init__(
+            Plans(len(sampler.lengths)),
+            batch_sampler=sampler,  # type: ignore[arg-type]
+            collate_fn=list,
+            generator=torch.Generator(),
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the sampler."""
+        self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
+
+
+class Trainer(transformers.Trainer):  # type: ignore[misc]
+    """Trains a sequence classifier on the steps of a `StepSampler`."""
+
+    def __init__(
+        self,
+        *,
+        model: PreTrainedModel,
+        args: TrainingArguments,
+        encoded: Encoded,
+        sampler: StepSampler,
+        token_budget: int,
+        objective: Objective,
+        scorer: Callable[[PreTrainedModel], dict[str, float | None]],
+        best_metric: str,
+        higher_is_better: bool,
+        tally: Tally,
+        history: History,
+        folder: Path,
+        companions: Callable[[Path], None],
+        save_total_limit: int,
+        callbacks: Sequence[TrainerCallback],
+    ) -> None:
+        super().__init__(
+            model=model, args=args, train_dataset=Plans(len(encoded)), data_collator=list, callbacks=list(callbacks)
+        )
+        self.remove_callback(PrinterCallback)  # it prints to stdout, where only results go
+        self.encoded = encoded
+        self.sampler = sampler
+        self.token_budget = token_budget
+        self.objective = objective
+        self.scorer = scorer
+        self.best_metric = best_metric
+        self.higher_is_better = higher_is_better
+        self.tally = tally
+        self.history = history
+        self.folder = folder
+        self.companions = companions
+        self.save_total_limit = save_total_limit
+        self._finite = torch.ones((), dtype=torch.bool, device=args.device)
+
+    # One step
+
+    def get_train_dataloader(self) -> StepLoader:
+        """The loader, not prepared by accelerate: its `even_batches` would repeat rows at the end of an epoch."""
+        return StepLoader(self.sampler)
+
+    def training_step(
+        self, model: nn.Module, inputs: list[MicroBatch], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """Forward and backward of one whole optimizer step; out of memory, the same step under half the budget."""
+        while True:
+            batches = [part for whole in inputs for part in narrow(whole, self.encoded.lengths, self.token_budget)]
+            try:
+                loss = self._accumulate(model, batches)
+                break
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                widest = max(len(batch.rows) for batch in batches)
+            # Outside the except block: the exception holds the frames that hold the tensors.
+            self._shrink(model, widest)
+        self.tally.examples += inputs[0].step_examples
+        self.tally.tokens += inputs[0].step_tokens
+        self.tally.micro_batches += len(batches)
+        # On the device and unread: reading it here would stop a GPU after every step.
+        self._finite &= torch.isfinite(loss)
+        return loss
+
+    def _accumulate(self, model: nn.Module, batches: list[MicroBatch]) -> Tensor:
+        total = torch.zeros((), device=self.args.device)
+        for batch in batches[:-1]:
+            with self.accelerator.no_sync(model):
+                total += super().training_step(model, self._inputs(batch))
+        return total + super().training_step(model, self._inputs(batches[-1]))
+
+    def _inputs(self, batch: MicroBatch) -> dict[str, Any]:
+        input_ids, attention_mask = self.encoded.pad(batch.rows, self.model.config.pad_token_id)
+        targets = self.encoded.targets
+        if targets is None:
+            raise TypeError("training needs targets")
+        return {
+            "input_ids": torch.from_numpy(input_ids),
+            "attention_mask": torch.from_numpy(attention_mask),
+            "targets": torch.from_numpy(targets[batch.rows]),
+            # DDP averages gradients over processes: times their number makes the mean a sum.
+            "scale": batch.weight * self.args.world_size / batch.step_examples,
+        }
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """This micro-batch's share of the step's loss."""
+        targets, scale = inputs.pop("targets"), inputs.pop("scale")
+        return self.objective(model(**inputs).logits, targets).sum() * scale
+
+    def _shrink(self, model: nn.Module, widest: int) -> None:
+        model.zero_grad()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if widest == 1:
+            raise TrainingError(
+                f"out of memory at step {self.state.global_step + 1} with a single text of up to "
+                f"{int(self.encoded.lengths.max())} tokens. Write a smaller model.max_length, a smaller "
+                f"model.checkpoint, or train on a device with more memory.{self._last_good()}"
+            )
+        self.token_budget = max(1, self.token_budget // 2)
+        log.warning(
+            "out of memory at step %d: token budget halved to %d, step repeated",
+            self.state.global_step + 1,
+            self.token_budget,
+        )
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted: the stock estimate wants one padded batch."""
+        return 0
+
+    # Between steps
+
+    def _maybe_log_save_evaluate(self, tr_loss: Tensor, grad_norm: Any, *args: Any, **kwargs: Any) -> None:
+        if self.control.should_log or self.control.should_save or self.control.should_evaluate:
+            self._refuse_not_finite(grad_norm)
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **kwargs)
+
+    def _refuse_not_finite(self, grad_norm: Any) -> None:
+        finite = bool(self._finite)
+        # Under fp16 the scaler skips steps whose gradients overflow: that is its work, not a failure.
+        if finite and grad_norm is not None and not self.args.fp16:
+            finite = bool(torch.isfinite(torch.as_tensor(grad_norm)))
+        if not finite:
+            raise TrainingError(
+                f"the loss or its gradient is not finite at step {self.state.global_step} or shortly before. "
+                "Write a smaller training.learning_rate, training.max_grad_norm: 1.0, or training.precision: fp32."
+                + self._last_good()
+            )
+
+    def _last_good(self) -> str:
+        good = checkpoints.newest(self.folder)
+        return f" The last good checkpoint is {good}." if good else " No checkpoint had been written yet."
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Score the validation split; keep the weights if they are the best so far."""
+        scores = self.scorer(self.model)
+        logs = {f"{metric_key_prefix}_{name}": value for name, value in scores.items() if value is not None}
+        self.log(dict(logs))
+        value = scores[self.best_metric]
+        if value is not None and self._better(value):
+            self.tally.best = Best(self.state.global_step, self.best_metric, value)
+            self.tally.evaluations_without_better = 0
+            self._keep_best(self.tally.best)
+        else:
+            self.tally.evaluations_without_better += 1
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
+        return logs
+
+    def _better(self, value: float) -> bool:
+        if self.tally.best is None:
+            return True
+        return value > self.tally.best.value if self.higher_is_better else value < self.tally.best.value
+
+    def _keep_best(self, best: Best) -> None:
+        manifest = {"best": {"step": best.step, "metric": best.metric, "value": best.value}}
+        with checkpoints.writing(self.folder / BEST, main=self.args.should_save, manifest=manifest) as staged:
+            self._save_weights(staged)
+
+    def _save_weights(self, folder: Path) -> None:
+        if self.args.should_save:
+            self.accelerator.unwrap_model(self.model).save_pretrained(folder)
+            self.companions(folder)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        self.history.flush()  # a resume from here keeps this step's line
+        step = self.state.global_step
+        manifest = checkpoints.progress_manifest(self._progress())
+        with checkpoints.writing(self.folder / f"{STEP}{step}", main=self.args.should_save, manifest=manifest) as staged:
+            self._save_weights(staged)
+            self._save_optimizer_and_scheduler(str(staged))
+            self._save_scaler(str(staged))
+            self._save_rng_state(str(staged))
+            if self.args.should_save:
+                self.state.save_to_json(str(staged / "trainer_state.json"))
+        if self.args.should_save:
+            checkpoints.rotate(self.folder, self.save_total_limit)
+
+    def _progress(self) -> Progress:
+        return Progress(
+            step=self.state.global_step,
+            token_budget=self.token_budget,
+            planned_budget=self.sampler.token_budget,
+            processes=self.args.world_size,
+            best=self.tally.best,
+            evaluations_without_better=self.tally.evaluations_without_better,
+            stopped_early=self.tally.stopped_early,
+            seconds=self.tally.seconds,
+            examples=self.tally.examples,
+            tokens=self.tally.tokens,
+            micro_batches=self.tally.micro_batches,
+        )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # The CPU allocator has no exception class of its own.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,325 @@
+"""The rules of the house, read off the source: who imports whom, when, and what a file may look like."""
+
+import ast
+import graphlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SOURCE = REPOSITORY / "src"
+LONGEST_FILE = 400
+
+# Imports run downwards only. Members of one row may import each other, but not in a circle.
+ORDER = (
+    ("cli",),
+    ("search", "serve"),
+    ("predict", "report", "export", "publish"),
+    ("pipeline",),
+    ("classifier", "baseline"),
+    ("training",),
+    ("inference",),
+    ("model",),
+    ("encode", "batching"),
+    ("data", "hub"),
+    ("results",),
+    ("config", "rundir", "cache", "scoring"),
+    ("errors",),
+)
+HEIGHT = {layer: height for height, row in enumerate(reversed(ORDER)) for layer in row}
+LIGHT = ("errors", "config", "rundir", "cache", "scoring", "results")
+STAGES = ("hub", "data", "encode", "batching", "model", "inference", "training", "classifier", "baseline")
+HEAVY = ("torch", "transformers", "datasets", "sklearn")
+
+# The stages that do the work of a run. What they hand to each other (the corpus, the cleaning of a text that is to be
+# predicted) is no sight of the stage.
+WORK = ("data", "model", "training", "baseline")
+HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean")
+
+# Builders take config objects; these take arrays and keywords.
+WITHOUT_CONFIG = ("ftcls.scoring", "ftcls.training.losses", "ftcls.batching", "ftcls.inference", "ftcls.results")
+
+# `config init` looks into a data file before there is a config; it does so when called, not when imported.
+LOOKS_UP = {"ftcls.config.starter": ("data", "hub")}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name, and whether importing the module runs it."""
+
+    target: str
+    at_import: bool
+    line: int
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    @property
+    def layer(self) -> str:
+        """The first name below the package; empty for the package itself."""
+        return ".".join(self.name.split(".")[1:2])
+
+    def at(self, node: ast.AST) -> str:
+        """File and line, as an editor opens it."""
+        return f"{self.path.relative_to(REPOSITORY)}:{getattr(node, 'lineno', 1)}"
+
+
+@cache
+def modules() -> dict[str, Module]:
+    found = {}
+    for path in sorted((SOURCE / "ftcls").rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = Module(name, path, ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
+def imports(module: Module) -> Iterator[Import]:
+    """Every import of a module; those of a function or of ``if TYPE_CHECKING`` do not run with it."""
+
+    def walk(node: ast.AST, at_import: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (Import(alias.name, at_import, child.lineno) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom) and child.module:
+                for alias in child.names:
+                    submodule = f"{child.module}.{alias.name}"
+                    yield Import(submodule if submodule in modules() else child.module, at_import, child.lineno)
+            else:
+                postponed = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or (
+                    isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")
+                )
+                yield from walk(child, at_import and not postponed)
+
+    yield from walk(module.tree, True)
+
+
+def inner_imports(module: Module) -> Iterator[Import]:
+    return (found for found in imports(module) if found.target.split(".")[0] == "ftcls" and found.target != "ftcls")
+
+
+def layer(name: str) -> str:
+    return name.split(".")[1]
+
+
+def calls(module: Module) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+
+
+def foreign_imports(module: Module) -> Iterator[str]:
+    """The top names of what comes neither from Python nor from here."""
+    tops = {found.target.split(".")[0] for found in imports(module)}
+    return (top for top in sorted(tops) if top not in {"ftcls", "__future__"} and top not in sys.stdlib_module_names)
+
+
+def every_module(*, layers: tuple[str, ...] | None = None, without: tuple[str, ...] = ()) -> list[Module]:
+    return [m for m in modules().values() if (layers is None or m.layer in layers) and m.layer not in without]
+
+
+def test_every_module_has_a_place_in_the_order():
+    unplaced = [m.name for m in every_module() if m.layer not in {"", "__main__", *HEIGHT}]
+    assert unplaced == []
+
+
+def test_imports_run_one_way():
+    against = [
+        f"{module.path.name}:{found.line}: {module.name} imports {found.target}"
+        for module in every_module(layers=tuple(HEIGHT))
+        for found in inner_imports(module)
+        if HEIGHT[layer(found.target)] > HEIGHT[module.layer]
+        and not (layer(found.target) in LOOKS_UP.get(module.name, ()) and not found.at_import)
+    ]
+    assert against == []
+
+
+def test_no_import_is_part_of_a_circle():
+    graph = {module.name: {found.target for found in inner_imports(module)} for module in every_module()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_layers_of_one_row_import_each_other_in_one_direction():
+    graph: dict[str, set[str]] = {row: set() for row in HEIGHT}
+    for module in every_module(layers=tuple(HEIGHT)):
+        if module.name not in LOOKS_UP:
+            graph[module.layer] |= {layer(found.target) for found in inner_imports(module)} - {module.layer}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_names_are_imported_from_the_file_that_defines_them():
+    packages = {m.name for m in every_module() if m.path.name == "__init__.py" and m.name != "ftcls"}
+    through = [
+        f"{m.name}:{i.line}: {i.target}" for m in every_module() for i in inner_imports(m) if i.target in packages
+    ]
+    assert through == []
+
+
+def test_a_package_file_imports_nothing():
+    importing = [m.name for m in every_module() if m.path.name == "__init__.py" and list(imports(m))]
+    assert importing == []
+
+
+def test_no_import_is_relative():
+    relative = [
+        m.at(node)
+        for m in every_module()
+        for node in ast.walk(m.tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
+def test_only_pipeline_and_cli_see_several_stages():
+    for module in every_module(without=("pipeline", "cli")):
+        seen = {layer(found.target) for found in inner_imports(module) if found.target not in HANDED_ON}
+        stages = (seen | {module.layer}) & set(WORK)
+        assert len(stages) <= 1, f"{module.name} sees {sorted(stages)}: what needs both belongs into pipeline.py"
+
+
+def test_config_objects_stop_at_the_builders():
+    reaching = [
+        f"{module.name}:{found.line}"
+        for module in every_module()
+        if module.name.startswith(WITHOUT_CONFIG)
+        for found in inner_imports(module)
+        if layer(found.target) == "config"
+    ]
+    assert reaching == []
+
+
+def test_stages_import_the_heavy_libraries_at_their_top():
+    hidden = [
+        f"{module.path.relative_to(REPOSITORY)}:{found.line}: {found.target}"
+        for module in every_module(layers=STAGES)
+        for found in imports(module)
+        if found.target.split(".")[0] in HEAVY and not found.at_import
+    ]
+    assert hidden == []
+
+
+def test_commands_import_their_stage_when_called():
+    early = [
+        f"{module.path.relative_to(REPOSITORY)}:{found.line}: {found.target}"
+        for module in every_module(layers=("cli",))
+        for found in imports(module)
+        if found.at_import and (found.target.split(".")[0] in HEAVY or _is_stage(found.target))
+    ]
+    assert early == []
+
+
+def _is_stage(target: str) -> bool:
+    return target.startswith("ftcls.") and layer(target) not in ("cli", *LIGHT)
+
+
+def loaded_by(names: list[str]) -> set[str]:
+    """The heavy libraries that a fresh interpreter holds after importing these modules."""
+    program = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split()) & set(HEAVY)
+
+
+def test_the_light_modules_and_the_command_line_load_no_heavy_library():
+    assert loaded_by([m.name for m in every_module(layers=(*LIGHT, "cli"))]) == set()
+
+
+def test_the_report_never_loads_torch():
+    assert "torch" not in loaded_by([m.name for m in every_module(layers=("report",))])
+
+
+def test_what_is_imported_is_declared():
+    # What only a dependency's dependency brings can be gone with its next version.
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    brought_by = importlib.metadata.packages_distributions()
+    undeclared = [
+        f"{module.name}: {top}"
+        for module in every_module()
+        for top in foreign_imports(module)
+        if top in brought_by and not declared & {canonicalize_name(name) for name in brought_by[top]}
+    ]
+    assert undeclared == []
+
+
+def test_no_name_says_nothing():
+    empty = re.compile(r"(.*_)?(utils?|helpers?|common|misc|managers?)")
+    parts = {part for m in every_module() for part in m.name.split(".")}
+    assert [part for part in parts if empty.fullmatch(part)] == []
+
+
+def test_only_the_command_line_prints():
+    printing = [
+        m.at(call)
+        for m in every_module(without=("cli",))
+        for call in calls(m)
+        if isinstance(call.func, ast.Name) and call.func.id == "print"
+    ]
+    assert printing == []
+
+
+def test_no_default_is_smuggled_in_by_get():
+    # `names.get(word, word)` passes a word through; `settings.get("rate", 0.1)` is a default outside the schema.
+    # The environment is not the config: what a variable means when it is not set has no other place.
+    literal = ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Set
+    smuggled = [
+        m.at(call)
+        for m in every_module()
+        for call in calls(m)
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "get"
+        if len(call.args) == 2 and isinstance(call.args[1], literal)
+        if ast.unparse(call.func.value) != "os.environ"
+    ]
+    assert smuggled == []
+
+
+def test_everything_public_has_a_docstring():
+    defined = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    silent = [m.name for m in every_module() if not ast.get_docstring(m.tree)]
+    silent += [
+        m.at(node)
+        for m in every_module()
+        for node in m.tree.body
+        if isinstance(node, defined) and not node.name.startswith("_") and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_every_file_can_be_read_in_one_sitting():
+    lengths = {m.name: len(m.path.read_text(encoding="utf-8").splitlines()) for m in every_module()}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+
+def test_no_tracked_file_names_a_place_on_one_machine():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout: nothing says which files are tracked")
+    # Folders that mean something on one machine only; addresses (https://...) are not paths.
+    place = re.compile(rb"(?<![\w.:/$}])/(home|Users|root|work|workspace|opt|mnt|srv)/\w|\b[A-Z]:\\Users\\")
+    naming = []
+    for name in listed.stdout.decode().split("\0"):
+        path = REPOSITORY / name
+        if name and path.is_file() and path != Path(__file__).resolve():
+            naming += [f"{name}: {hit.group().decode()}" for hit in place.finditer(path.read_bytes())]
+    assert naming == []
