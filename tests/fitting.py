@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
+from ftcls import devices
 from ftcls.config.schema import Loss, Training
 from ftcls.encode import Encoded
 from ftcls.errors import FtclsError
 from ftcls.model import factory, scratch
 from ftcls.rundir import RunDir
-from ftcls.training import checkpoints, devices, fit, trainer
+from ftcls.training import checkpoints, fit, trainer
 
 EXAMPLES = 67
 WORDS = [f"w{i}" for i in range(60)]

@@ -25,7 +25,9 @@ ORDER = (
     ("cli",),
     ("search", "serve"),
     ("predict", "report", "export", "publish"),
-    ("pipeline", "prepare", "account", "session"),
+    ("pipeline",),
+    ("account", "session"),
+    ("prepare",),
     ("classifier", "baseline"),
     ("training",),
     ("inference",),
@@ -45,7 +47,7 @@ HEAVY = ("torch", "transformers", "datasets", "sklearn")
 # The stages that do the work of a run. What they hand to each other (the corpus, the cleaning of a text that is to be
 # predicted, the device of a model) is no sight of the stage.
 WORK = ("data", "model", "training", "baseline")
-HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean", "ftcls.training.devices")
+HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean", "ftcls.devices")
 KNOW_THE_ORDER = ("pipeline", "prepare", "account", "session", "cli")
 
 # Builders take config objects; these take arrays and keywords.

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-CleaningStep = Literal["lower_case", "html_breaks", "entities", "backslashes", "special_characters", "spaces", "unicode"]
+CleaningStep = Literal[
+    "lower_case", "html_breaks", "entities", "backslashes", "special_characters", "spaces", "unicode"
+]
 Task = Literal["binary", "multiclass", "multilabel"]
 Tracker = Literal["tensorboard", "wandb", "mlflow"]
 

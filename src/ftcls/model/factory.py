@@ -143,7 +143,9 @@ def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
         try:
             return kind.from_pretrained(place, **options)
         except (OSError, ValueError) as error:
-            raise UnavailableError(f"model.checkpoint: {place}: not a checkpoint that transformers can load: {error}") from error
+            raise UnavailableError(
+                f"model.checkpoint: {place}: not a checkpoint that transformers can load: {error}"
+            ) from error
     hub.connect()
     try:
         return kind.from_pretrained(place, **options)

@@ -244,7 +244,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.history.flush()  # a resume from here keeps this step's line
         step = self.state.global_step
         manifest = checkpoints.progress_manifest(self._progress())
-        with checkpoints.writing(self.folder / f"{STEP}{step}", main=self.args.should_save, manifest=manifest) as staged:
+        with checkpoints.writing(
+            self.folder / f"{STEP}{step}", main=self.args.should_save, manifest=manifest
+        ) as staged:
             self._save_weights(staged)
             self._save_optimizer_and_scheduler(str(staged))
             self._save_scaler(str(staged))
