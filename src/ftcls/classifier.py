@@ -34,7 +34,7 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Weights, tokenizer, cleaning, cutting and decision of one model. It computes in float32, as plain transformers does."""
+    """Weights, tokenizer, cleaning, cutting and decision of one model; computes in float32, as transformers does."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase

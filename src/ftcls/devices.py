@@ -63,7 +63,7 @@ def _device(wanted: str, processes: int) -> Literal["cpu", "cuda", "mps"]:
         number = int(wanted.partition(":")[2] or 0)
         if number >= cards:
             raise ConfigError(
-                f"training.device: {wanted}: this machine has {cards} CUDA device{'s' * (cards != 1)}; write auto or cpu"
+                f"training.device: {wanted}: CUDA devices here: {cards}, counted from 0; write one of them, auto or cpu"
             )
         if processes == 1:
             if cards > 1 and wanted == "auto":

@@ -1,11 +1,13 @@
-"""What a run would do, before it does it: `ftcls train --dry-run`, and the small form of an experiment for `--smoke`."""
+"""What a run would do (`ftcls train --dry-run`), and an experiment in small (`--smoke`)."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import torch
 from transformers import AutoModelForSequenceClassification
 
+import ftcls
 from ftcls import cache, devices
 from ftcls.config.schema import Experiment, Loss, Report, Subset
 from ftcls.data import miniature
@@ -112,7 +114,11 @@ def smoke(experiment: Experiment) -> Experiment:
     """
     data = experiment.data.model_copy(update={"subset": Subset()})
     if data.source in miniature.MINIATURES:
-        folder = cache.entry("miniatures", f"{data.source}-{miniature.VERSION}", _miniature(data.source))
+
+        def write(folder: Path) -> None:
+            miniature.write(data.source, folder)
+
+        folder = cache.entry("miniatures", f"{data.source}-{ftcls.__version__}", write)
         data = data.model_copy(update={"path": str(folder)})
     else:
         sizes = {name: len(split) for name, split in read(data, seed=experiment.seed).splits.items()}

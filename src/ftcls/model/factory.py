@@ -131,10 +131,10 @@ def load_trained(checkpoint: str) -> PreTrainedModel:
     )
     if info["missing_keys"]:
         raise UnavailableError(
-            f"{checkpoint}: not a trained classifier, these weights are missing: {', '.join(sorted(info['missing_keys']))}. "
+            f"{checkpoint}: not a trained classifier, it lacks {', '.join(sorted(info['missing_keys']))}. "
             "Name a run, its model/ folder or a checkpoint with a classification head."
         )
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
