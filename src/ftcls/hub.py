@@ -1,7 +1,7 @@
 """The Hugging Face Hub: is it there, and what to say when it is not.
 
-Left alone, the libraries retry an unreachable Hub for 23 s (data sets) to 46 s (models). Here it is asked once, briefly;
-if it does not answer they are switched to their offline mode, where caches work and a miss is known at once.
+Left alone, the libraries retry an unreachable Hub for 23 s (data sets) to 46 s (models). Here it is asked once,
+briefly; if it does not answer they are switched to their offline mode, where caches work and a miss is known at once.
 """
 
 import functools
@@ -59,9 +59,9 @@ def _answers(endpoint: str) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310
+        request = urllib.request.Request(endpoint, method="HEAD")
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
+            with urllib.request.urlopen(request, timeout=PATIENCE):
                 answered.set()
         except urllib.error.HTTPError as error:
             error.close()
@@ -83,7 +83,9 @@ def unavailable(what: str, *, remedy: str, cause: Exception) -> UnavailableError
         remedy: the way without the Hub, as an instruction: ``set data.path to ...``.
         cause: what huggingface_hub, transformers or datasets raised.
     """
-    return UnavailableError(f"{what} cannot be had: {_reason(cause)}\n{remedy[0].upper()}{remedy[1:]}{_ways_out(cause)}.")
+    return UnavailableError(
+        f"{what} cannot be had: {_reason(cause)}\n{remedy[0].upper()}{remedy[1:]}{_ways_out(cause)}."
+    )
 
 
 def _chain(cause: BaseException) -> list[BaseException]:

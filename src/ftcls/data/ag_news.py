@@ -49,7 +49,10 @@ def _from_hub(revision: str) -> Raw:
         name: _split(
             f"{HUB_ID} {name}, row ",
             # The Hub numbers the classes from 0, the files from 1.
-            ((row, str(label + 1), text) for row, (label, text) in enumerate(zip(rows["label"], rows["text"], strict=True))),
+            (
+                (row, str(label + 1), text)
+                for row, (label, text) in enumerate(zip(rows["label"], rows["text"], strict=True))
+            ),
         )
         for name, rows in ((name, found[name].to_dict()) for name in _SPLITS)
     }

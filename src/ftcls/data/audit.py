@@ -14,7 +14,7 @@ CHARACTERS = 60
 
 
 def checks(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> tuple[Check, ...]:
-    """Findings about texts that are empty or occur twice, and labels that a split lacks; a second for a million rows."""
+    """Findings about texts that are empty or occur twice, and labels that a split lacks; linear in the rows."""
     texts = [text for split in splits.values() for text in split.texts]
     names = list(splits)
     origin = np.repeat(np.arange(len(names)), [len(split) for split in splits.values()])
@@ -39,21 +39,28 @@ def _equal(
     ids = text_ids(texts)
     label = targets if targets.ndim == 1 else _label_sets(targets)
     for within in (True, False):
-        _, first, number = np.unique(ids * len(names) + origin if within else ids, return_index=True, return_inverse=True)
+        _, first, number = np.unique(
+            ids * len(names) + origin if within else ids, return_index=True, return_inverse=True
+        )
         earlier = first[number]
         rows = np.flatnonzero((earlier != np.arange(len(ids))) & ((origin[earlier] == origin) == within))
         agree = label[rows] == label[earlier[rows]]
         for same_label, chosen in ((True, rows[agree]), (False, rows[~agree])):
             if len(chosen):
                 examples = tuple(
-                    f"{names[origin[earlier[row]]]}, {names[origin[row]]}: {_short(texts[row])}" for row in chosen[:SHOWN]
+                    f"{names[origin[earlier[row]]]}, {names[origin[row]]}: {_short(texts[row])}"
+                    for row in chosen[:SHOWN]
                 )
                 name, severity, advice = _EQUAL_TEXTS[within, same_label]
                 yield Check(name, severity, len(chosen), examples, advice)
 
 
 _EQUAL_TEXTS: dict[tuple[bool, bool], tuple[str, Literal["info", "warning"], str]] = {
-    (True, True): ("duplicates", "info", "Rows whose text and label occur before in the same split weigh more than once."),
+    (True, True): (
+        "duplicates",
+        "info",
+        "Rows whose text and label occur before in the same split weigh more than once.",
+    ),
     (True, False): (
         "duplicates_with_other_labels",
         "warning",
@@ -84,11 +91,13 @@ def _short(text: str) -> str:
 
 
 def _missing(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> Iterator[Check]:
-    lacking = []
+    lacking: list[str] = []
     for name, split in splits.items():
         targets = split.targets
-        counts = np.bincount(targets.astype(np.int64), minlength=len(labels)) if targets.ndim == 1 else targets.sum(axis=0)
-        lacking.extend(f"{name}: {labels[index]}" for index in np.flatnonzero(counts == 0))
+        counts = (
+            np.bincount(targets.astype(np.int64), minlength=len(labels)) if targets.ndim == 1 else targets.sum(axis=0)
+        )
+        lacking.extend(f"{name}: {labels[index]}" for index in np.flatnonzero(counts == 0).tolist())
     if lacking:
         advice = "Labels without a row in a split: not learnt if it is train, not measured if it is another."
         yield Check("labels_missing", "warning", len(lacking), tuple(lacking[:SHOWN]), advice)

@@ -26,7 +26,10 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 _BREAK = re.compile(r"<br[ \t]*/?[ \t]*>", re.IGNORECASE)
-_TAGS = "a|b|big|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|small|span|strong|sub|sup|table|td|th|tr|tt|u|ul"
+_TAGS = (
+    "a|b|big|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|small|span|strong|sub|sup|table|td|th|tr|tt"
+    "|u|ul"
+)
 _TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _NAMES = "amp|apos|cent|copy|deg|eacute|euro|gt|hellip|ldquo|lsquo|lt|mdash|nbsp|ndash|pound|quot|rdquo|reg|rsquo|trade"
 _BROKEN = re.compile(rf"(?:^| )(#\d{{2,5}}|#x[0-9a-fA-F]{{2,5}}|{_NAMES});")

@@ -1,5 +1,6 @@
 """The corpus: what every reader returns and every later stage takes."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,9 +21,14 @@ class Split:
     targets: NDArray[np.int64] | NDArray[np.float32]
     """int64 [n] class index, or float32 [n, k] of 0 and 1 for multilabel."""
     rows: NDArray[np.int64]
-    """[n] number of the row, from 0, in the source split that it came from."""
+    """[n] number of the row, from 0, in the source split that it came from, rows that were left out counted in.
+
+    Where the splits were pooled they are numbered on, through train, validation and test of the source."""
     clusters: NDArray[np.int64] | None = None
     """[n] cluster of each row where rows are not independent (one file, one author): intervals resample these."""
+
+    origin: str = ""
+    """Where the rows come from, such as ``cut from train``; empty: the source's split of that name."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -56,3 +62,25 @@ class Corpus:
     """What the reader and the cleaning noticed."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """What the texts depend on besides the files: library versions, Hub revision."""
+
+    @property
+    def positive(self) -> int | None:
+        """Index of the positive label of a binary task, else None."""
+        return None if self.positive_label is None else self.labels.index(self.positive_label)
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """sha256 (64 hexadecimal digits) of what a run depends on: task, label names, and every split's texts, targets, rows.
+
+    Two corpora with the same fingerprint are the same data in the same order.
+    """
+    digest = hashlib.sha256(repr((corpus.task, corpus.labels, sorted(corpus.splits))).encode())
+    for name in sorted(corpus.splits):
+        split = corpus.splits[name]
+        lengths = np.fromiter(map(len, split.texts), dtype="<i8", count=len(split))  # else "ab", "c" is "a", "bc"
+        digest.update(lengths.tobytes())
+        for start in range(0, len(split), 10_000):  # in pieces: never a second copy of all texts
+            digest.update("".join(split.texts[start : start + 10_000]).encode("utf-8", "surrogatepass"))
+        digest.update(split.targets.astype("<i8" if split.targets.ndim == 1 else "<f4").tobytes())
+        digest.update(split.rows.astype("<i8").tobytes())
+    return digest.hexdigest()

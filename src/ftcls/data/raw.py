@@ -1,4 +1,7 @@
-"""What a reader returns: columns, with labels still words. `labels.encode` turns them into numbers, once for all readers."""
+"""What a reader returns: columns, with labels still words.
+
+`labels.encode` turns them into numbers, once for all readers.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -160,23 +160,25 @@ def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]
         texts=[text for name in present for text in splits[name].texts],
         targets=np.concatenate([splits[name].targets for name in present]),
         rows=np.concatenate([splits[name].rows + start for name, start in zip(present, starts, strict=False)]),
-        clusters=None if any(one is None for one in clusters) else np.concatenate([c for c in clusters if c is not None]),
+        clusters=None
+        if any(one is None for one in clusters)
+        else np.concatenate([c for c in clusters if c is not None]),
     )
 
 
 def _subset(whole: Split, name: SplitName, names: tuple[str, ...], wanted: schema.Subset, *, seed: int) -> Split:
     count = getattr(wanted, name)
-    match count:
-        case None:
-            return whole
-        case schema.RowShare(share=share):
-            asked = {"share": share}
-        case schema.RowsPerLabel(per_class=per_class):
-            asked = {"per_class": per_class}
-        case _:
-            asked = {"rows": count}
+    if count is None:
+        return whole
     try:
-        rows = split.subset(whole.targets, names, seed=[seed, 1], **asked)
+        rows = split.subset(
+            whole.targets,
+            names,
+            seed=[seed, 1],
+            rows=count if isinstance(count, int) else None,
+            share=count.share if isinstance(count, schema.RowShare) else None,
+            per_class=count.per_class if isinstance(count, schema.RowsPerLabel) else None,
+        )
     except DataError as error:
         raise DataError(f"data.subset.{name}: {error}") from error
     return _take(whole, rows)

@@ -32,7 +32,8 @@ def joined(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.in
     height, width = int(first.max()) + 1, int(second.max()) + 1
     edges = coo_array((np.ones(len(first), dtype=bool), (first, second + height)), shape=(height + width,) * 2)
     _, component = connected_components(edges, directed=False)
-    return component[first].astype(np.int64)
+    groups: NDArray[np.int64] = component[first].astype(np.int64)
+    return groups
 
 
 def sequence(

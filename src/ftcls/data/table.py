@@ -1,23 +1,17 @@
-"""Tables in files: CSV as Excel writes it, TSV, JSON lines, Parquet; columns in memory, never rows.
-
-Numbers stay what the file says: ``1`` is the text "1", and '', 'NA', 'n/a' and 'NULL' are texts too.
-"""
+"""A table in memory: columns, never rows, with the line of the file that each row came from."""
 
 import codecs
-import csv
 import difflib
 import gzip
 import io
-import json
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, cast
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ftcls.data.raw import BadRows
@@ -27,8 +21,6 @@ log = logging.getLogger(__name__)
 
 Cell = str | list[str] | None
 """A text, a list of texts, or None where the file has nothing (JSON null, Parquet null; never in CSV)."""
-_SAMPLE = 1 << 16
-_DELIMITERS = (",", ";", "\t", "|")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -50,7 +42,7 @@ class Table:
     lines: NDArray[np.int64] | None
     """[n] line of the file, from 1 as editors count, where the row begins; None: the format has no lines."""
     encoding: str
-    """``utf-8``, ``utf-16``, ``cp1252``, or the name of a binary format."""
+    """``utf-8``, ``utf-8-sig``, ``utf-16``, ``cp1252``, or ``parquet``."""
     bad: BadRows = field(default_factory=BadRows)
     """Rows that could not be read; they are not among the n."""
 
@@ -74,41 +66,68 @@ class Table:
 def missing_column(path: Path, name: str, columns: Sequence[str]) -> DataError:
     """The error for a column that a file does not have."""
     near = difflib.get_close_matches(name, columns, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ""
-    there = ", ".join(repr(column) for column in columns)
-    return DataError(f"{path}: no column {name!r}{hint} The columns are {there}" if near else
-                     f"{path}: no column {name!r}; the columns are {there}")
+    hint = f", did you mean {near[0]!r}?" if near else ";"
+    return DataError(f"{path}: no column {name!r}{hint} The columns are {', '.join(map(repr, columns))}")
 
 
-def read_table(path: Path, columns: Collection[str] | None = None) -> Table:
-    """Read a file: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.json`` (each also ``.gz``) or ``.parquet``.
+class Columns:
+    """Cells gathered column by column while a file is read."""
 
-    Args:
-        path: the file.
-        columns: the columns to keep; None: all.
+    def __init__(self, path: Path, wanted: Collection[str] | None, *, lined: bool = True) -> None:
+        self.path = path
+        self.wanted = wanted
+        self.lined = lined
+        self.names: dict[str, None] = {}
+        self.values: dict[str, list[Cell]] = {}
+        self.numbers = array("q")
+        self.lines = array("q")
+        self.size = 0
+        self.bad = BadRows()
 
-    Raises:
-        DataError: no such file, another format, an unknown encoding, no rows, or a column that is not there.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; name a {_formats()} file")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    if not suffixes or suffixes[-1] not in FORMATS:
-        raise DataError(f"{path}: not a kind of file that ftcls reads; use {_formats()}")
-    table = FORMATS[suffixes[-1]](path, columns)
-    for name in columns or ():
-        table.column(name)
-    return table
+    def add_column(self, name: str) -> None:
+        """Begin a column; it is kept if it is wanted."""
+        self.names[name] = None
+        if self.wanted is None or name in self.wanted:
+            self.values[name] = [None] * len(self.numbers)
 
+    def add_row(self, line: int) -> None:
+        """Count a row whose cells are appended to the columns."""
+        self.numbers.append(self.size)
+        self.lines.append(line)
+        self.size += 1
 
-def _formats() -> str:
-    return f"{', '.join(FORMATS)} (text kinds also .gz)"
+    def add_bad(self, line: int, reason: str) -> None:
+        """Count a row that cannot be read."""
+        self.bad.add(f"{self.path}:{line}" if self.lined else f"{self.path}, row {line}", reason)
+        self.size += 1
+
+    def drop_last(self, reason: str) -> None:
+        """Make the last row a bad one."""
+        # If the row had a wrong number of fields too, it is among the bad ones already.
+        if self.numbers and self.numbers[-1] == self.size - 1:
+            for cells in self.values.values():
+                cells.pop()
+            self.numbers.pop()
+            self.size -= 1
+            self.add_bad(self.lines.pop(), reason)
+
+    def table(self, encoding: str) -> Table:
+        """What was gathered."""
+        return Table(
+            path=self.path,
+            columns=tuple(self.names),
+            rows=len(self.numbers),
+            values=self.values,
+            numbers=np.array(self.numbers, dtype=np.int64),
+            size=self.size,
+            lines=np.array(self.lines, dtype=np.int64) if self.lined else None,
+            encoding=encoding,
+            bad=self.bad,
+        )
 
 
 def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+    return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def encoding_of(path: Path) -> str:
@@ -142,64 +161,12 @@ def _windows_1252(path: Path) -> str:
                 line.decode("cp1252")
             except UnicodeDecodeError as error:
                 raise DataError(
-                    f"{path}:{number}: neither UTF-8 nor Windows-1252 (byte 0x{line[error.start]:02x}); save it as UTF-8"
+                    f"{path}:{number}: not UTF-8, nor Windows-1252 (byte 0x{line[error.start]:02x}); save it as UTF-8"
                 ) from error
     log.info("%s: not UTF-8, read as Windows-1252", path)
     return "cp1252"
 
 
-def _text(path: Path, encoding: str) -> io.TextIOWrapper:
+def open_text(path: Path, encoding: str) -> io.TextIOWrapper:
+    """A text file, unpacked if it is ``.gz``, with its line ends as they are."""
     return io.TextIOWrapper(_open(path), encoding=encoding, newline="")
-
-
-def _csv(path: Path, columns: Collection[str] | None) -> Table:
-    encoding = encoding_of(path)
-    with _text(path, encoding) as file:
-        delimiter = _delimiter(file.read(_SAMPLE))
-    return _delimited(path, columns, encoding, delimiter)
-
-
-def _tsv(path: Path, columns: Collection[str] | None) -> Table:
-    return _delimited(path, columns, encoding_of(path), "\t")
-
-
-def _delimiter(sample: str) -> str:
-    """The delimiter under which most rows have as many fields as the header, and more than one."""
-
-    def agreement(delimiter: str) -> float:
-        rows = [row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if row]
-        width = len(rows[0]) if rows else 0
-        return sum(len(row) == width for row in rows) / len(rows) if width > 1 else 0.0
-
-    return max(_DELIMITERS, key=agreement)
-
-
-def _delimited(path: Path, columns: Collection[str] | None, encoding: str, delimiter: str) -> Table:
-    csv.field_size_limit(2**31 - 1)  # the default refuses texts beyond 128 KiB
-    with _text(path, encoding) as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        header = next((row for row in reader if row), None)
-        if header is None:
-            raise DataError(f"{path}: is empty")
-        names = _header(path, header)
-        wanted = names if columns is None else tuple(name for name in names if name in columns)
-        values: dict[str, list[Cell]] = {name: [] for name in wanted}
-        appends = [(values[name].append, names.index(name)) for name in wanted]
-        numbers, lines, bad = [], [], BadRows()
-        number, line = -1, reader.line_num + 1
-        for row in reader:
-            if row:
-                number += 1
-                if len(row) == len(names):
-                    for append, index in appends:
-                        append(row[index])
-                    numbers.append(number)
-                    lines.append(line)
-                else:
-                    bad.add(f"{path}:{line}", f"{_fields(len(row))}, the header has {len(names)}")
-                last = line
-            line = reader.line_num + 1
-    return 0
-
-
-FORMATS: dict[str, Callable[[Path, Collection[str] | None], Table]] = {}

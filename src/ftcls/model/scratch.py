@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
-from tokenizers.models import WordPiece
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
-from tokenizers.trainers import WordPieceTrainer
+from tokenizers.trainers import BpeTrainer
 from transformers import BertConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from ftcls.errors import UnavailableError
@@ -41,12 +41,21 @@ def config(architecture: str, tokenizer: PreTrainedTokenizerFast) -> PretrainedC
 
 
 def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A lower-casing WordPiece tokenizer learnt from the texts; the same texts give the same tokenizer."""
-    backend = Tokenizer(WordPiece(unk_token=SPECIAL["unk_token"]))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = WordPieceTrainer(
-        vocab_size=VOCABULARY, min_frequency=2, special_tokens=list(SPECIAL.values()), show_progress=False
+    """A lower-casing byte-level BPE tokenizer learnt from the texts; the same texts give the same tokenizer.
+
+    Byte-level, because every text has tokens then, emoji too; and not WordPiece, whose trainer numbers the pieces in
+    the order of a hash table, another one every time.
+    """
+    backend = Tokenizer(BPE())
+    backend.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    backend.decoder = decoders.ByteLevel()
+    trainer = BpeTrainer(
+        vocab_size=VOCABULARY,
+        min_frequency=2,
+        special_tokens=list(SPECIAL.values()),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
     backend.post_processor = TemplateProcessing(

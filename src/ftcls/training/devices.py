@@ -5,7 +5,9 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+import datasets
 import torch
+from transformers.utils import logging as transformers_logging
 
 from ftcls.errors import ConfigError
 
@@ -108,3 +110,10 @@ def _cpu_bf16() -> bool:
     # PyTorch has no public question for this. Arm is left at float32 until somebody has measured it there.
     probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(probe() for probe in probes if probe is not None)
+
+
+def quiet() -> None:
+    """Keep the libraries' own bars and advice off the terminal: progress and results are ftcls's to print."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()

@@ -1,0 +1,191 @@
+"""A small training that tests run in processes of their own, to kill them or to join them."""
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import TrainerCallback
+
+from ftcls.config.schema import Loss, Training
+from ftcls.encode import Encoded
+from ftcls.errors import FtclsError
+from ftcls.model import factory, scratch
+from ftcls.rundir import RunDir
+from ftcls.training import checkpoints, devices, fit, trainer
+
+EXAMPLES = 67
+WORDS = [f"w{i}" for i in range(60)]
+
+
+def examples(multilabel=False):
+    """Texts of 2 to 30 words; the label says which half of the vocabulary prevails."""
+    rng = np.random.default_rng(5)
+    texts = [" ".join(rng.choice(WORDS, rng.integers(2, 30))) for _ in range(EXAMPLES)]
+    low = np.array([np.mean([int(word[1:]) < 30 for word in text.split()]) for text in texts])
+    if multilabel:
+        return texts, np.stack([low > 0.5, low > 0.4, low < 0.3], axis=1).astype(np.float32)
+    return texts, (low > 0.5).astype(np.int64)
+
+
+def encoded(multilabel=False):
+    from ftcls.encode import encode
+
+    texts, targets = examples(multilabel)
+    tokenizer = scratch.train_tokenizer(texts)
+    return tokenizer, encode(texts, tokenizer, max_length=32, truncation="head", targets=targets, cached=False)
+
+
+def run(
+    folder: Path,
+    *,
+    training: dict,
+    dropout: float = 0.0,
+    multilabel: bool = False,
+    resume: bool = False,
+    callbacks: tuple[TrainerCallback, ...] = (),
+    loss: Loss = Loss(),
+) -> fit.Fit:
+    """One training on one thread; the final weights go to ``folder/weights-RANK.pt``."""
+    torch.set_num_threads(1)
+    devices.quiet()
+    labels = ("a", "b", "c") if multilabel else ("a", "b")
+    task = "multilabel" if multilabel else "binary"
+    tokenizer, rows = encoded(multilabel)
+    config = factory.load_config("scratch:bert", tokenizer, labels=labels, task=task)
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
+    model = factory.load_model("scratch:bert", config, attention=None, seed=3).model
+    section = Training(**{"batch_size": 8, "learning_rate": 1e-3, "device": "cpu", "precision": "fp32", **training})
+    machine = devices.choose(section.device, section.precision)
+    place = RunDir(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with extra_callbacks(callbacks):
+        result = fit.fit(
+            model,
+            rows,
+            fit.Validation(rows, labels, task, None if multilabel else 1),
+            training=section,
+            loss=loss,
+            best_metric="f1_macro",
+            trackers=(),
+            seed=3,
+            machine=machine,
+            run=place,
+            companions=lambda _: None,
+            resume=resume,
+        )
+    torch.save(model.state_dict(), folder / f"weights-{machine.rank}.pt")
+    return result
+
+
+@contextlib.contextmanager
+def extra_callbacks(callbacks):
+    build = trainer.Trainer.__init__
+
+    def patched(self, **kwargs):
+        build(self, **{**kwargs, "callbacks": [*kwargs["callbacks"], *callbacks]})
+
+    trainer.Trainer.__init__ = patched
+    try:
+        yield
+    finally:
+        trainer.Trainer.__init__ = build
+
+
+class KillAtStep(TrainerCallback):
+    """SIGKILL when a step begins."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step + 1 == self.step:
+            kill()
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed(folder, moment, number, training):
+    """Train with dropout until the process is killed at a moment."""
+    if moment == "step":
+        run(Path(folder), training=training, dropout=0.1, resume=True, callbacks=(KillAtStep(number),))
+    elif moment == "checkpoint":
+        save = trainer.Trainer._save_optimizer_and_scheduler
+
+        def half(self, place):
+            save(self, place)
+            if self.state.global_step == number:
+                kill()
+
+        trainer.Trainer._save_optimizer_and_scheduler = half
+        run(Path(folder), training=training, dropout=0.1, resume=True)
+    elif moment == "micro_batch":
+        inputs, count = trainer.Trainer._inputs, [0]
+
+        def counted(self, batch):
+            count[0] += 1
+            if count[0] == number:
+                kill()
+            return inputs(self, batch)
+
+        trainer.Trainer._inputs = counted
+        run(Path(folder), training=training, dropout=0.1, resume=True)
+    elif moment == "best":
+        exchange, count = checkpoints._exchange, [0]
+
+        def between(staged, path):
+            if path.name == "best":
+                count[0] += 1
+                if count[0] == number:
+                    if path.exists():
+                        path.rename(path.with_name(".best.old"))
+                    kill()
+            exchange(staged, path)
+
+        checkpoints._exchange = between
+        run(Path(folder), training=training, dropout=0.1, resume=True)
+    raise AssertionError("the process was to be killed before the end")
+
+
+def undisturbed(folder, training, dropout=0.1, resume=False):
+    run(Path(folder), training=training, dropout=dropout, resume=resume)
+
+
+def one_of_two(folder, rank, port, training, multilabel):
+    """One process of a gloo pair."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    run(Path(folder), training=training, multilabel=multilabel)
+    torch.distributed.destroy_process_group()
+
+
+def terminated(folder, training, step):
+    """SIGTERM during a step; the outcome goes to a file."""
+
+    class Terminate(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step + 1 == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        run(Path(folder), training=training, dropout=0.1, callbacks=(Terminate(),))
+    except FtclsError as error:
+        (Path(folder) / "outcome.json").write_text(json.dumps({"code": error.exit_code, "message": str(error)}))
+
+
+def weights(folder, rank=0):
+    return torch.load(Path(folder) / f"weights-{rank}.pt")
+
+
+def same(first: Encoded, second: Encoded) -> bool:
+    return bool(np.array_equal(first.ids, second.ids) and np.array_equal(first.offsets, second.offsets))

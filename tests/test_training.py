@@ -1,0 +1,320 @@
+import json
+import logging
+import multiprocessing
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import fitting
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from ftcls.config.schema import Loss, Training
+from ftcls.errors import TrainingError
+from ftcls.training import checkpoints, history
+from ftcls.training.fit import arguments, cadence
+from ftcls.training.trainer import Trainer
+
+WHOLE = 10_000  # tokens: a step of 8 texts in one piece
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and forked processes")
+
+
+@pytest.fixture(scope="session")
+def processes():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fitting"])
+    return context
+
+
+def start(processes, target, *args):
+    process = processes.Process(target=target, args=args)
+    process.start()
+    return process
+
+
+def finish(process):
+    process.join(timeout=240)
+    return process.exitcode
+
+
+def steps_of(folder):
+    return [line for line in history.read(Path(folder) / "history.jsonl") if "loss" in line]
+
+
+def relative(first, second):
+    """Norm of the difference of two state dicts, relative to the norm of the weights."""
+    difference = sum(((first[name] - second[name]).double() ** 2).sum() for name in first)
+    return float((difference / sum((first[name].double() ** 2).sum() for name in first)).sqrt())
+
+
+# At 1e-3 Adam turns rounding in gradients that are zero by symmetry (key biases) into steps of full size.
+TEN = {"max_steps": 10, "learning_rate": 1e-4, "logging_steps": 1, "eval_strategy": "no", "save_strategy": "no"}
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_a_step_in_micro_batches_is_the_step_in_one_piece(tmp_path, multilabel):
+    fitting.run(tmp_path / "whole", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel)
+    cut = fitting.run(tmp_path / "cut", training={**TEN, "token_budget": 40}, multilabel=multilabel)
+
+    assert cut.micro_batches > 30  # ten steps, several pieces each
+    for one, other in zip(steps_of(tmp_path / "whole"), steps_of(tmp_path / "cut"), strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
+        assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)
+    assert relative(fitting.weights(tmp_path / "whole"), fitting.weights(tmp_path / "cut")) < 1e-5
+
+
+@posix_only
+@pytest.mark.slow
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_two_processes_are_one(tmp_path, processes, multilabel):
+    settings = {**TEN, "token_budget": 40}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel)
+    pair = [
+        start(processes, fitting.one_of_two, str(tmp_path / "two"), rank, port, settings, multilabel) for rank in (0, 1)
+    ]
+
+    assert [finish(process) for process in pair] == [0, 0]
+    for one, other in zip(steps_of(tmp_path / "one"), steps_of(tmp_path / "two"), strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
+        assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)
+    for rank in (0, 1):
+        assert relative(fitting.weights(tmp_path / "one"), fitting.weights(tmp_path / "two", rank)) < 1e-5
+
+
+def test_the_first_loss_is_the_plain_mean_over_the_step(tmp_path):
+    """Against torch's own loss on the untrained model: the stock Trainer's inflated loss would be found here."""
+    seen = {}
+
+    class Keep(TrainerCallback):
+        def on_train_begin(self, args, state, control, model=None, train_dataloader=None, **kwargs):
+            batches = next(iter(train_dataloader))
+            rows = np.concatenate([batch.rows for batch in batches])
+            _, encoded = fitting.encoded()
+            input_ids, mask = (torch.from_numpy(a) for a in encoded.pad(rows, model.config.pad_token_id))
+            with torch.no_grad():
+                logits = model(input_ids=input_ids, attention_mask=mask).logits
+            seen["loss"] = torch.nn.functional.cross_entropy(logits, torch.from_numpy(encoded.targets[rows])).item()
+
+    fitting.run(tmp_path, training={**TEN, "token_budget": 40}, callbacks=(Keep(),))
+
+    assert steps_of(tmp_path)[0]["loss"] == pytest.approx(seen["loss"], rel=1e-5)
+
+
+# 67 examples in steps of 8: 9 steps an epoch, evaluation after each epoch, a checkpoint every 4 steps.
+THREE_EPOCHS = {"num_train_epochs": 3, "save_strategy": "steps", "save_steps": 4, "token_budget": 64, "logging_steps": 2}
+MOMENTS = {
+    "before the first checkpoint": ("step", 3),
+    "between two micro-batches": ("micro_batch", 40),
+    "inside a checkpoint": ("checkpoint", 8),
+    "past the end of an epoch": ("step", 11),
+    "between the two renames of the best weights": ("best", 2),
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, processes):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert finish(start(processes, fitting.undisturbed, str(folder), THREE_EPOCHS)) == 0
+    return folder
+
+
+@posix_only
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS.keys())
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path, processes, undisturbed, moment):
+    assert finish(start(processes, fitting.killed, str(tmp_path), *moment, THREE_EPOCHS)) == -signal.SIGKILL
+    assert finish(start(processes, fitting.undisturbed, str(tmp_path), THREE_EPOCHS, 0.1, True)) == 0
+
+    expected, found = fitting.weights(undisturbed), fitting.weights(tmp_path)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    best = [(folder / "checkpoints" / "best" / "model.safetensors").read_bytes() for folder in (undisturbed, tmp_path)]
+    assert best[0] == best[1]
+    scores = [[line for line in history.read(f / "history.jsonl") if "eval_loss" in line] for f in (undisturbed, tmp_path)]
+    assert [line["step"] for line in scores[1]] == [9, 18, 27]
+    assert [line["eval_loss"] for line in scores[0]] == [line["eval_loss"] for line in scores[1]]
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+@posix_only
+@pytest.mark.slow
+def test_a_terminated_run_saves_and_resumes_to_the_same_bits(tmp_path, processes, undisturbed):
+    assert finish(start(processes, fitting.terminated, str(tmp_path), THREE_EPOCHS, 9)) == 0
+    outcome = json.loads((tmp_path / "outcome.json").read_text())
+
+    assert outcome["code"] == 130
+    assert "after step 9 of 27" in outcome["message"]
+    assert f"--output {tmp_path} --resume" in outcome["message"]
+    assert finish(start(processes, fitting.undisturbed, str(tmp_path), THREE_EPOCHS, 0.1, True)) == 0
+    expected, found = fitting.weights(undisturbed), fitting.weights(tmp_path)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    evaluated = [line["step"] for line in history.read(tmp_path / "history.jsonl") if "eval_loss" in line]
+    assert evaluated == [9, 18, 27]  # step 9 ends an epoch: its evaluation is neither lost nor done twice
+
+
+def test_out_of_memory_halves_the_budget_and_repeats_the_step(tmp_path, monkeypatch, caplog):
+    fitting.run(tmp_path / "plain", training={**TEN, "token_budget": WHOLE})
+    inputs = Trainer._inputs
+
+    def at_most_three(self, batch):
+        if len(batch.rows) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory (planted)")
+        return inputs(self, batch)
+
+    monkeypatch.setattr(Trainer, "_inputs", at_most_three)
+    with caplog.at_level(logging.WARNING, logger="ftcls"):
+        found = fitting.run(tmp_path / "short", training={**TEN, "token_budget": WHOLE})
+
+    assert found.token_budget < WHOLE
+    assert "token budget halved to 5000" in caplog.text
+    assert relative(fitting.weights(tmp_path / "plain"), fitting.weights(tmp_path / "short")) < 1e-5
+
+
+def test_out_of_memory_with_a_single_text_stops_with_advice(tmp_path, monkeypatch):
+    def never(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory (planted)")
+
+    monkeypatch.setattr(Trainer, "_inputs", never)
+    with pytest.raises(TrainingError, match=r"out of memory at step 1 .* smaller model.max_length"):
+        fitting.run(tmp_path, training=TEN)
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_last_good_checkpoint(tmp_path, monkeypatch):
+    compute = Trainer.compute_loss
+
+    def broken(self, *args, **kwargs):
+        loss = compute(self, *args, **kwargs)
+        return loss * float("nan") if self.state.global_step == 5 else loss
+
+    monkeypatch.setattr(Trainer, "compute_loss", broken)
+    with pytest.raises(TrainingError, match=r"not finite at step 6 .* last good checkpoint is .*step-4"):
+        fitting.run(tmp_path, training={**TEN, "save_strategy": "steps", "save_steps": 4})
+    assert checkpoints.newest(tmp_path / "checkpoints").name == "step-4"
+
+
+def test_a_learning_rate_that_explodes_is_found_by_the_gradient(tmp_path):
+    with pytest.raises(TrainingError, match="not finite"):
+        fitting.run(tmp_path, training={**TEN, "max_steps": 40, "learning_rate": 1e18, "max_grad_norm": 0})
+
+
+@pytest.mark.parametrize("interrupted_after", [None, 2])
+def test_patience_counts_evaluations_and_survives_a_resume(tmp_path, monkeypatch, interrupted_after):
+    """The score never rises after the first evaluation, so patience 2 stops after the third."""
+    monkeypatch.setattr(
+        "ftcls.training.fit.Validation.score", lambda *args, **kwargs: {"loss": 1.0, "f1_macro": 0.5, "accuracy": 0.5}
+    )
+    settings = {
+        **TEN, "max_steps": 20, "eval_strategy": "steps", "eval_steps": 3, "save_strategy": "steps", "save_steps": 3,
+        "early_stopping_patience": 2,
+    }  # fmt: skip
+    if interrupted_after is not None:
+
+        class Crash(TrainerCallback):
+            def on_step_begin(self, args, state, control, **kwargs):
+                if state.global_step == 3 * interrupted_after + 1:
+                    raise RuntimeError("planted")
+
+        with pytest.raises(RuntimeError, match="planted"):
+            fitting.run(tmp_path, training=settings, callbacks=(Crash(),))
+    found = fitting.run(tmp_path, training=settings, resume=interrupted_after is not None)
+
+    assert found.stopped_early
+    assert found.steps == 9
+    assert found.best.step == 3
+
+
+def test_resuming_a_finished_training_trains_no_further(tmp_path):
+    settings = {**TEN, "save_strategy": "epoch"}
+    first = fitting.run(tmp_path, training=settings)
+    before = fitting.weights(tmp_path)
+    again = fitting.run(tmp_path, training=settings, resume=True)
+
+    assert (again.steps, again.best) == (first.steps, first.best) == (10, first.best)
+    stored = checkpoints.newest(tmp_path / "checkpoints")
+    assert stored.name == "step-10"
+    assert before.keys() == fitting.weights(tmp_path).keys()
+
+
+def test_a_resume_keeps_the_smaller_budget_that_memory_forced(tmp_path, monkeypatch):
+    inputs = Trainer._inputs
+
+    def at_most_three(self, batch):
+        if len(batch.rows) > 3:
+            raise torch.OutOfMemoryError("planted")
+        return inputs(self, batch)
+
+    monkeypatch.setattr(Trainer, "_inputs", at_most_three)
+    settings = {**TEN, "token_budget": WHOLE, "save_strategy": "steps", "save_steps": 5}
+    found = fitting.run(tmp_path, training=settings)
+    stored = checkpoints.read_progress(checkpoints.newest(tmp_path / "checkpoints"))
+
+    assert stored.token_budget == found.token_budget < stored.planned_budget == WHOLE
+
+
+def test_only_so_many_checkpoints_are_kept(tmp_path):
+    fitting.run(tmp_path, training={**TEN, "save_strategy": "steps", "save_steps": 2, "save_total_limit": 3})
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best", "step-10", "step-6", "step-8"]
+
+
+def test_a_checkpoint_without_a_manifest_does_not_exist(tmp_path):
+    fitting.run(tmp_path, training={**TEN, "save_strategy": "steps", "save_steps": 5})
+    folder = tmp_path / "checkpoints"
+    (folder / "step-10" / "manifest.json").unlink()
+    assert checkpoints.newest(folder).name == "step-5"
+
+
+def test_weight_decay_leaves_biases_and_norms_alone(tmp_path):
+    groups = {}
+
+    class Look(TrainerCallback):
+        def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
+            names = {id(parameter): name for name, parameter in model.named_parameters()}
+            for group in optimizer.param_groups:
+                groups[group["weight_decay"]] = [names[id(parameter)] for parameter in group["params"]]
+
+    fitting.run(tmp_path, training={**TEN, "weight_decay": 0.01}, callbacks=(Look(),))
+
+    assert all(name.endswith("bias") or "LayerNorm" in name for name in groups[0.0])
+    assert not any(name.endswith("bias") or "LayerNorm" in name for name in groups[0.01])
+
+
+def test_the_linear_schedule_is_that_of_the_diagnosis_study(tmp_path):
+    """2,000 rows, batch 16, three epochs at 2e-5: 1.952e-5 was logged at step 10 and 3.2e-7 at step 370 of 375."""
+    section = Training(batch_size=16, num_train_epochs=3, learning_rate=2e-5, logging_steps=10, device="cpu")
+    pace = cadence(section, 2_000)
+    assert (pace.total, pace.per_epoch) == (375, 125)
+    machine = fitting.devices.choose("cpu", "fp32")
+    given = arguments(section, pace=pace, machine=machine, seed=1, folder=tmp_path)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=given.learning_rate)
+    from transformers import get_scheduler
+
+    schedule = get_scheduler(given.lr_scheduler_type, optimizer, int(given.warmup_steps), given.max_steps)
+    rates = []
+    for _ in range(pace.total):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[9] == pytest.approx(1.952e-5)
+    assert rates[369] == pytest.approx(3.2e-7)
+
+
+def test_history_has_one_line_a_step_with_training_and_validation_together(tmp_path):
+    fitting.run(tmp_path, training={**TEN, "eval_strategy": "steps", "eval_steps": 5, "logging_steps": 5})
+    lines = history.read(tmp_path / "history.jsonl")
+
+    assert [line["step"] for line in lines] == [1, 5, 10]
+    assert {"epoch", "loss", "learning_rate", "grad_norm", "eval_loss", "eval_f1_macro"} <= lines[1].keys()
+
+
+def test_class_weights_and_smoothing_reach_the_loss(tmp_path):
+    plain = fitting.run(tmp_path / "plain", training=TEN)
+    fitting.run(tmp_path / "weighted", training=TEN, loss=Loss(class_weights={"a": 1.0, "b": 20.0}, label_smoothing=0.2))
+    assert plain.steps == 10
+    first, other = (steps_of(tmp_path / name)[0]["loss"] for name in ("plain", "weighted"))
+    assert first != pytest.approx(other, rel=1e-3)
