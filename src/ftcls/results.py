@@ -279,6 +279,26 @@ def scores(predictions: Predictions, *, seed: int, thresholds: tuple[float, ...]
     )
 
 
+def evaluation(
+    predictions: Predictions,
+    *,
+    data: EvaluatedData,
+    model: str,
+    seed: int,
+    thresholds: tuple[float, ...] | None = None,
+) -> Evaluation:
+    """Score the predictions of one model on one data set; see `scores`."""
+    found = scores(predictions, seed=seed, thresholds=thresholds)
+    return Evaluation(
+        model=model,
+        data=data,
+        metrics=found.metrics,
+        intervals=found.intervals,
+        per_label=found.per_label,
+        confusion=found.confusion,
+    )
+
+
 def document(result: Report | Evaluation) -> dict[str, Any]:
     """The result as JSON values, schema_version first; what is not finite becomes None."""
     adapter: TypeAdapter[Any] = _REPORT if isinstance(result, Report) else _EVALUATION
