@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from ftcls import baseline
+from ftcls.data.corpus import Corpus, Split
+from ftcls.scoring import metrics
 
 WORDS = ("goal match team", "bank market shares", "planet rocket star", "vote party law")
 
@@ -77,6 +79,24 @@ def test_two_rows_emoji_and_very_long_texts_work():
     train = ["😀 " * 10_000, "😡"]
     found, _ = baseline.fit_predict(train, np.array([0, 1]), ["😀", "😡"], task="binary", k=2, seed=0)
     assert found.argmax(axis=1).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_a_corpus_gives_predictions_of_its_test_rows(task):
+    (train, targets), (test, gold) = made(80, 2), made(40, 2, seed=1)
+    if task == "multilabel":
+        targets, gold = (np.eye(2, dtype=np.float32)[each] for each in (targets, gold))
+    splits = {
+        "train": Split(train, targets, np.arange(80)),
+        "test": Split(test, gold, np.arange(40) + 7, clusters=np.arange(40) // 2),
+    }
+    positive = "a" if task == "binary" else None
+    found = baseline.predict(Corpus("made", task, ("a", "b"), splits, positive_label=positive), seed=0)
+    assert found.name == baseline.NAME
+    assert found.predictions.positive == (0 if task == "binary" else None)
+    assert found.predictions.rows[0] == 7
+    assert found.predictions.clusters[-1] == 19
+    assert metrics.score(found.predictions)["accuracy"] > 0.9
 
 
 @pytest.mark.slow

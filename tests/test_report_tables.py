@@ -103,6 +103,14 @@ def test_long_texts_with_line_breaks_and_markup_do_no_harm():
     assert len(text) < 5000
 
 
+def test_the_end_of_a_long_path_stands_for_it():
+    report, _ = synthetic.report("binary")
+    changed = replace(report, model=replace(report.model, checkpoint="/a/long/path" * 20 + "/my-encoder"))
+    text = shown(tables.summary(changed))
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("/my-encoder ") == 2
+
+
 def test_what_is_undefined_is_a_dash_and_explained():
     report, made = synthetic.report("binary", with_baseline=False)
     scores = results.scores(replace(made["test"], gold=np.zeros(200, int)), seed=0)

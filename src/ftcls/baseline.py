@@ -16,6 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
+from ftcls.data.corpus import Corpus
+from ftcls.scoring import decision
 from ftcls.scoring.decision import Task
 from ftcls.scoring.metrics import Predictions
 
@@ -41,6 +43,26 @@ class Baseline:
     name: str
     predictions: Predictions
     seconds: float
+
+
+def predict(corpus: Corpus, *, seed: int) -> Baseline:
+    """Learn the training split of a corpus and predict its test split, thresholds at one half."""
+    train, test, k = corpus.splits["train"], corpus.splits["test"], len(corpus.labels)
+    probabilities, seconds = fit_predict(train.texts, train.targets, test.texts, task=corpus.task, k=k, seed=seed)
+    positive = None
+    if corpus.task == "binary":
+        positive = 1 if corpus.positive_label is None else corpus.labels.index(corpus.positive_label)
+    predictions = Predictions(
+        task=corpus.task,
+        labels=corpus.labels,
+        gold=test.targets,
+        predicted=decision.predict(probabilities, corpus.task, decision.default(corpus.task, k).thresholds),
+        probabilities=probabilities,
+        rows=test.rows,
+        clusters=test.clusters,
+        positive=positive,
+    )
+    return Baseline(NAME, predictions, seconds)
 
 
 def fit_predict(

@@ -23,7 +23,7 @@ from ftcls.data.corpus import Check
 from ftcls.errors import DataError
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
-from ftcls.scoring.intervals import Difference, Interval, intervals
+from ftcls.scoring.intervals import Difference, Interval, intervals, paired_difference
 from ftcls.scoring.metrics import LabelScores, Predictions
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
@@ -276,6 +276,21 @@ def scores(predictions: Predictions, *, seed: int, thresholds: tuple[float, ...]
         intervals=intervals(predictions, seed=seed),
         per_label=metrics.per_label(predictions, thresholds),
         confusion=_tuples(metrics.confusion(predictions).tolist()),
+    )
+
+
+def against_baseline(
+    baseline: Predictions, model: Predictions, *, name: str, seconds: float, seed: int
+) -> BaselineScores:
+    """Score a simple model's predictions of the test split, and test the model's against them, pair by pair."""
+    return BaselineScores(
+        name=name,
+        metrics={"test": metrics.score(baseline)},
+        intervals={"test": intervals(baseline, seed=seed)},
+        seconds=seconds,
+        difference={
+            metric: paired_difference(model, baseline, metric=metric, seed=seed) for metric in ("accuracy", "f1_macro")
+        },
     )
 
 

@@ -18,6 +18,7 @@ from ftcls.scoring.metrics import higher_is_better
 _LABELS = 15
 """Most labels shown one by one."""
 _NAME_WIDTH = 17
+_CHECKPOINT_WIDTH = 36
 _EXAMPLES = 2
 _EXAMPLE_WIDTH = 60
 _SURE = 0.05
@@ -26,7 +27,7 @@ _SURE = 0.05
 
 def summary(report: Report) -> RenderableType:
     """The end of a training run: the score and how sure it is, the baseline beside it, everything else below."""
-    test, model, where = report.metrics["test"], report.model.checkpoint, report.environment
+    test, model, where = report.metrics["test"], _tail(report.model.checkpoint), report.environment
     title = Text(f"{report.run.name}", style="bold")
     title.append(f"  {model} on {where.device} in {where.precision}, {_duration(report.run.seconds)}", style="not bold")
     parts: list[RenderableType] = [
@@ -66,7 +67,7 @@ def _headline(report: Report) -> list[Text]:
     """The chosen metric on the test split, the baseline's under it, and whether they differ."""
     metric = report.training.best.metric
     rows = report.data.splits["test"].examples
-    lines = [(report.model.checkpoint, report.metrics["test"][metric], report.intervals["test"][metric])]
+    lines = [(_tail(report.model.checkpoint), report.metrics["test"][metric], report.intervals["test"][metric])]
     difference = None
     if report.baseline is not None:
         baseline, differences = report.baseline, report.baseline.difference
@@ -177,6 +178,11 @@ def _warning(check: Check) -> Text:
 def _line(text: str) -> str:
     """On one line, whatever the data holds."""
     return " ".join(text.split())
+
+
+def _tail(checkpoint: str) -> str:
+    """The end of a long path, which says more than its beginning."""
+    return checkpoint if len(checkpoint) <= _CHECKPOINT_WIDTH else f"...{checkpoint[3 - _CHECKPOINT_WIDTH :]}"
 
 
 def _number(value: float | None) -> str:
