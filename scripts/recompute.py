@@ -12,6 +12,7 @@ the recomputed one; exits with 1 if any two differ by more than 1e-12.
 import argparse
 import csv
 import gzip
+import io
 import json
 import sys
 import warnings
@@ -33,17 +34,18 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="the raw data: a folder with AG News, or one's own CSV or TSV file")
     parser.add_argument("--label", default="label", help="the label column of one's own file (default: label)")
     parser.add_argument("--separator", help="what stands between two labels of one's own multilabel file")
-    parser.add_argument("--split", default="test", help="the split to compute again (default: test)")
     options = parser.parse_args()
 
     report = json.loads((options.run / "report.json").read_text(encoding="utf-8"))
-    frame = pd.read_parquet(options.run / "predictions" / f"{options.split}.parquet")
+    frame = pd.read_parquet(options.run / "predictions" / "test.parquet")
     names = frame["gold"].tolist()
     if options.data:
         every = raw_labels(options.data, options.label, options.separator)
+        if frame["row"].max() >= len(every):
+            sys.exit(f"{options.data}: {len(every)} rows, but the run scored row {frame['row'].max()}: other data")
         names = [every[row] for row in frame["row"]]
-    found = recompute(report, frame, names, options.split)
-    return compare(reported(report, options.split), found)
+    found = recompute(report, frame, names)
+    return compare(reported(report), found)
 
 
 def raw_labels(data: Path, label: str, separator: str | None) -> list[str] | list[list[str]]:
@@ -51,9 +53,9 @@ def raw_labels(data: Path, label: str, separator: str | None) -> list[str] | lis
     if data.is_dir():
         classes = (data / "classes.txt").read_text(encoding="utf-8").split("\n")
         path = next(path for path in (data / "test.csv", data / "test.csv.gz") if path.is_file())
-        return [classes[int(row[0]) - 1].strip() for row in csv.reader(read_text(path).splitlines(keepends=True))]
+        return [classes[int(row[0]) - 1].strip() for row in csv.reader(io.StringIO(read_text(path), newline=""))]
     delimiter = "\t" if ".tsv" in data.suffixes else ","
-    rows = csv.DictReader(read_text(data).splitlines(keepends=True), delimiter=delimiter)
+    rows = csv.DictReader(io.StringIO(read_text(data), newline=""), delimiter=delimiter)
     values = [row[label] for row in rows]
     return values if separator is None else [[part for part in value.split(separator) if part] for value in values]
 
@@ -64,15 +66,15 @@ def read_text(path: Path) -> str:
     return content.decode("utf-8-sig")
 
 
-def recompute(report: dict, frame: pd.DataFrame, names: list, split: str) -> Figures:
-    """Every figure of one split from gold label names, predicted labels and probabilities."""
+def recompute(report: dict, frame: pd.DataFrame, names: list) -> Figures:
+    """Every figure from gold label names, predicted labels and probabilities."""
     labels, task = report["data"]["labels"], report["data"]["task"]
     probabilities = frame[[f"probability:{label}" for label in labels]].to_numpy()
     encode = multi_hot if task == "multilabel" else indices
     gold, predicted = encode(names, labels), encode(frame["predicted"].tolist(), labels)
     found = averages(gold, predicted, len(labels))
     if task == "multilabel":
-        thresholds = [report["per_label"][split][label]["threshold"] for label in labels]
+        thresholds = [report["per_label"]["test"][label]["threshold"] for label in labels]
         decided = probabilities >= np.array(thresholds)
         one_vs_rest, predicted_one_vs_rest = gold, predicted
         found |= multilabel_metrics(gold, predicted, probabilities)
@@ -95,12 +97,19 @@ def recompute(report: dict, frame: pd.DataFrame, names: list, split: str) -> Fig
 
 def indices(names: list[str], labels: list[str]) -> np.ndarray:
     """The label index [n] of each name."""
-    return np.array([labels.index(name) for name in names])
+    place = {label: index for index, label in enumerate(labels)}
+    unknown = sorted(set(names) - set(place))
+    if unknown:
+        sys.exit(f"Labels that the run does not know: {', '.join(unknown)}; it has {', '.join(labels)}")
+    return np.array([place[name] for name in names])
 
 
 def multi_hot(names: list[list[str]], labels: list[str]) -> np.ndarray:
     """Whether each label [n, k] is among the names."""
-    return np.array([[label in set(given) for label in labels] for given in names])
+    found = np.zeros((len(names), len(labels)), dtype=bool)
+    for row, given in enumerate(names):
+        found[row, indices(list(given), labels).astype(int)] = True
+    return found
 
 
 def averages(gold: np.ndarray, predicted: np.ndarray, k: int) -> Figures:
@@ -159,12 +168,12 @@ def area(gold: np.ndarray, scores: np.ndarray, average: str | None) -> float:
         return metrics.average_precision_score(gold, scores, average=average)
 
 
-def reported(report: dict, split: str) -> Figures:
+def reported(report: dict) -> Figures:
     """The same figures as report.json has them."""
-    found: Figures = {f"metrics.{name}": value for name, value in report["metrics"][split].items()}
-    for label, scores in report["per_label"][split].items():
+    found: Figures = {f"metrics.{name}": value for name, value in report["metrics"]["test"].items()}
+    for label, scores in report["per_label"]["test"].items():
         found |= {f"per_label.{label}.{name}": value for name, value in scores.items() if name != "threshold"}
-    cells = np.array(report["confusion"][split])
+    cells = np.array(report["confusion"]["test"])
     found |= {f"confusion.{place}": float(count) for place, count in np.ndenumerate(cells)}
     found["rows whose predicted label the probabilities do not give"] = 0.0
     return found

@@ -130,3 +130,14 @@ def test_gold_labels_of_a_multilabel_file_are_separated(tmp_path, recompute):
     path.write_text("\n".join(lines), encoding="utf-8")
     code, out = recompute(run, "--data", path, "--label", "tags", "--separator", "|")
     assert code == 0, out
+
+
+def test_raw_data_of_another_set_is_refused(tmp_path, recompute):
+    run, predictions = made_run(tmp_path, "binary")
+    path = tmp_path / "mine.csv"
+    path.write_text("label\n" + "maybe\n" * len(predictions), encoding="utf-8")
+    code, _ = recompute(run, "--data", path)
+    assert code == "Labels that the run does not know: maybe; it has no, yes"
+    path.write_text("label\nno\n", encoding="utf-8")
+    code, _ = recompute(run, "--data", path)
+    assert code.endswith("mine.csv: 1 rows, but the run scored row 199: other data")

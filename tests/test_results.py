@@ -99,6 +99,15 @@ def test_what_is_wrong_with_a_report_is_said_by_key(tmp_path, change, problem):
         results.read_report(RunDir(tmp_path))
 
 
+@pytest.mark.parametrize("key", ["schema_version", "decision", "slices"])
+def test_a_key_that_is_null_must_still_be_there(key):
+    document = as_json(synthetic.report("binary")[0])
+    del document[key]
+    assert results.validate(document) == [f"{key}: Field required"]
+    with pytest.raises(jsonschema.ValidationError, match=f"'{key}' is a required property"):
+        jsonschema.validate(document, results.schema())
+
+
 def test_keys_of_a_later_version_are_no_problem(tmp_path):
     document = as_json(synthetic.report("binary")[0]) | {"weather": "fair"}
     assert results.validate(document) == []
@@ -145,7 +154,12 @@ def test_predictions_are_read_back_equal_to_the_last_bit(tmp_path, task, cluster
     assert (found.task, found.labels, found.positive) == (written.task, written.labels, written.positive)
     for name in ("gold", "predicted", "probabilities", "rows", "clusters"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
-    assert results.scores(found, seed=0) == results.scores(written, seed=0)
+    assert metrics.score(found) == metrics.score(written)
+
+
+def test_multilabel_scores_want_the_thresholds():
+    with pytest.raises(ValueError, match="thresholds: those of the decision for a multilabel task"):
+        results.scores(synthetic.predictions("multilabel"), seed=0)
 
 
 def test_the_same_predictions_give_the_same_bytes(tmp_path):

@@ -7,7 +7,7 @@ Keys are added, never renamed. Numbers that are not finite are written as null.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -270,7 +270,12 @@ _EVALUATION = TypeAdapter(Evaluation)
 
 
 def scores(predictions: Predictions, *, seed: int, thresholds: tuple[float, ...] | None = None) -> Scores:
-    """Score predictions; `thresholds` (multilabel) are those that they were made with, `seed` that of the bootstrap."""
+    """Score predictions; `seed` is that of the bootstrap.
+
+    `thresholds` are those that multilabel predictions were made with, and None for any other task.
+    """
+    if (predictions.task == "multilabel") != (thresholds is not None):
+        raise ValueError("thresholds: those of the decision for a multilabel task, None for any other")
     return Scores(
         metrics=metrics.score(predictions),
         intervals=intervals(predictions, seed=seed),
@@ -358,11 +363,13 @@ def read_evaluation(path: Path) -> Evaluation:
 
 def validate(document: Mapping[str, Any]) -> list[str]:
     """What is wrong with a report.json, one line ``key.path: problem`` each; nothing when it keeps to the schema."""
+    # Reading does without the keys that have a default, but what ftcls writes has them all.
+    lacking = [f"{each.name}: Field required" for each in fields(Report) if each.name not in document]
     try:
         _REPORT.validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        return _problems(error)
-    return []
+        return lacking + [problem for problem in _problems(error) if problem not in lacking]
+    return lacking
 
 
 def schema() -> dict[str, Any]:
