@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ftcls import rundir
 from ftcls.data.corpus import Check
@@ -219,6 +219,8 @@ class Diagnosis:
 @dataclass(frozen=True)
 class Report:
     """The whole of report.json."""
+
+    __pydantic_config__ = ConfigDict(json_schema_serialization_defaults_required=True)
 
     status: Literal["done", "stopped_early"]
     run: Run
