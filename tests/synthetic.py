@@ -6,7 +6,6 @@ import numpy as np
 
 from ftcls import results
 from ftcls.data.corpus import Check
-from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.metrics import Predictions
 
 LABELS = {
@@ -37,14 +36,7 @@ def predictions(task, n=200, *, seed=0, skill=1.5, labels=None, clusters=None):
 def baseline(test):
     """The scores of worse predictions of the same rows."""
     poor = predictions(test.task, len(test), seed=1, skill=0.8, labels=test.labels, clusters=test.clusters)
-    scores = results.scores(poor, seed=0)
-    return results.BaselineScores(
-        name="TF-IDF + logistic regression",
-        metrics={"test": scores.metrics},
-        intervals={"test": scores.intervals},
-        seconds=1.25,
-        difference={name: paired_difference(test, poor, metric=name) for name in ("accuracy", "f1_macro")},
-    )
+    return results.against_baseline(poor, test, name="TF-IDF + logistic regression", seconds=1.25, seed=0)
 
 
 def split(examples, labels, origin):

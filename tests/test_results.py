@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import subprocess
 import sys
@@ -100,6 +99,15 @@ def test_what_is_wrong_with_a_report_is_said_by_key(tmp_path, change, problem):
         results.read_report(RunDir(tmp_path))
 
 
+@pytest.mark.parametrize("key", ["schema_version", "decision", "slices"])
+def test_a_key_that_is_null_must_still_be_there(key):
+    document = as_json(synthetic.report("binary")[0])
+    del document[key]
+    assert results.validate(document) == [f"{key}: Field required"]
+    with pytest.raises(jsonschema.ValidationError, match=f"'{key}' is a required property"):
+        jsonschema.validate(document, results.schema())
+
+
 def test_keys_of_a_later_version_are_no_problem(tmp_path):
     document = as_json(synthetic.report("binary")[0]) | {"weather": "fair"}
     assert results.validate(document) == []
@@ -121,10 +129,8 @@ def test_a_run_without_a_report_is_not_finished(tmp_path):
 
 def test_an_evaluation_is_read_back_equal(tmp_path):
     predictions = synthetic.predictions("multiclass")
-    scores = results.scores(predictions, seed=0)
     about = results.EvaluatedData("ag_news", "test", len(predictions), "multiclass", predictions.labels, None)
-    fields = {field.name: getattr(scores, field.name) for field in dataclasses.fields(scores)}
-    evaluation = results.Evaluation(model="model", data=about, **fields)
+    evaluation = results.evaluation(predictions, data=about, model="model", seed=0)
     path = tmp_path / "evals" / "ag_news-test.json"
     results.write_evaluation(path, evaluation)
     assert results.read_evaluation(path) == evaluation
@@ -148,7 +154,12 @@ def test_predictions_are_read_back_equal_to_the_last_bit(tmp_path, task, cluster
     assert (found.task, found.labels, found.positive) == (written.task, written.labels, written.positive)
     for name in ("gold", "predicted", "probabilities", "rows", "clusters"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
-    assert results.scores(found, seed=0) == results.scores(written, seed=0)
+    assert metrics.score(found) == metrics.score(written)
+
+
+def test_multilabel_scores_want_the_thresholds():
+    with pytest.raises(ValueError, match="thresholds: those of the decision for a multilabel task"):
+        results.scores(synthetic.predictions("multilabel"), seed=0)
 
 
 def test_the_same_predictions_give_the_same_bytes(tmp_path):
@@ -201,6 +212,6 @@ def test_a_parquet_file_of_others_is_refused(tmp_path):
 def test_reading_results_needs_no_training_library():
     code = (
         "import sys, ftcls.results, ftcls.report.tables; "
-        "sys.exit(', '.join({'torch', 'transformers', 'datasets', 'sklearn'} & set(sys.modules)))"
+        "sys.exit(', '.join({'torch', 'transformers', 'datasets', 'sklearn'} & set(sys.modules)) or None)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -186,7 +186,7 @@ def _weights(predictions: Predictions, *, seed: int, draws: int) -> Iterator[NDA
         drawn = np.empty((count, units))
         for index in range(count):
             drawn[index] = np.bincount(rng.integers(0, units, size=units), minlength=units)
-        yield drawn if members is None else drawn[:, members]
+        yield drawn if members is None else drawn.take(members, axis=1)
 
 
 def _percentiles(values: NDArray[np.float64]) -> Interval | None:
