@@ -1,4 +1,4 @@
-"""The config in other words: the JSON schema for editors, the reference of every key, the line that describes a config."""
+"""The config in other words: the JSON schema for editors, the reference of every key, a config in one line."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def description(path: Path) -> str:
             break
         header.append(line.removeprefix("#").strip())
     text = " ".join(line for line in header if line and not line.startswith(("yaml-language-server", "ftcls ")))
-    ends = [end for mark in (". ", "? ", ": ") if (end := text.find(mark)) > 0]
+    ends = [end for mark in (". ", "? ") if (end := text.find(mark)) > 0]
     return (text[: min(ends) + 1].rstrip(".:") if ends else text.rstrip(".")) or path.stem
 
 
