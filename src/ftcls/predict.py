@@ -160,7 +160,7 @@ def _check(
         raise ConfigError("Parquet cannot be printed; name a file: --output labelled.parquet")
     if isinstance(output, Path) and output.exists() and Path(rows.name).exists() and output.samefile(rows.name):
         raise ConfigError(f"--output {output}: is the input; name another file")
-    if rows.columns is None:
+    if not rows.columns:
         return
     for name in text_columns:
         if name not in rows.columns:
