@@ -70,7 +70,7 @@ class Corpus:
 
 
 def fingerprint(corpus: Corpus) -> str:
-    """sha256 (64 hexadecimal digits) of what a run depends on: task, label names, and every split's texts, targets, rows.
+    """The sha256, as 64 hexadecimal digits, of task, label names and every split's texts, targets and rows.
 
     Two corpora with the same fingerprint are the same data in the same order.
     """
