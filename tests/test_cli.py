@@ -76,7 +76,9 @@ def pipeline(here, monkeypatch):
     tables.summary = lambda report: f"table of {report}"
     report = types.ModuleType("ftcls.report")
     report.tables = tables
-    for module in (stand_in, results, report, tables):
+    plan = types.ModuleType("ftcls.plan")
+    plan.smoke, plan.dry_run = stand_in.smoke, stand_in.dry_run
+    for module in (stand_in, plan, results, report, tables):
         monkeypatch.setitem(sys.modules, module.__name__, module)
         parent, _, name = module.__name__.rpartition(".")
         monkeypatch.setattr(sys.modules[parent], name, module, raising=False)
@@ -242,7 +244,7 @@ def test_a_bug_is_exit_code_1_with_its_traceback_in_the_log_of_the_run(pipeline,
 
 def test_a_bug_before_there_is_a_run_has_a_log_of_its_own(pipeline, here, monkeypatch, capsys):
     monkeypatch.setenv("FTCLS_CACHE", str(here / "cache"))
-    monkeypatch.setattr(pipeline, "smoke", lambda experiment: 1 / 0)
+    monkeypatch.setattr(sys.modules["ftcls.plan"], "smoke", lambda experiment: 1 / 0)
     assert run(["train", "mine.yaml", "--smoke"]) == 1
     (log,) = (here / "cache" / "logs").iterdir()
     assert str(log) in capsys.readouterr().err
