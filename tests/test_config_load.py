@@ -166,6 +166,17 @@ def test_a_dumped_config_writes_every_default_and_loads_again_as_it_was(config, 
             assert re.search(rf"^  {key}:", text, re.MULTILINE)
 
 
+def test_what_a_program_set_in_a_whole_experiment_survives_the_dump(config):
+    experiment = load(config(WHOLE + "training: {num_train_epochs: 7}\nloss: {kind: focal, gamma: 3}\n"))
+    changed = experiment.model_copy(
+        update={
+            "training": experiment.training.model_copy(update={"max_steps": 8}),
+            "loss": experiment.loss.model_copy(update={"kind": "cross_entropy"}),
+        }
+    )
+    assert load(config(dump(changed), "resolved.yaml")) == changed
+
+
 def test_every_shape_of_data_survives_the_dump(config):
     for data in (
         "{source: files, path: {train: a.csv}, task: multilabel, label: {column: tags, separator: '|'}, text: [t, b]}",
@@ -284,6 +295,7 @@ def test_sections_of_data_fit_together(config, section, line):
         ("training: {max_steps: 5, num_train_epochs: 2}", "training.max_steps: takes the place of num_train_epochs"),
         ("metrics: {best: f1}", "metrics.best: 'f1' is for binary, this task is multiclass"),
         ("metrics: {best: eval_f1_macro}", "did you mean 'f1_macro'?"),
+        ("training: {max_steps: 5, num_train_epochs: 3}", "training.max_steps: takes the place of num_train_epochs"),
         ("loss: {gamma: 3}", "loss.gamma: has no effect with kind cross_entropy; write kind: focal"),
         ("loss: {class_weights: {}}", "loss.class_weights: is empty"),
         ("loss: {class_weights: balansed}", "'balansed' is not allowed, did you mean 'balanced'?"),

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ftcls.data.table import encoding_of, missing_column
+from ftcls.data.table import encoding_of, missing_column, open_text
 from ftcls.errors import ConfigError, DataError
 from ftcls.rundir import replacing
 
@@ -96,9 +96,10 @@ def kind_of(path: Path) -> Kind:
     Raises:
         ConfigError: it is none that can be read and written row by row.
     """
-    if path.suffix.lower() not in KINDS:
+    suffix = path.suffix.lower()
+    if suffix not in KINDS:
         raise ConfigError(f"{path}: not a kind of file that predict takes; use {', '.join(KINDS)}")
-    return KINDS[path.suffix.lower()]
+    return KINDS[suffix]
 
 
 def predict_texts(classifier: Classifier, texts: Sequence[str]) -> list[Prediction]:
@@ -159,7 +160,7 @@ def _check(
         raise ConfigError("Parquet cannot be printed; name a file: --output labelled.parquet")
     if isinstance(output, Path) and output.exists() and Path(rows.name).exists() and output.samefile(rows.name):
         raise ConfigError(f"--output {output}: is the input; name another file")
-    if rows.columns is None:
+    if not rows.columns:
         return
     for name in text_columns:
         if name not in rows.columns:
@@ -228,20 +229,23 @@ def _open_input(source: Path | TextIO) -> Iterator[_Input]:
     if not isinstance(source, Path):
         yield _Input("stdin", ({"text": line.rstrip("\r\n")} for line in source), ())
         return
-    kind = kind_of(source)
+    kind = _input_kind(source)
     if not source.is_file():
         raise DataError(f"{source}: {'is a folder' if source.is_dir() else 'no such file'}")
     if kind == "parquet":
         yield _parquet(source)
         return
-    encoding = encoding_of(source)
-    with source.open(encoding=encoding, newline="" if kind in ("csv", "tsv") else None) as file:
+    with open_text(source, encoding_of(source)) as file:
         if kind == "txt":
-            yield _Input(str(source), ({"text": line.rstrip("\n")} for line in file), ())
+            yield _Input(str(source), ({"text": line.rstrip("\r\n")} for line in file), ())
         elif kind == "jsonl":
             yield _Input(str(source), _json_lines(source, file), None)
         else:
             yield _delimited(source, file, kind)
+
+
+def _input_kind(source: Path) -> Kind:
+    return kind_of(source.with_suffix("") if source.suffix.lower() == ".gz" else source)
 
 
 def _delimited(source: Path, file: TextIO, kind: Kind) -> _Input:
@@ -302,7 +306,7 @@ def _parquet(source: Path) -> _Input:
 def _output_kind(source: Path | TextIO, output: Path | TextIO) -> Kind:
     if isinstance(output, Path):
         return kind_of(output)
-    kind = kind_of(source) if isinstance(source, Path) else "txt"
+    kind = _input_kind(source) if isinstance(source, Path) else "txt"
     return "csv" if kind == "txt" else kind  # a line of text has no room for probabilities
 
 

@@ -51,8 +51,8 @@ def options(
 ) -> None:
     """Fine-tune a text classifier from one YAML file.
 
-    Exit codes: 0 done, 1 a bug in ftcls, 2 command line or config, 3 data, 4 something cannot be had, 5 training failed,
-    130 interrupted.
+    Exit codes: 0 done, 1 a bug in ftcls, 2 command line or config, 3 data, 4 something cannot be had,
+    5 training failed, 130 interrupted.
 
     Example: ftcls train quickstart
     """

@@ -38,9 +38,7 @@ def list_configs(as_json: options.Json = False) -> None:
 def check(
     files: Annotated[
         list[str],
-        typer.Argument(
-            metavar="CONFIG...", help="Files or names of shipped configs; KEY=VALUE overrides apply to all."
-        ),
+        typer.Argument(metavar="CONFIG", help="Files or names of shipped configs; KEY=VALUE overrides apply to all."),
     ],
     as_json: options.Json = False,
 ) -> None:
@@ -85,7 +83,7 @@ def schema() -> None:
 @app.command("init")
 def init(
     data: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="CSV, TSV, JSON lines or Parquet with texts and labels.")
+        Path | None, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet with texts and labels.")
     ] = None,
     label: Annotated[
         list[str] | None,
@@ -106,14 +104,13 @@ def init(
 
     Example: ftcls config init reviews.csv --label stars --output reviews.yaml
     """
-    if (data is None) == (like is None):
-        raise ConfigError("name a data file with --label COLUMN, or a shipped config with --like NAME")
     if output is not None:
         starter.check_output(output)
-    if like is not None:
+    if like is not None and data is None:
         _write(starter.like(like), output)
         return
-    assert data is not None
+    if data is None or like is not None:
+        raise ConfigError("name a data file with --label COLUMN, or a shipped config with --like NAME")
     if not label:
         raise ConfigError(f"{data}: which column has the labels? Add --label COLUMN: {starter.describe_columns(data)}")
     from ftcls.cli.machine import measure

@@ -12,9 +12,9 @@ Config = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Overrides such as training.learning_rate=5e-5, read by the rules of the file; relative paths start at the "
-        "working directory. Quote what has spaces or brackets.",
+        metavar="KEY=VALUE",
+        help="Overrides such as training.learning_rate=5e-5, read by the rules of the file; relative paths start at "
+        "the working directory. Quote what has spaces or brackets.",
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]

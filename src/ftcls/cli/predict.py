@@ -21,10 +21,12 @@ def predict(
     source: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[INPUT]", help="CSV, TSV, JSON lines, Parquet, or text with one example per line; - is stdin."
+            metavar="INPUT", help="CSV, TSV, JSON lines, Parquet, or text with one example per line; - is stdin."
         ),
     ] = None,
-    text: Annotated[list[str] | None, typer.Option("--text", help="One text; may be given several times.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option("--text", metavar="TEXT", help="One text; may be given several times.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -36,7 +38,10 @@ def predict(
         typer.Option("--text-column", metavar="NAME", help="The text column; default: that of the run's config."),
     ] = None,
     prefix: Annotated[
-        str, typer.Option("--prefix", help="Stands before the names of the new columns: label, probability_...")
+        str,
+        typer.Option(
+            "--prefix", metavar="NAME", help="Stands before the names of the new columns: label, probability_..."
+        ),
     ] = "",
     offline: options.Offline = False,
     quiet: options.Quiet = False,

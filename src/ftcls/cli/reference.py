@@ -37,7 +37,7 @@ def markdown() -> str:
 
 def commands() -> str:
     """The help of every command, as Markdown."""
-    return "".join(_command(typer.main.get_command(app), "ftcls"))
+    return "".join(_command(typer.main.get_command(app), "ftcls", None))
 
 
 def write(root: Path = ROOT) -> list[Path]:
@@ -48,12 +48,13 @@ def write(root: Path = ROOT) -> list[Path]:
     return list(pages)
 
 
-def _command(command: Any, name: str) -> Iterator[str]:
-    with command.make_context(name, [], resilient_parsing=True, terminal_width=100, max_content_width=100) as context:
-        help_text = command.get_help(context)
-    yield f"### `{name}`\n\n```text\n{help_text.strip()}\n```\n\n"
-    for inner_name, inner in getattr(command, "commands", {}).items():
-        yield from _command(inner, f"{name} {inner_name}")
+def _command(command: Any, name: str, parent: Any) -> Iterator[str]:
+    # A width of its own: the page must not depend on the terminal that it was made in.
+    width = {"terminal_width": 100, "max_content_width": 100}
+    with command.make_context(name, [], parent=parent, resilient_parsing=True, **width) as context:
+        yield f"### `{context.command_path}`\n\n```text\n{command.get_help(context).strip()}\n```\n\n"
+        for inner_name, inner in getattr(command, "commands", {}).items():
+            yield from _command(inner, inner_name, context)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the error boundary and a command know of each other: the arguments, the log of the run, whether to show traces."""
+"""What the error boundary and a command know of each other: the arguments and the log of the run."""
 
 from dataclasses import dataclass
 from pathlib import Path

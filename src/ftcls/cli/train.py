@@ -43,10 +43,10 @@ def train(
     console.configure(quiet=quiet, offline=offline)
     experiment = load(config, overrides or ())
     with console.results_only():
-        from ftcls import pipeline
+        from ftcls import plan
 
         if smoke:
-            experiment = pipeline.smoke(experiment)
+            experiment = plan.smoke(experiment)
     if dry_run:
         _plan(experiment, as_json=as_json)
     else:
@@ -54,14 +54,14 @@ def train(
 
 
 def _plan(experiment: Experiment, *, as_json: bool) -> None:
-    from ftcls import pipeline
+    from ftcls import plan
 
     with console.results_only():
-        plan = pipeline.dry_run(experiment)
+        found = plan.dry_run(experiment)
     if as_json:
-        console.emit(asdict(plan))
+        console.emit(asdict(found))
     else:
-        typer.echo("\n".join(plan.lines()))
+        typer.echo("\n".join(found.lines()))
 
 
 def _run(context: typer.Context, experiment: Experiment, *, output: Path | None, resume: bool, as_json: bool) -> None:

@@ -1,11 +1,10 @@
-"""The config in other words: the JSON schema for editors, the reference of every key, the line that describes a config."""
+"""The config in other words: the JSON schema for editors, the reference of every key, a config in one line."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from pydantic_core import PydanticUndefined
+from pydantic.fields import FieldInfo
 
 from ftcls.config.explain import fields, section_of, words
 from ftcls.config.rules import METRICS, task_of
@@ -27,7 +26,7 @@ def description(path: Path) -> str:
             break
         header.append(line.removeprefix("#").strip())
     text = " ".join(line for line in header if line and not line.startswith(("yaml-language-server", "ftcls ")))
-    ends = [end for mark in (". ", "? ", ": ") if (end := text.find(mark)) > 0]
+    ends = [end for mark in (". ", "? ") if (end := text.find(mark)) > 0]
     return (text[: min(ends) + 1].rstrip(".:") if ends else text.rstrip(".")) or path.stem
 
 
@@ -55,17 +54,18 @@ def _section(section: type[Section], path: tuple[str, ...]) -> Iterator[str]:
         if below:
             inner.append((below, (*path, key)))
         allowed = f"a section: see `{'.'.join((*path, key))}` below" if below else words(annotation)
-        yield f"| `{key}` | {_default(field.default, below)} | {_cell(allowed)} | {_cell(field.description or '')} |"
+        yield f"| `{key}` | {_default(field, below)} | {_cell(allowed)} | {_cell(field.description or '')} |"
     yield ""
     for below, where in inner:
         yield from _section(below, where)
 
 
-def _default(value: Any, below: type[Section] | None) -> str:
-    if value is PydanticUndefined:
+def _default(field: FieldInfo, below: type[Section] | None) -> str:
+    if field.is_required():
         return "required"
     if below:
         return "its defaults"
+    value = field.default
     return f"`{flow(list(value) if isinstance(value, tuple) else value)}`"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ftcls.config.explain import Problem, line, nearest
-from ftcls.config.schema import Data, Experiment, LabelColumns, Loss, SeparatedLabels, SplitPaths, Task, Training
+from ftcls.config.schema import Data, Experiment, LabelColumns, Section, SeparatedLabels, SplitPaths, Task
 from ftcls.config.source import KeyPath, flow
 
 Found = Iterator[Problem]
@@ -43,6 +43,16 @@ def task_of(data: Data) -> Task | None:
     return SOURCE_TASKS.get(data.source, data.task)
 
 
+def _written(section: Section, key: str) -> bool:
+    """Whether somebody wrote this key; a resolved config writes every key of a section, and so none on purpose."""
+    return key in section.model_fields_set and section.model_fields_set != set(type(section).model_fields)
+
+
+def _changed(section: Section, key: str) -> bool:
+    """Whether somebody wrote something other than the default."""
+    return _written(section, key) and getattr(section, key) != type(section).model_fields[key].default
+
+
 def violations(experiment: Experiment, broken: frozenset[KeyPath] = frozenset()) -> Found:
     """Every rule that the experiment breaks, leaving out rules that read a broken key."""
     for rule in RULES:
@@ -75,7 +85,7 @@ def _known_source(experiment: Experiment) -> Found:
     if data.task not in (None, own):
         yield Problem(("data", "task"), f"{data.task} contradicts {data.source}, which is {own}; remove the line")
     for key in ("text", "label"):
-        if key in data.model_fields_set and getattr(data, key) != Data.model_fields[key].default:
+        if _changed(data, key):
             yield Problem(("data", key), f"has no effect on {data.source}, which knows its columns; remove the line")
     if isinstance(data.path, SplitPaths):
         yield Problem(("data", "path"), f"{data.source} takes one folder or archive; a file per split is for files")
@@ -85,9 +95,11 @@ def _known_source(experiment: Experiment) -> Found:
 
 def _revision(experiment: Experiment) -> Found:
     data = experiment.data
-    if data.revision is not None and data.source in ("docstrings", "files"):
+    if not _changed(data, "revision"):
+        return
+    if data.source in ("docstrings", "files"):
         yield Problem(("data", "revision"), f"{data.source} does not come from the Hub; remove the line")
-    elif data.revision is not None and data.path is not None:
+    elif data.path is not None:
         yield Problem(("data", "revision"), "has no effect beside data.path; remove one of the two")
 
 
@@ -151,9 +163,7 @@ def _patience(experiment: Experiment) -> Found:
 
 def _length_of_training(experiment: Experiment) -> Found:
     training = experiment.training
-    # The default may stand beside max_steps: a resolved config writes every key.
-    default = Training.model_fields["num_train_epochs"].default
-    if training.max_steps is not None and training.num_train_epochs != default:
+    if training.max_steps is not None and _written(training, "num_train_epochs"):
         yield Problem(("training", "max_steps"), "takes the place of num_train_epochs; keep one of the two")
 
 
@@ -185,7 +195,7 @@ def _class_weights(experiment: Experiment) -> Found:
 
 def _gamma(experiment: Experiment) -> Found:
     loss = experiment.loss
-    if loss.kind != "focal" and loss.gamma != Loss.model_fields["gamma"].default:
+    if loss.kind != "focal" and _changed(loss, "gamma"):
         yield Problem(("loss", "gamma"), f"has no effect with kind {loss.kind}; write kind: focal, or remove the line")
 
 

@@ -215,7 +215,7 @@ class Experiment(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Name of the run directory: letters, digits, dot, dash, underscore."""
-    seed: NonNegative = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seeds splits, subsets, new weights, order and dropout."""
     data: Data
     """Where the examples come from and what is done to them before tokenizing."""

@@ -33,6 +33,9 @@ FLOPS_PER_PARAMETER: Final = 6
 # Share of a large matrix product's rate that a training step reaches, padding, attention and optimizer included.
 EFFICIENCY: Final = 0.35
 
+# The share of one file's rows that is left for training when validation and test are cut from it.
+TRAINING_SHARE: Final = 0.8
+
 # A rule of thumb for English and subword vocabularies; the run's report has the true counts.
 CHARACTERS_PER_TOKEN: Final = 4
 SPECIAL_TOKENS: Final = 2
@@ -88,7 +91,7 @@ def from_file(
     Raises:
         DataError: the file cannot be read, has no such column, or only one label.
     """
-    from ftcls.data.table import read_table
+    from ftcls.data.formats import read_table
 
     table = read_table(data)
     for name in (*label, *([text] if text else [])):
@@ -112,7 +115,7 @@ def like(name: str) -> str:
 
 def describe_columns(data: Path) -> str:
     """The columns of a file, for the error that asks for --label."""
-    from ftcls.data.table import read_table
+    from ftcls.data.formats import read_table
 
     return ", ".join(read_table(data).columns)
 
@@ -131,7 +134,8 @@ def spoken(duration: float) -> str:
                 if duration < 10 * size
                 else f"about {duration / size:.0f} {unit}s"
             )
-    return f"about {max(round(duration), 1)} seconds"
+    whole = max(round(duration), 1)
+    return f"about {whole} second{'s' * (whole > 1)}"
 
 
 def _text_column(columns: dict[str, list[Any]], data: Path) -> str:
@@ -188,16 +192,15 @@ def _starter(
     guessed: bool,
 ) -> Starter:
     lengths = sorted(math.ceil(len(text) / CHARACTERS_PER_TOKEN) + SPECIAL_TOKENS for text in texts)
-    longest = lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))]
+    longest = lengths[int(0.95 * (len(lengths) - 1))]
     max_length = min(512, max(16, 16 * math.ceil(longest / 16)))
     checkpoint, parameters, why = _checkpoint(machine)
-    epochs, rate = (3, "2e-5") if machine.device != "cpu" else (2, "1e-4")
-    trained = 0.8 * sum(min(length, max_length) for length in lengths)
-    estimate = (
-        f"{spoken(seconds(parameters, round(trained), epochs, machine))} of training on this machine "
-        f"({machine.name}, {machine.flops / 1e9:.0f} GFLOP/s measured): an estimate from rows, text lengths and parameters"
-    )
-    column = f"text: {flow(body)}" + ("  # guessed: the longest texts" if guessed else "")
+    # Rates that the checkpoints' authors and the quickstart's trials found: small encoders want more.
+    epochs, rate = (2, "1e-4") if machine.device == "cpu" else (3, "2e-5")
+    tokens = TRAINING_SHARE * sum(min(length, max_length) for length in lengths)
+    duration = spoken(seconds(parameters, round(tokens), epochs, machine))
+    estimate = f"{duration} of training on this machine ({machine.name}, {machine.flops / 1e9:.0f} GFLOP/s measured)"
+    estimate += ": an estimate from rows, text lengths and parameters"
     notes = [f"text column: {body}, guessed: it has the longest texts (--text names another)"] if guessed else []
     notes += [f"task: {labels.task}, because {labels.reason}; written into the config, change it there", estimate]
     text = f"""\
@@ -206,29 +209,40 @@ def _starter(
 # Written by `ftcls config init` for {data.name}: {len(texts)} rows.
 # {estimate[0].upper()}{estimate[1:]}.
 name: {_name(data)}
-seed: 42                 # the same seed gives the same splits, order and scores
+# The same seed gives the same splits, order and scores.
+seed: 42
 data:
   source: files
-  path: {flow(_path(data, output))}  # or {{train: ..., validation: ..., test: ...}}; one file alone is cut 80/10/10
-  {column}
+  # One file is cut 80/10/10; with files of their own: {{train: ..., validation: ..., test: ...}}
+  path: {flow(_path(data, output))}
+  # The text column{"; guessed: the one with the longest texts" if guessed else ""}; several are joined: [title, body]
+  text: {flow(body)}
+  # {_label_comment(labels)}
   {_label_line(label, labels)}
-  # {labels.reason}; binary, multiclass or multilabel
+  # binary, multiclass or multilabel; here because {labels.reason}
   task: {labels.task}
-{_positive(labels)}  # clean: [html_breaks, entities, spaces]   # cleaning steps, also run on every text that is predicted
-  on_bad_row: error      # drop: leave out rows without text or label, and count them
+{_positive(labels)}  # Cleaning, also run on every text that is predicted:
+  # clean: [html_breaks, entities, spaces]
 model:
   # {why}
   checkpoint: {flow(checkpoint)}
-  max_length: {max_length:<8}   # tokens; about 95 % of the texts fit (guessed at {CHARACTERS_PER_TOKEN} characters to a token)
+  # Tokens; guessed to fit 95 % of the texts, at {CHARACTERS_PER_TOKEN} characters to a token. Longer ones are cut.
+  max_length: {max_length}
 training:
   num_train_epochs: {epochs}
-  batch_size: 16         # examples per optimizer step, on any number of devices
+  # Examples per optimizer step, on any number of devices.
+  batch_size: 16
   learning_rate: {rate}
-  early_stopping_patience: 2   # evaluations without a better metrics.best
-{_loss(labels)}metrics:
-  best: {"f1_micro" if labels.task == "multilabel" else "f1_macro"}         # the validation score that picks the best step
+{_loss(labels)}# The validation score that picks the best step.
+metrics: {{best: {"f1_micro" if labels.task == "multilabel" else "f1_macro"}}}
 """
     return Starter(text, tuple(notes))
+
+
+def _label_comment(labels: _Labels) -> str:
+    shown = _one_line(", ".join(labels.names[:_MOST_LISTED]))
+    more = f" and {len(labels.names) - _MOST_LISTED} more" if len(labels.names) > _MOST_LISTED else ""
+    return f"{len(labels.names)} labels: {shown}{more}"
 
 
 def _label_line(label: Sequence[str], labels: _Labels) -> str:
@@ -238,21 +252,21 @@ def _label_line(label: Sequence[str], labels: _Labels) -> str:
         return line(("label",), {"column": label[0], "separator": labels.separator})
     if labels.listed:
         return line(("label",), {"column": label[0]})
-    shown = ", ".join(labels.names[:_MOST_LISTED])
-    more = f" and {len(labels.names) - _MOST_LISTED} more" if len(labels.names) > _MOST_LISTED else ""
-    return f"label: {flow(label[0])}  # {_one_line(shown)}{more}"
+    return line(("label",), label[0])
 
 
 def _positive(labels: _Labels) -> str:
     if labels.task != "binary":
         return ""
-    return "  # positive_label: NAME   # the label that precision, recall and f1 are about; default: the second one\n"
+    return (
+        "  # The label that precision, recall and f1 are about; without it the second one:\n  # positive_label: NAME\n"
+    )
 
 
 def _loss(labels: _Labels) -> str:
     if labels.task == "multilabel":
         return ""
-    return "# loss: {class_weights: balanced}   # for labels of very different size\n"
+    return "# For labels of very different size:\n# loss: {class_weights: balanced}\n"
 
 
 def _one_line(text: str) -> str:
