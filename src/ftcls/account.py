@@ -13,7 +13,6 @@ import torch
 
 import ftcls
 from ftcls import results
-from ftcls.baseline import Baseline
 from ftcls.classifier import Classifier
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
@@ -21,7 +20,6 @@ from ftcls.devices import Machine
 from ftcls.encode import Encoded
 from ftcls.prepare import Prepared
 from ftcls.rundir import RunDir
-from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.metrics import Predictions
 from ftcls.training import history
 from ftcls.training.fit import Fit
@@ -30,8 +28,6 @@ PACKAGES: Final = (
     *("torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn"),
     *("numpy", "scipy", "pandas", "pyarrow"),
 )
-# What the model is compared with the baseline on: the share of right answers, and the mean over labels.
-COMPARED: Final = ("accuracy", "f1_macro")
 
 
 def report(
@@ -45,7 +41,7 @@ def report(
     trained: Classifier,
     new_parameters: tuple[str, ...],
     scores: Mapping[str, results.Scores],
-    baseline: results.BaselineScores,
+    against: results.BaselineScores,
     command: str,
     started: datetime,
 ) -> results.Report:
@@ -74,7 +70,7 @@ def report(
         intervals={name: found.intervals for name, found in scores.items()},
         per_label={name: found.per_label for name, found in scores.items()},
         confusion={name: found.confusion for name, found in scores.items()},
-        baseline=baseline,
+        baseline=against,
         decision=results.DecisionReport(thresholds, decided.temperature, calibration_error=None),
     )
 
@@ -83,22 +79,15 @@ def evaluation(
     trained: Classifier, corpus: Corpus, predictions: Predictions, *, model: str, name: str, split: str, seed: int
 ) -> results.Evaluation:
     """One file of evals/."""
-    found = results.scores(predictions, seed=seed, thresholds=trained.decision.thresholds)
-    return results.Evaluation(
-        model=model,
-        data=results.EvaluatedData(
-            name=name,
-            split=split,
-            examples=len(predictions),
-            task=corpus.task,
-            labels=corpus.labels,
-            positive_label=corpus.positive_label,
-        ),
-        metrics=found.metrics,
-        intervals=found.intervals,
-        per_label=found.per_label,
-        confusion=found.confusion,
+    about = results.EvaluatedData(
+        name=name,
+        split=split,
+        examples=len(predictions),
+        task=corpus.task,
+        labels=corpus.labels,
+        positive_label=corpus.positive_label,
     )
+    return results.evaluation(predictions, data=about, model=model, seed=seed, thresholds=trained.decision.thresholds)
 
 
 def environment(machine: Machine) -> results.Environment:
@@ -150,7 +139,7 @@ def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> results.Split:
             p50=int(np.percentile(lengths, 50)), p95=int(np.percentile(lengths, 95)), max=int(lengths.max())
         ),
         truncated=int(encoded.truncated.sum()),
-        origin=corpus.splits[name].origin,
+        origin=corpus.splits[name].origin or name,
     )
 
 
@@ -198,15 +187,3 @@ def training(fitted: Fit, run: RunDir, *, batch_size: int) -> results.Training:
 def _evaluation(line: dict[str, float]) -> dict[str, float | None]:
     scores = {name.removeprefix("eval_"): value for name, value in line.items() if name.startswith("eval_")}
     return {"step": line["step"], "epoch": line["epoch"], **scores}
-
-
-def baseline(simple: Baseline, trained: Predictions, *, seed: int) -> results.BaselineScores:
-    """The baseline's scores, and the run's paired difference from it on the same test rows."""
-    found = results.scores(simple.predictions, seed=seed)
-    return results.BaselineScores(
-        name=simple.name,
-        metrics={"test": found.metrics},
-        intervals={"test": found.intervals},
-        seconds=simple.seconds,
-        difference={name: paired_difference(trained, simple.predictions, metric=name, seed=seed) for name in COMPARED},
-    )

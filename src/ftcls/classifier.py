@@ -54,6 +54,7 @@ class Classifier:
             UnavailableError: there is nothing to load.
             DataError: a file beside the weights is damaged.
         """
+        devices.quiet()
         machine = devices.choose(device, "fp32")
         folder = resolve(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())

@@ -53,7 +53,6 @@ def choose(device: str, precision: str) -> Machine:
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     kind = _device(device, processes)
     chosen, reason = _precision(kind, precision)
-    log.info("device %s, precision %s: %s", kind, chosen, reason)
     return Machine(kind, chosen, reason, rank, processes)
 
 

@@ -43,7 +43,9 @@ def train(
     """
     started = datetime.now(UTC)
     section, seed = experiment.training, experiment.seed
+    devices.quiet()
     machine = devices.choose(section.device, section.precision)
+    log.info("%s, %s: %s", machine.name, machine.precision, machine.reason)
     with session.opened(experiment, machine, output=output, resume=resume, announce=announce) as run:
         if run.done:
             log.info("%s is done", run.path)
@@ -71,7 +73,7 @@ def train(
             return run
         shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
         trained = _classifier(run.model, experiment)
-        simple = baseline.fit(corpus, seed=seed)
+        simple = baseline.predict(corpus, seed=seed)
         found = {
             "validation": trained.predictions(corpus.splits["validation"], prepared.encoded["validation"]),
             "test": trained.predictions(corpus.splits["test"], prepared.encoded["test"]),
@@ -91,7 +93,9 @@ def train(
                 name: results.scores(predictions, seed=seed, thresholds=trained.decision.thresholds)
                 for name, predictions in found.items()
             },
-            baseline=account.baseline(simple, found["test"], seed=seed),
+            against=results.against_baseline(
+                simple.predictions, found["test"], name=simple.name, seconds=simple.seconds, seed=seed
+            ),
             command=command,
             started=started,
         )

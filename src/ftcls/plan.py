@@ -78,6 +78,7 @@ def dry_run(experiment: Experiment) -> Plan:
     Raises:
         FtclsError: what training would raise before its first step.
     """
+    devices.quiet()
     section = experiment.training
     machine = devices.choose(section.device, section.precision)
     corpus = read(experiment.data, seed=experiment.seed)

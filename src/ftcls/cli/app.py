@@ -1,5 +1,6 @@
 """The ``ftcls`` command and its one error boundary."""
 
+import signal
 import sys
 import time
 import traceback
@@ -62,6 +63,7 @@ def options(
 def main() -> NoReturn:
     """Run the command line of this process and exit with its code."""
     console.never_fail_on_a_character()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, not at once
     sys.exit(run(sys.argv[1:]))
 
 

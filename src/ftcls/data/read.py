@@ -148,7 +148,9 @@ def _complete(splits: dict[SplitName, Split], raw: Raw, wanted: schema.Split, *,
         groups=split.groups(train.texts if wanted.group_equal_texts else None, train.clusters),
     )
     pieces = zip([*missing, "train"], parts, strict=True)
-    return splits | {name: _take(train, rows) for name, rows in pieces}
+    origin = "cut from all splits" if wanted.pooled else "cut from train"
+    cut = {name: replace(_take(train, rows), origin=origin) for name, rows in pieces}
+    return splits | cut
 
 
 def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]) -> Split:

@@ -136,7 +136,7 @@ class Bar(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, metric: str) -> None:
         self.metric = metric
-        self.live = sys.stderr.isatty() and log.isEnabledFor(logging.INFO)
+        self.live = sys.stderr.isatty() and _talkative()
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._loss = self._score = ""
@@ -185,6 +185,12 @@ class Bar(TrainerCallback):  # type: ignore[misc]
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _talkative() -> bool:
+    """Whether INFO reaches the terminal; log.txt takes it in any case."""
+    handlers = logging.getLogger("ftcls").handlers
+    return any(handler.level <= logging.INFO for handler in handlers if not isinstance(handler, logging.FileHandler))
 
 
 class Guarded(TrainerCallback):  # type: ignore[misc]
