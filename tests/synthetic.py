@@ -6,6 +6,7 @@ import numpy as np
 
 from ftcls import results
 from ftcls.data.corpus import Check
+from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.metrics import Predictions
 
 LABELS = {
@@ -36,7 +37,27 @@ def predictions(task, n=200, *, seed=0, skill=1.5, labels=None, clusters=None):
 def baseline(test):
     """The scores of worse predictions of the same rows."""
     poor = predictions(test.task, len(test), seed=1, skill=0.8, labels=test.labels, clusters=test.clusters)
-    return results.against_baseline(poor, test, name="TF-IDF + logistic regression", seconds=1.25, seed=0)
+    scores = results.scores(poor, seed=0)
+    return results.BaselineScores(
+        name="TF-IDF + logistic regression",
+        metrics={"test": scores.metrics},
+        intervals={"test": scores.intervals},
+        seconds=1.25,
+        difference={name: paired_difference(test, poor, metric=name, seed=0) for name in ("accuracy", "f1_macro")},
+    )
+
+
+def evaluation(made):
+    """An evaluation on a file called reviews."""
+    scores = results.scores(made, seed=0)
+    return results.Evaluation(
+        model="model",
+        data=results.EvaluatedData("reviews", "test", len(made), made.task, made.labels, None),
+        metrics=scores.metrics,
+        intervals=scores.intervals,
+        per_label=scores.per_label,
+        confusion=scores.confusion,
+    )
 
 
 def split(examples, labels, origin):

@@ -91,7 +91,7 @@ def test_a_corpus_gives_predictions_of_its_test_rows(task):
         "test": Split(test, gold, np.arange(40) + 7, clusters=np.arange(40) // 2),
     }
     positive = "a" if task == "binary" else None
-    found = baseline.predict(Corpus("made", task, ("a", "b"), splits, positive_label=positive), seed=0)
+    found = baseline.fit(Corpus("made", task, ("a", "b"), splits, positive_label=positive), seed=0)
     assert found.name == baseline.NAME
     assert found.predictions.positive == (0 if task == "binary" else None)
     assert found.predictions.rows[0] == 7

@@ -132,9 +132,7 @@ def test_colours_are_only_for_terminals():
 
 
 def test_an_evaluation_is_shown_with_its_data():
-    predictions = synthetic.predictions("multiclass")
-    about = results.EvaluatedData("reviews", "test", 200, "multiclass", predictions.labels, None)
-    text = shown(tables.evaluation(results.evaluation(predictions, data=about, model="model", seed=0)))
+    text = shown(tables.evaluation(synthetic.evaluation(synthetic.predictions("multiclass"))))
     assert text.startswith("reviews test  200 examples, scored with model\n")
     assert "f1_macro" in text
     assert "Business, finance" in text

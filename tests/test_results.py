@@ -128,9 +128,7 @@ def test_a_run_without_a_report_is_not_finished(tmp_path):
 
 
 def test_an_evaluation_is_read_back_equal(tmp_path):
-    predictions = synthetic.predictions("multiclass")
-    about = results.EvaluatedData("ag_news", "test", len(predictions), "multiclass", predictions.labels, None)
-    evaluation = results.evaluation(predictions, data=about, model="model", seed=0)
+    evaluation = synthetic.evaluation(synthetic.predictions("multiclass"))
     path = tmp_path / "evals" / "ag_news-test.json"
     results.write_evaluation(path, evaluation)
     assert results.read_evaluation(path) == evaluation
@@ -155,11 +153,6 @@ def test_predictions_are_read_back_equal_to_the_last_bit(tmp_path, task, cluster
     for name in ("gold", "predicted", "probabilities", "rows", "clusters"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
     assert metrics.score(found) == metrics.score(written)
-
-
-def test_multilabel_scores_want_the_thresholds():
-    with pytest.raises(ValueError, match="thresholds: those of the decision for a multilabel task"):
-        results.scores(synthetic.predictions("multilabel"), seed=0)
 
 
 def test_the_same_predictions_give_the_same_bytes(tmp_path):

@@ -45,7 +45,7 @@ class Baseline:
     seconds: float
 
 
-def predict(corpus: Corpus, *, seed: int) -> Baseline:
+def fit(corpus: Corpus, *, seed: int) -> Baseline:
     """Learn the training split of a corpus and predict its test split, thresholds at one half."""
     train, test, k = corpus.splits["train"], corpus.splits["test"], len(corpus.labels)
     probabilities, seconds = fit_predict(train.texts, train.targets, test.texts, task=corpus.task, k=k, seed=seed)
@@ -81,8 +81,8 @@ def fit_predict(
     """
     started = time.perf_counter()
     train, test = _features(train_texts, test_texts)
-    fit = _multilabel if task == "multilabel" else _single_label
-    probabilities = fit(train, train_targets, test, k, seed)
+    learn = _multilabel if task == "multilabel" else _single_label
+    probabilities = learn(train, train_targets, test, k, seed)
     return probabilities, time.perf_counter() - started
 
 

@@ -23,7 +23,7 @@ from ftcls.data.corpus import Check
 from ftcls.errors import DataError
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
-from ftcls.scoring.intervals import Difference, Interval, intervals, paired_difference
+from ftcls.scoring.intervals import Difference, Interval, intervals
 from ftcls.scoring.metrics import LabelScores, Predictions
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
@@ -272,52 +272,12 @@ _EVALUATION = TypeAdapter(Evaluation)
 
 
 def scores(predictions: Predictions, *, seed: int, thresholds: tuple[float, ...] | None = None) -> Scores:
-    """Score predictions; `seed` is that of the bootstrap.
-
-    `thresholds` are those that multilabel predictions were made with, and None for any other task.
-    """
-    if (predictions.task == "multilabel") != (thresholds is not None):
-        raise ValueError("thresholds: those of the decision for a multilabel task, None for any other")
+    """Score predictions; `thresholds` (multilabel) are those that they were made with, `seed` that of the bootstrap."""
     return Scores(
         metrics=metrics.score(predictions),
         intervals=intervals(predictions, seed=seed),
         per_label=metrics.per_label(predictions, thresholds),
         confusion=_tuples(metrics.confusion(predictions).tolist()),
-    )
-
-
-def against_baseline(
-    baseline: Predictions, model: Predictions, *, name: str, seconds: float, seed: int
-) -> BaselineScores:
-    """Score a simple model's predictions of the test split, and test the model's against them, pair by pair."""
-    return BaselineScores(
-        name=name,
-        metrics={"test": metrics.score(baseline)},
-        intervals={"test": intervals(baseline, seed=seed)},
-        seconds=seconds,
-        difference={
-            metric: paired_difference(model, baseline, metric=metric, seed=seed) for metric in ("accuracy", "f1_macro")
-        },
-    )
-
-
-def evaluation(
-    predictions: Predictions,
-    *,
-    data: EvaluatedData,
-    model: str,
-    seed: int,
-    thresholds: tuple[float, ...] | None = None,
-) -> Evaluation:
-    """Score the predictions of one model on one data set; see `scores`."""
-    found = scores(predictions, seed=seed, thresholds=thresholds)
-    return Evaluation(
-        model=model,
-        data=data,
-        metrics=found.metrics,
-        intervals=found.intervals,
-        per_label=found.per_label,
-        confusion=found.confusion,
     )
 
 
