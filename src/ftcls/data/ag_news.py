@@ -58,7 +58,7 @@ def _from_hub(revision: str) -> Raw:
 
 
 def _commit(found: DatasetDict, asked: str) -> str:
-    """The commit that was read: without the Hub, datasets takes what the cache has and does not look at ``revision``."""
+    """The commit that was read: without the Hub, datasets takes what the cache has, whatever ``revision`` says."""
     files = found["train"].cache_files
     commit = Path(files[0]["filename"]).parent.name if files else asked
     if not _SHA.fullmatch(commit):
