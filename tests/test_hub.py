@@ -20,6 +20,12 @@ from huggingface_hub.errors import (
 from ftcls import hub
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    """A proxy of the machine that runs the tests must not answer for the loopback."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
 @pytest.fixture
 def black_hole():
     """An endpoint that takes every connection and never says a word."""
