@@ -59,6 +59,8 @@ def test_labels_that_no_classifier_can_be_learnt_with_are_refused():
         labels.check(("a",), task="multilabel", source="a.csv")
     with pytest.raises(DataError, match="binary, but there are 3 labels: 'a', 'b', 'c'"):
         labels.check(("a", "b", "c"), task="binary", source="a.csv")
+    with pytest.raises(ConfigError, match="'a' is listed twice"):
+        labels.check(("a", "b", "a"), task="multiclass", source="a.csv")
     labels.check(tuple(map(str, range(100))), task="multiclass", source="a.csv")
 
 

@@ -102,7 +102,8 @@ def _folder(path: Path) -> tuple[RawSplit, list[str]]:
     files = [folder / name for folder in folders for name in natural(file.name for file in folder.glob("*.txt"))]
     if not files:
         raise DataError(
-            f"{path}: no text in it; a folder has one folder per label with *.txt files, or these in train and test"
+            f"{path}: no text in it; a folder has one folder per label with *.txt files, or these in train and test. "
+            "Tables are named one by one: path: {train: train.csv, test: test.csv}"
         )
     encodings = [encoding_of(file) for file in files]
     split = RawSplit(
