@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
+from ftcls import devices
 from ftcls.config.schema import Loss, Training
 from ftcls.encode import Encoded
 from ftcls.errors import FtclsError
 from ftcls.model import factory, scratch
 from ftcls.rundir import RunDir
-from ftcls.training import checkpoints, devices, fit, trainer
+from ftcls.training import checkpoints, fit, trainer
 
 EXAMPLES = 67
 WORDS = [f"w{i}" for i in range(60)]
@@ -47,7 +48,7 @@ def run(
     multilabel: bool = False,
     resume: bool = False,
     callbacks: tuple[TrainerCallback, ...] = (),
-    loss: Loss = Loss(),
+    loss: Loss | None = None,
 ) -> fit.Fit:
     """One training on one thread; the final weights go to ``folder/weights-RANK.pt``."""
     torch.set_num_threads(1)
@@ -68,7 +69,7 @@ def run(
             rows,
             fit.Validation(rows, labels, task, None if multilabel else 1),
             training=section,
-            loss=loss,
+            loss=loss or Loss(),
             best_metric="f1_macro",
             trackers=(),
             seed=3,
@@ -110,45 +111,58 @@ def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def kill_inside_the_checkpoint_of(number):
+    save = trainer.Trainer._save_optimizer_and_scheduler
+
+    def half(self, place):
+        save(self, place)
+        if self.state.global_step == number:
+            kill()
+
+    trainer.Trainer._save_optimizer_and_scheduler = half
+
+
+def kill_before_micro_batch(number):
+    inputs, count = trainer.Trainer._inputs, [0]
+
+    def counted(self, batch):
+        count[0] += 1
+        if count[0] == number:
+            kill()
+        return inputs(self, batch)
+
+    trainer.Trainer._inputs = counted
+
+
+def kill_between_the_renames_of_best(number):
+    exchange, count = checkpoints._exchange, [0]
+
+    def between(staged, path):
+        count[0] += path.name == "best"
+        if path.name == "best" and count[0] == number:
+            if path.exists():
+                path.rename(path.with_name(".best.old"))
+            kill()
+        exchange(staged, path)
+
+    checkpoints._exchange = between
+
+
+PLANTS = {
+    "checkpoint": kill_inside_the_checkpoint_of,
+    "micro_batch": kill_before_micro_batch,
+    "best": kill_between_the_renames_of_best,
+}
+
+
 def killed(folder, moment, number, training):
     """Train with dropout until the process is killed at a moment."""
+    callbacks = ()
     if moment == "step":
-        run(Path(folder), training=training, dropout=0.1, resume=True, callbacks=(KillAtStep(number),))
-    elif moment == "checkpoint":
-        save = trainer.Trainer._save_optimizer_and_scheduler
-
-        def half(self, place):
-            save(self, place)
-            if self.state.global_step == number:
-                kill()
-
-        trainer.Trainer._save_optimizer_and_scheduler = half
-        run(Path(folder), training=training, dropout=0.1, resume=True)
-    elif moment == "micro_batch":
-        inputs, count = trainer.Trainer._inputs, [0]
-
-        def counted(self, batch):
-            count[0] += 1
-            if count[0] == number:
-                kill()
-            return inputs(self, batch)
-
-        trainer.Trainer._inputs = counted
-        run(Path(folder), training=training, dropout=0.1, resume=True)
-    elif moment == "best":
-        exchange, count = checkpoints._exchange, [0]
-
-        def between(staged, path):
-            if path.name == "best":
-                count[0] += 1
-                if count[0] == number:
-                    if path.exists():
-                        path.rename(path.with_name(".best.old"))
-                    kill()
-            exchange(staged, path)
-
-        checkpoints._exchange = between
-        run(Path(folder), training=training, dropout=0.1, resume=True)
+        callbacks = (KillAtStep(number),)
+    else:
+        PLANTS[moment](number)
+    run(Path(folder), training=training, dropout=0.1, resume=True, callbacks=callbacks)
     raise AssertionError("the process was to be killed before the end")
 
 

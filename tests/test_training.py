@@ -6,12 +6,12 @@ import socket
 import sys
 from pathlib import Path
 
-import fitting
 import numpy as np
 import pytest
 import torch
 from transformers import TrainerCallback
 
+import fitting
 from ftcls.config.schema import Loss, Training
 from ftcls.errors import TrainingError
 from ftcls.training import checkpoints, history
@@ -107,7 +107,13 @@ def test_the_first_loss_is_the_plain_mean_over_the_step(tmp_path):
 
 
 # 67 examples in steps of 8: 9 steps an epoch, evaluation after each epoch, a checkpoint every 4 steps.
-THREE_EPOCHS = {"num_train_epochs": 3, "save_strategy": "steps", "save_steps": 4, "token_budget": 64, "logging_steps": 2}
+THREE_EPOCHS = {
+    "num_train_epochs": 3,
+    "save_strategy": "steps",
+    "save_steps": 4,
+    "token_budget": 64,
+    "logging_steps": 2,
+}
 MOMENTS = {
     "before the first checkpoint": ("step", 3),
     "between two micro-batches": ("micro_batch", 40),
@@ -135,7 +141,9 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, processes, undisturbed,
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     best = [(folder / "checkpoints" / "best" / "model.safetensors").read_bytes() for folder in (undisturbed, tmp_path)]
     assert best[0] == best[1]
-    scores = [[line for line in history.read(f / "history.jsonl") if "eval_loss" in line] for f in (undisturbed, tmp_path)]
+    scores = [
+        [line for line in history.read(f / "history.jsonl") if "eval_loss" in line] for f in (undisturbed, tmp_path)
+    ]
     assert [line["step"] for line in scores[1]] == [9, 18, 27]
     assert [line["eval_loss"] for line in scores[0]] == [line["eval_loss"] for line in scores[1]]
     assert not list((tmp_path / "checkpoints").glob(".*"))
@@ -314,7 +322,9 @@ def test_history_has_one_line_a_step_with_training_and_validation_together(tmp_p
 
 def test_class_weights_and_smoothing_reach_the_loss(tmp_path):
     plain = fitting.run(tmp_path / "plain", training=TEN)
-    fitting.run(tmp_path / "weighted", training=TEN, loss=Loss(class_weights={"a": 1.0, "b": 20.0}, label_smoothing=0.2))
+    fitting.run(
+        tmp_path / "weighted", training=TEN, loss=Loss(class_weights={"a": 1.0, "b": 20.0}, label_smoothing=0.2)
+    )
     assert plain.steps == 10
     first, other = (steps_of(tmp_path / name)[0]["loss"] for name in ("plain", "weighted"))
     assert first != pytest.approx(other, rel=1e-3)

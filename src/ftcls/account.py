@@ -17,13 +17,13 @@ from ftcls.baseline import Baseline
 from ftcls.classifier import Classifier
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
+from ftcls.devices import Machine
 from ftcls.encode import Encoded
 from ftcls.prepare import Prepared
 from ftcls.rundir import RunDir
 from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.metrics import Predictions
 from ftcls.training import history
-from ftcls.training.devices import Machine
 from ftcls.training.fit import Fit
 
 PACKAGES: Final = (
@@ -208,7 +208,5 @@ def baseline(simple: Baseline, trained: Predictions, *, seed: int) -> results.Ba
         metrics={"test": found.metrics},
         intervals={"test": found.intervals},
         seconds=simple.seconds,
-        difference={
-            name: paired_difference(trained, simple.predictions, metric=name, seed=seed) for name in COMPARED
-        },
+        difference={name: paired_difference(trained, simple.predictions, metric=name, seed=seed) for name in COMPARED},
     )

@@ -6,6 +6,7 @@ over their number, so neither the budget nor the number of processes changes it 
 shapes of dropout masks).
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -47,7 +48,7 @@ def plan(
     # Longest first: if memory is short, that shows in the first forward pass and not in the last.
     ordered = rows[np.argsort(-lengths[rows], kind="stable")]
     cuts = list(_cut(lengths[ordered], token_budget, max_rows))
-    parts = [ordered[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts = [ordered[a:b] for a, b in itertools.pairwise(cuts)]
     while len(parts) % processes:
         widest = max(range(len(parts)), key=lambda i: (len(parts[i]) > 1) * len(parts[i]) * lengths[parts[i][0]])
         if len(parts[widest]) == 1:

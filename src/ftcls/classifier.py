@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ftcls import inference
+from ftcls import devices, inference
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
 from ftcls.encode import Encoded, encode
@@ -20,7 +20,7 @@ from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.metrics import Predictions
-from ftcls.training import devices
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -34,7 +34,7 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Weights, tokenizer, cleaning, cutting and decision of one model. It computes in float32, as plain transformers does."""
+    """Weights, tokenizer, cleaning, cutting and decision of one model; computes in float32, as transformers does."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -79,7 +79,11 @@ class Classifier:
         return self.settings.task
 
     def encode(
-        self, texts: Sequence[str], targets: NDArray[np.int64] | NDArray[np.float32] | None = None, *, cached: bool = False
+        self,
+        texts: Sequence[str],
+        targets: NDArray[np.int64] | NDArray[np.float32] | None = None,
+        *,
+        cached: bool = False,
     ) -> Encoded:
         """Token ids of texts that are clean already."""
         return encode(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ftcls import account, baseline, results, session
+from ftcls import account, baseline, devices, results, session
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.schema import Data, Experiment, SplitPaths, Subset
@@ -15,7 +15,6 @@ from ftcls.errors import DataError
 from ftcls.model import factory
 from ftcls.prepare import prepare
 from ftcls.rundir import RunDir
-from ftcls.training import devices
 from ftcls.training.checkpoints import MANIFEST
 from ftcls.training.fit import Validation, fit
 
@@ -138,7 +137,9 @@ def evaluate(
     rows = corpus.splits[split]  # type: ignore[index]
     predictions = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
     name = corpus.source if data is None else data.stem
-    found = account.evaluation(trained, corpus, predictions, model=model.name, name=name, split=split, seed=experiment.seed)
+    found = account.evaluation(
+        trained, corpus, predictions, model=model.name, name=name, split=split, seed=experiment.seed
+    )
     for path in filter(None, (place.evals / f"{name}-{split}.json", output)):
         results.write_evaluation(path, found)
     return found

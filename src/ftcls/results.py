@@ -7,7 +7,7 @@ Keys are added, never renamed. Numbers that are not finite are written as null.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ftcls import rundir
 from ftcls.data.corpus import Check
 from ftcls.errors import DataError
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
-from ftcls.scoring.intervals import Difference, Interval, intervals
+from ftcls.scoring.intervals import Difference, Interval, intervals, paired_difference
 from ftcls.scoring.metrics import LabelScores, Predictions
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
@@ -220,6 +220,8 @@ class Diagnosis:
 class Report:
     """The whole of report.json."""
 
+    __pydantic_config__ = ConfigDict(json_schema_serialization_defaults_required=True)
+
     status: Literal["done", "stopped_early"]
     run: Run
     environment: Environment
@@ -270,12 +272,52 @@ _EVALUATION = TypeAdapter(Evaluation)
 
 
 def scores(predictions: Predictions, *, seed: int, thresholds: tuple[float, ...] | None = None) -> Scores:
-    """Score predictions; `thresholds` (multilabel) are those that they were made with, `seed` that of the bootstrap."""
+    """Score predictions; `seed` is that of the bootstrap.
+
+    `thresholds` are those that multilabel predictions were made with, and None for any other task.
+    """
+    if (predictions.task == "multilabel") != (thresholds is not None):
+        raise ValueError("thresholds: those of the decision for a multilabel task, None for any other")
     return Scores(
         metrics=metrics.score(predictions),
         intervals=intervals(predictions, seed=seed),
         per_label=metrics.per_label(predictions, thresholds),
         confusion=_tuples(metrics.confusion(predictions).tolist()),
+    )
+
+
+def against_baseline(
+    baseline: Predictions, model: Predictions, *, name: str, seconds: float, seed: int
+) -> BaselineScores:
+    """Score a simple model's predictions of the test split, and test the model's against them, pair by pair."""
+    return BaselineScores(
+        name=name,
+        metrics={"test": metrics.score(baseline)},
+        intervals={"test": intervals(baseline, seed=seed)},
+        seconds=seconds,
+        difference={
+            metric: paired_difference(model, baseline, metric=metric, seed=seed) for metric in ("accuracy", "f1_macro")
+        },
+    )
+
+
+def evaluation(
+    predictions: Predictions,
+    *,
+    data: EvaluatedData,
+    model: str,
+    seed: int,
+    thresholds: tuple[float, ...] | None = None,
+) -> Evaluation:
+    """Score the predictions of one model on one data set; see `scores`."""
+    found = scores(predictions, seed=seed, thresholds=thresholds)
+    return Evaluation(
+        model=model,
+        data=data,
+        metrics=found.metrics,
+        intervals=found.intervals,
+        per_label=found.per_label,
+        confusion=found.confusion,
     )
 
 
@@ -323,11 +365,13 @@ def read_evaluation(path: Path) -> Evaluation:
 
 def validate(document: Mapping[str, Any]) -> list[str]:
     """What is wrong with a report.json, one line ``key.path: problem`` each; nothing when it keeps to the schema."""
+    # Reading does without the keys that have a default, but what ftcls writes has them all.
+    lacking = [f"{each.name}: Field required" for each in fields(Report) if each.name not in document]
     try:
         _REPORT.validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        return _problems(error)
-    return []
+        return lacking + [problem for problem in _problems(error) if problem not in lacking]
+    return lacking
 
 
 def schema() -> dict[str, Any]:

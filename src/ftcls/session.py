@@ -14,9 +14,9 @@ from torch import distributed
 from ftcls import rundir
 from ftcls.config.load import dump, load
 from ftcls.config.schema import Experiment
+from ftcls.devices import Machine
 from ftcls.errors import ConfigError, DataError, FtclsError, Interrupted, UnavailableError
 from ftcls.rundir import RunDir
-from ftcls.training.devices import Machine
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def opened(
         except Interrupted:
             raise
         except FtclsError as error:
-            log.error("%s", error)  # noqa: TRY400  the message is made for people, the trace says nothing more
+            log.error("%s", error)
             raise
         except KeyboardInterrupt:
             log.warning("interrupted; continue with --output %s --resume", run.path)

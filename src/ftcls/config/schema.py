@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-CleaningStep = Literal["lower_case", "html_breaks", "entities", "backslashes", "special_characters", "spaces", "unicode"]
+CleaningStep = Literal[
+    "lower_case", "html_breaks", "entities", "backslashes", "special_characters", "spaces", "unicode"
+]
 Task = Literal["binary", "multiclass", "multilabel"]
 Tracker = Literal["tensorboard", "wandb", "mlflow"]
 
@@ -213,7 +215,7 @@ class Experiment(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Name of the run directory: letters, digits, dot, dash, underscore."""
-    seed: NonNegative = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seeds splits, subsets, new weights, order and dropout."""
     data: Data
     """Where the examples come from and what is done to them before tokenizing."""

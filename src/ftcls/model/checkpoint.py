@@ -1,4 +1,4 @@
-"""What ``model.checkpoint`` names: a Hub id, a folder, a run, weights in an installed package, or a model from scratch."""
+"""What ``model.checkpoint`` names: a Hub id, a folder, a run, weights in an installed package, or none at all."""
 
 import hashlib
 import importlib.util

@@ -131,10 +131,10 @@ def load_trained(checkpoint: str) -> PreTrainedModel:
     )
     if info["missing_keys"]:
         raise UnavailableError(
-            f"{checkpoint}: not a trained classifier, these weights are missing: {', '.join(sorted(info['missing_keys']))}. "
+            f"{checkpoint}: not a trained classifier, it lacks {', '.join(sorted(info['missing_keys']))}. "
             "Name a run, its model/ folder or a checkpoint with a classification head."
         )
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
@@ -143,7 +143,9 @@ def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
         try:
             return kind.from_pretrained(place, **options)
         except (OSError, ValueError) as error:
-            raise UnavailableError(f"model.checkpoint: {place}: not a checkpoint that transformers can load: {error}") from error
+            raise UnavailableError(
+                f"model.checkpoint: {place}: not a checkpoint that transformers can load: {error}"
+            ) from error
     hub.connect()
     try:
         return kind.from_pretrained(place, **options)

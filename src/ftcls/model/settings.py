@@ -42,4 +42,6 @@ def load(folder: Path) -> Settings | None:
         stored.pop("schema_version")
         return Settings(**{**stored, "clean": tuple(stored["clean"])})
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not written by this version of ftcls ({error}). Take model/ of one run whole.") from error
+        raise DataError(
+            f"{path}: not written by this version of ftcls ({error}). Take model/ of one run whole."
+        ) from error

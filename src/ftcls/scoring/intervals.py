@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.errors import DataError
-from ftcls.scoring.metrics import AREAS, Predictions, Statistics, names, score
+from ftcls.scoring.metrics import AREAS, Predictions, Statistics, names
 
 Interval = tuple[float, float]
 
@@ -24,8 +24,12 @@ _AREA_WORK = 1_000_000_000
 """Most row x label x draw steps spent on areas under curves: some ten seconds of one core."""
 _AREA_DRAWS = 200
 """Fewest draws for areas under curves, however large the data."""
-_WEIGHTS = 8_000_000
-"""Weights held at once: 64 MB of float64."""
+_WEIGHTS = 1_000_000
+"""Weights of one block of draws: 8 MB of float64, which the processor's cache can hold."""
+_BLOCK = 32
+"""Fewest draws in a block: matrix products want them, and 32 draws of a million rows are 256 MB."""
+_SHARES = ("accuracy", "f1_micro")
+_MULTILABEL_SHARES = ("accuracy", "subset_accuracy")
 _NORMAL_97_5 = 1.959963984540054
 """97.5th percentile of the standard normal distribution."""
 
@@ -59,9 +63,8 @@ def intervals(predictions: Predictions, *, seed: int = 0, draws: int = DRAWS) ->
     samples = _resample(predictions, wanted, seed=seed, draws=draws, for_areas=for_areas)
     found = {name: _percentiles(samples[name]) for name in wanted}
     if predictions.clusters is None:
-        value, n = score(predictions), len(predictions)
-        shares = ("accuracy", "subset_accuracy", *(() if predictions.task == "multilabel" else ("f1_micro",)))
-        found |= {name: wilson(value[name] or 0.0, n) for name in shares if name in found}
+        shares = _MULTILABEL_SHARES if predictions.task == "multilabel" else _SHARES
+        found |= {name: wilson(score_of(predictions, name), len(predictions)) for name in shares}
     return found
 
 
@@ -177,13 +180,13 @@ def _weights(predictions: Predictions, *, seed: int, draws: int) -> Iterator[NDA
     if predictions.clusters is not None:
         clusters, members = np.unique(predictions.clusters, return_inverse=True)
         units = len(clusters)
-    size = max(1, _WEIGHTS // n)
+    size = max(_BLOCK, _WEIGHTS // n)
     for start in range(0, draws, size):
         count = min(size, draws - start)
         drawn = np.empty((count, units))
         for index in range(count):
             drawn[index] = np.bincount(rng.integers(0, units, size=units), minlength=units)
-        yield drawn if members is None else drawn[:, members]
+        yield drawn if members is None else drawn.take(members, axis=1)
 
 
 def _percentiles(values: NDArray[np.float64]) -> Interval | None:

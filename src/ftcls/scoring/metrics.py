@@ -166,7 +166,7 @@ class Statistics:
         if self.task == "multilabel":
             return Counts(*(weights @ indicator for indicator in self._indicators))
         order, starts, gold, predicted = self._cells
-        cells = np.add.reduceat(weights[:, order], starts, axis=1)
+        cells = np.add.reduceat(weights.take(order, axis=1), starts, axis=1)
         classes = np.arange(len(self.predictions.labels))
         of_gold, of_predicted = (gold[:, None] == classes), (predicted[:, None] == classes)
         return Counts(*(cells @ which.astype(np.float64) for which in (of_gold & of_predicted, of_gold, of_predicted)))

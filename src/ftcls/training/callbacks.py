@@ -139,7 +139,7 @@ class Bar(TrainerCallback):  # type: ignore[misc]
         self.live = sys.stderr.isatty() and log.isEnabledFor(logging.INFO)
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._shown = {"loss": "", "score": ""}
+        self._loss = self._score = ""
         self._last_line = time.monotonic()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -154,7 +154,7 @@ class Bar(TrainerCallback):  # type: ignore[misc]
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._task = self._bar.add_task("", total=state.max_steps, completed=state.global_step, **self._shown)
+            self._task = self._bar.add_task("", total=state.max_steps, completed=state.global_step, loss="", score="")
             self._bar.start()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -170,16 +170,15 @@ class Bar(TrainerCallback):  # type: ignore[misc]
             return
         where = f"step {state.global_step}/{state.max_steps}"
         if f"eval_{self.metric}" in logs:
-            score = f"{self.metric} {logs[f'eval_{self.metric}']:.4f}"
-            self._shown["score"] = score
-            log.info("%s: validation loss %.4f, %s", where, logs["eval_loss"], score)
+            self._score = f"{self.metric} {logs[f'eval_{self.metric}']:.4f}"
+            log.info("%s: validation loss %.4f, %s", where, logs["eval_loss"], self._score)
         elif "loss" in logs:
-            self._shown["loss"] = f"loss {logs['loss']:.4f}"
+            self._loss = f"loss {logs['loss']:.4f}"
             if self._bar is None and time.monotonic() - self._last_line > self.SECONDS_BETWEEN_LINES:
                 self._last_line = time.monotonic()
                 log.info("%s: loss %.4f", where, logs["loss"])
         if self._bar is not None:
-            self._bar.update(self._task, **self._shown)
+            self._bar.update(self._task, loss=self._loss, score=self._score)
 
     def close(self) -> None:
         """Take the bar away, also after an error."""

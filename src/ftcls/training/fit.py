@@ -15,6 +15,7 @@ from ftcls import inference
 from ftcls.batching import StepSampler
 from ftcls.config.schema import Loss, Training
 from ftcls.data.corpus import Task
+from ftcls.devices import TOKEN_BUDGETS, Machine
 from ftcls.encode import Encoded
 from ftcls.errors import Interrupted, TrainingError
 from ftcls.rundir import RunDir
@@ -23,7 +24,6 @@ from ftcls.scoring.apply import apply
 from ftcls.training import checkpoints, losses
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, Tally, tracker
 from ftcls.training.checkpoints import Best
-from ftcls.training.devices import TOKEN_BUDGETS, Machine
 from ftcls.training.history import History
 from ftcls.training.signals import StopRequest
 from ftcls.training.trainer import Trainer

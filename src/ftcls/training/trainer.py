@@ -19,7 +19,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from ftcls.batching import MicroBatch, StepSampler, narrow
@@ -54,7 +54,7 @@ class StepLoader(DataLoader[MicroBatch]):
         # A generator of its own: drawing the workers' seed from the global one would tie dropout to the loader.
         super().__init__(
             Plans(len(sampler.lengths)),
-            batch_sampler=sampler,  # type: ignore[arg-type]
+            batch_sampler=sampler,
             collate_fn=list,
             generator=torch.Generator(),
         )
@@ -102,6 +102,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.folder = folder
         self.companions = companions
         self.save_total_limit = save_total_limit
+        self.control: TrainerControl
         self._finite = torch.ones((), dtype=torch.bool, device=args.device)
 
     # One step
@@ -137,7 +138,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         for batch in batches[:-1]:
             with self.accelerator.no_sync(model):
                 total += super().training_step(model, self._inputs(batch))
-        return total + super().training_step(model, self._inputs(batches[-1]))
+        total += super().training_step(model, self._inputs(batches[-1]))
+        return total
 
     def _inputs(self, batch: MicroBatch) -> dict[str, Any]:
         input_ids, attention_mask = self.encoded.pad(batch.rows, self.model.config.pad_token_id)
@@ -161,7 +163,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     ) -> Tensor:
         """This micro-batch's share of the step's loss."""
         targets, scale = inputs.pop("targets"), inputs.pop("scale")
-        return self.objective(model(**inputs).logits, targets).sum() * scale
+        loss: Tensor = self.objective(model(**inputs).logits, targets).sum() * scale
+        return loss
 
     def _shrink(self, model: nn.Module, widest: int) -> None:
         model.zero_grad()
@@ -244,7 +247,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.history.flush()  # a resume from here keeps this step's line
         step = self.state.global_step
         manifest = checkpoints.progress_manifest(self._progress())
-        with checkpoints.writing(self.folder / f"{STEP}{step}", main=self.args.should_save, manifest=manifest) as staged:
+        with checkpoints.writing(
+            self.folder / f"{STEP}{step}", main=self.args.should_save, manifest=manifest
+        ) as staged:
             self._save_weights(staged)
             self._save_optimizer_and_scheduler(str(staged))
             self._save_scaler(str(staged))

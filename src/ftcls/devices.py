@@ -50,7 +50,7 @@ def choose(device: str, precision: str) -> Machine:
     Raises:
         ConfigError: the device is not there, or cannot compute in that precision.
     """
-    rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))  # noqa: PLW1508
+    rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     kind = _device(device, processes)
     chosen, reason = _precision(kind, precision)
     log.info("device %s, precision %s: %s", kind, chosen, reason)
@@ -63,11 +63,15 @@ def _device(wanted: str, processes: int) -> Literal["cpu", "cuda", "mps"]:
         number = int(wanted.partition(":")[2] or 0)
         if number >= cards:
             raise ConfigError(
-                f"training.device: {wanted}: this machine has {cards} CUDA device{'s' * (cards != 1)}; write auto or cpu"
+                f"training.device: {wanted}: CUDA devices here: {cards}, counted from 0; write one of them, auto or cpu"
             )
         if processes == 1:
             if cards > 1 and wanted == "auto":
-                log.info("%d CUDA devices, one is used; for all: torchrun --nproc-per-node %d -m ftcls train ...", cards, cards)
+                log.info(
+                    "%d CUDA devices, one is used; for all: torchrun --nproc-per-node %d -m ftcls train ...",
+                    cards,
+                    cards,
+                )
             visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
             os.environ["CUDA_VISIBLE_DEVICES"] = visible[number] if visible != [""] else str(number)
         return "cuda"

@@ -1,0 +1,111 @@
+"""The ``ftcls`` command and its one error boundary."""
+
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+import ftcls
+from ftcls import cache
+from ftcls.cli import config, console, session
+from ftcls.cli.eval import evaluate
+from ftcls.cli.predict import predict
+from ftcls.cli.session import Session
+from ftcls.cli.train import train
+from ftcls.errors import FtclsError
+
+BUG = 1
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="ftcls",
+    rich_markup_mode=None,  # plain help: quick, greppable, the same in a log
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train)
+app.command("eval")(evaluate)
+app.command("predict")(predict)
+app.add_typer(config.app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ftcls {ftcls.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Fine-tune a text classifier from one YAML file.
+
+    Exit codes: 0 done, 1 a bug in ftcls, 2 command line or config, 3 data, 4 something cannot be had,
+    5 training failed, 130 interrupted.
+
+    Example: ftcls train quickstart
+    """
+    session.of(context).debug = debug
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit with its code."""
+    console.never_fail_on_a_character()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; a failure is one message on stderr."""
+    current = Session(tuple(arguments))
+    try:
+        app(args=list(arguments), prog_name="ftcls", obj=current)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    except FtclsError as error:
+        if current.debug:
+            traceback.print_exc()
+        typer.echo(str(error), err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
+        return _bug(error, current)
+    return 0
+
+
+def _bug(error: Exception, current: Session) -> int:
+    text = "".join(traceback.format_exception(error))
+    log = _written(text, current)
+    if current.debug:
+        typer.echo(text, err=True)
+    typer.echo(
+        f"This is a bug in ftcls {ftcls.__version__}: {type(error).__name__}: {error}\n"
+        f"The traceback is in {log} (--debug shows it). Please report it with that file and the config.",
+        err=True,
+    )
+    return BUG
+
+
+def _written(text: str, current: Session) -> Path:
+    """The file that holds the traceback: the run's log.txt if it is still there, else one of its own."""
+    if current.log is not None and current.log.is_file():
+        log = current.log
+        if text.splitlines()[-1] not in log.read_text(encoding="utf-8"):
+            with log.open("a", encoding="utf-8") as file:
+                file.write(text)
+        return log
+    log = cache.folder("logs") / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{time.time_ns() % 1_000_000}.txt"
+    log.write_text(f"ftcls {' '.join(current.arguments)}\n\n{text}", encoding="utf-8")
+    return log

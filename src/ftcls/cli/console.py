@@ -1,0 +1,79 @@
+"""Where the output of a command goes: results to stdout, everything else to stderr."""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from io import TextIOWrapper
+from typing import Any, TextIO
+
+import typer
+
+# Wide enough for a table of metrics with intervals in a log, where no terminal says how wide it is.
+WIDTH_WITHOUT_TERMINAL = 120
+
+
+class _Message(logging.Formatter):
+    """The message alone where it informs, with its level where it warns."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}"
+
+
+def configure(*, quiet: bool, offline: bool = False) -> None:
+    """Send the log to stderr, and keep the Hub out of it where that is asked for.
+
+    Call it before a stage is imported: the Hub's libraries read their environment at import.
+    """
+    if offline:
+        os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    logger = logging.getLogger("ftcls")
+    logger.setLevel(logging.DEBUG)  # the run's log.txt takes everything
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    handler = _terminal_handler() if sys.stderr.isatty() else logging.StreamHandler()
+    handler.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.addHandler(handler)
+    if not sys.stderr.isatty():
+        handler.setFormatter(_Message("%(message)s"))
+
+
+def _terminal_handler() -> logging.Handler:
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    return RichHandler(console=Console(stderr=True), show_path=False, log_time_format="[%X]")
+
+
+@contextlib.contextmanager
+def results_only() -> Iterator[TextIO]:
+    """Keep stdout for results: what a library prints while a stage works goes to stderr. Yields the real stdout."""
+    stdout = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):
+        yield stdout
+
+
+def emit(document: Any) -> None:
+    """Print one JSON document."""
+    # On a stdout that is not UTF-8 (a pipe on Windows) only ASCII is sure to be valid JSON.
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=plain, allow_nan=False, default=str))
+
+
+def show(renderable: Any) -> None:
+    """Print a table or another rich renderable."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    console.print(renderable)
+
+
+def never_fail_on_a_character() -> None:
+    """Let a terminal that lacks a character show its code instead of stopping the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,23 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[
+    str,
+    typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped config (see `ftcls config list`)."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Overrides such as training.learning_rate=5e-5, read by the rules of the file; relative paths start at "
+        "the working directory. Quote what has spaces or brackets.",
+    ),
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never ask the Hub; use what is on this machine.")]

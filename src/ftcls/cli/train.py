@@ -1,0 +1,87 @@
+"""``ftcls train``: one config, one run directory."""
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftcls.cli import console, options, session
+from ftcls.config.load import load
+from ftcls.config.schema import Experiment
+
+
+def train(
+    context: typer.Context,
+    config: options.Config,
+    overrides: options.Overrides = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="The run directory; default: runs/NAME, or NAME-2 where taken."
+        ),
+    ] = None,
+    smoke: Annotated[
+        bool,
+        typer.Option("--smoke", help="The same pipeline on a generated miniature, untrained model: under a minute."),
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run from its newest complete checkpoint.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and train nothing.")] = False,
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train, score and report: one config in, one run directory out.
+
+    The path of the run is the first and the last line on stdout, its scores stand between them.
+
+    Example: ftcls train configs/ag_news.yaml training.learning_rate=5e-5
+    """
+    console.configure(quiet=quiet, offline=offline)
+    experiment = load(config, overrides or ())
+    with console.results_only():
+        from ftcls import plan
+
+        if smoke:
+            experiment = plan.smoke(experiment)
+    if dry_run:
+        _plan(experiment, as_json=as_json)
+    else:
+        _run(context, experiment, output=output, resume=resume, as_json=as_json)
+
+
+def _plan(experiment: Experiment, *, as_json: bool) -> None:
+    from ftcls import plan
+
+    with console.results_only():
+        found = plan.dry_run(experiment)
+    if as_json:
+        console.emit(asdict(found))
+    else:
+        typer.echo("\n".join(found.lines()))
+
+
+def _run(context: typer.Context, experiment: Experiment, *, output: Path | None, resume: bool, as_json: bool) -> None:
+    from ftcls import pipeline, results
+
+    current = session.of(context)
+    with console.results_only() as stdout:
+
+        def announce(path: Path) -> None:
+            current.log = path / "log.txt"
+            if not as_json:
+                typer.echo(path, file=stdout)
+
+        command = shlex.join(["ftcls", *current.arguments])
+        run = pipeline.train(experiment, output=output, resume=resume, command=command, announce=announce)
+        report = results.read_report(run)
+    if as_json:
+        console.emit({"run": run.path, "report": results.document(report)})
+        return
+    from ftcls.report import tables
+
+    console.show(tables.summary(report))
+    typer.echo(run.path)

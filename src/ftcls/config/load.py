@@ -1,0 +1,325 @@
+"""From the CONFIG argument and its overrides to a checked Experiment, and back to YAML.
+
+Everything that is wrong is reported at once, in the order of the file.
+"""
+
+import copy
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+import ftcls
+from ftcls.config import source
+from ftcls.config.explain import Problem, fields, line, nearest, problems, section_of
+from ftcls.config.huggingface import NAMES, Advice
+from ftcls.config.rules import violations
+from ftcls.config.schema import Experiment, Section
+from ftcls.config.source import KeyPath, Place, Source
+from ftcls.errors import ConfigError
+
+# Values that are names of the user's own: they are text even where they look like numbers or booleans.
+_NAMES_IN_LIST: KeyPath = ("data", "labels")
+_NAME: KeyPath = ("data", "positive_label")
+
+# Where the schema demands a value: stands in for one that is wrong, so that the other rules can be asked.
+_STAND_INS: Mapping[KeyPath, str] = {
+    ("name",): "name", ("data", "source"): "files", ("model", "checkpoint"): "checkpoint"
+}  # fmt: skip
+
+
+@dataclass
+class _Document:
+    """A config with its overrides merged in, and where each value was written."""
+
+    value: Any
+    places: dict[KeyPath, Place]
+    raw: dict[KeyPath, str]
+
+    def place(self, path: KeyPath) -> Place:
+        """Where a key was written, or the section that it is missing from."""
+        while path not in self.places:
+            path = path[:-1]
+        return self.places[path]
+
+
+def load(argument: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Load and check one config.
+
+    Args:
+        argument: a file, or the name of a shipped config (``quickstart``, ``configs/quickstart.yaml``).
+        overrides: ``key.path=value``, read as YAML and checked like the file.
+
+    Returns:
+        The experiment, its paths absolute: those of the file were relative to it, those of overrides to the working
+        directory.
+
+    Raises:
+        ConfigError: with every error, located at file, line and column or at its override.
+    """
+    path = find(argument)
+    document = _merge(source.read(path, _shown(path, argument)), overrides)
+    if document.value is None:
+        raise ConfigError(
+            f"{document.place(()).origin}: is empty; `ftcls config show quickstart` prints a whole config"
+        )
+    return _checked(document)
+
+
+def find(argument: str | Path) -> Path:
+    """The file that a CONFIG argument names.
+
+    Raises:
+        ConfigError: there is none; says which names come close.
+    """
+    path = Path(argument).expanduser()
+    if path.is_file():
+        return path
+    known = shipped()
+    stem = path.stem if path.suffix in (".yaml", ".yml") and path.parent == Path("configs") else str(argument)
+    if stem in known:
+        return known[stem]
+    if path.is_dir():
+        inside = path / "config.yaml"
+        raise ConfigError(
+            f"{argument}: is a folder; " + (f"did you mean {inside}?" if inside.is_file() else "name a file")
+        )
+    beside = [str(file) for file in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
+    close = nearest(str(argument), [*beside, *known]) or nearest(path.stem, known)
+    hint = f"did you mean {close}? " if close else ""
+    raise ConfigError(f"{argument}: no such file; {hint}Shipped configs: {', '.join(known)}".replace("; Sh", "; sh"))
+
+
+def shipped() -> dict[str, Path]:
+    """Name to file of the configs that come with ftcls."""
+    package = Path(ftcls.__file__).parent
+    # The wheel carries them inside the package; a checkout has them at its root.
+    folder = next((home for home in (package / "configs", package.parents[1] / "configs") if home.is_dir()), None)
+    return {} if folder is None else {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def dump(experiment: Experiment) -> str:
+    """The whole experiment as YAML, every default written, in the order of the schema; loads again to an equal one."""
+    return source.dump(experiment.model_dump(mode="json"))
+
+
+def _shown(path: Path, argument: str | Path) -> str:
+    if Path(argument).expanduser() == path:
+        return str(argument)
+    absolute = path.absolute()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+
+
+def _merge(base: Source, overrides: Sequence[str]) -> _Document:
+    document = _Document(copy.deepcopy(base.value), dict(base.places), dict(base.raw))
+    document.places.setdefault((), Place("the config", 1, 1))
+    errors: list[str] = []
+    given: set[str] = set()
+    for index, override in enumerate(overrides, start=1):
+        key, sign, text = override.partition("=")
+        parts = tuple(key.strip().split("."))
+        place = Place("command line", index, 0, override, Path.cwd())
+        if not sign or not all(parts):
+            errors.append(source.message(place, "", "expected KEY=VALUE, such as training.learning_rate=2e-5"))
+        elif key in given:
+            errors.append(source.message(place, "", f"{key} is given twice; keep one of them"))
+        else:
+            given.add(key)
+            try:
+                _put(document, parts, source.parse(text, place), place)
+            except ConfigError as error:
+                errors.append(str(error))
+    if errors:
+        raise ConfigError("\n".join(errors))
+    return document
+
+
+def _put(document: _Document, path: tuple[str, ...], new: Source, place: Place) -> None:
+    """Set one value, making the sections on the way; what stood there before is gone."""
+    if not isinstance(document.value, dict):
+        document.value = {}
+    target = document.value
+    for depth, key in enumerate(path[:-1], start=1):
+        if not isinstance(target.get(key), dict):
+            target[key] = {}
+            document.places.setdefault(path[:depth], place)
+        target = target[key]
+    for known in [known for known in document.places if known[: len(path)] == path]:
+        del document.places[known]
+        document.raw.pop(known, None)
+    target[path[-1]] = new.value
+    document.places[path] = place
+    document.places |= {(*path, *inner): place for inner in new.places}
+    document.raw |= {(*path, *inner): text for inner, text in new.raw.items()}
+    if path == ("training", "max_steps") and isinstance(document.value["training"], dict) and new.value is not None:
+        _shorten(document)
+
+
+def _shorten(document: _Document) -> None:
+    # `training.max_steps=50` over a file that says num_train_epochs is how one tries a config out: the override wins.
+    epochs = ("training", "num_train_epochs")
+    if epochs in document.places and not document.places[epochs].is_override:
+        del document.value["training"]["num_train_epochs"]
+        del document.places[epochs]
+
+
+def _checked(document: _Document) -> Experiment:
+    value = document.value
+    foreign = list(_foreign_names(document))
+    found = [problem for problem, _ in foreign]
+    _names_are_text(document)
+    _absolute_paths(document)
+    experiment = _validated(value)
+    if experiment is None:
+        advised = {key for _, advice in foreign for key in advice.settings}
+        found += [problem for problem in problems(value) if not (problem.missing and _advised(problem.path, advised))]
+    broken = frozenset(problem.path for problem in found)
+    repaired = experiment or _validated(_repaired(value, broken))
+    if repaired is not None:
+        found += violations(repaired, broken)
+    if found:
+        raise ConfigError("\n".join(_located(document, found)))
+    if experiment is None:
+        raise ConfigError(f"{document.place(()).origin}: {_pydantic_message(value)}")
+    return experiment
+
+
+def _validated(value: Any) -> Experiment | None:
+    # Through JSON, because strict mode takes lists for tuples there and still no text for a number.
+    try:
+        return Experiment.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        return None
+
+
+def _pydantic_message(value: Any) -> str:
+    try:
+        Experiment.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        return str(error)
+    return ""
+
+
+def _located(document: _Document, found: list[Problem]) -> list[str]:
+    ordered = sorted(found, key=lambda problem: document.place(problem.path).order)
+    return [source.message(document.place(p.path), source.dotted(p.path), p.text) for p in ordered]
+
+
+def _repaired(value: Any, broken: frozenset[KeyPath]) -> Any:
+    """The value without what is wrong in it, with stand-ins for what it must have."""
+    repaired = copy.deepcopy(value) if isinstance(value, dict) else {}
+    for path in broken:
+        _drop(repaired, path, Experiment)
+    for path, stand_in in _STAND_INS.items():
+        section = repaired
+        for key in path[:-1]:
+            section = section.setdefault(key, {})
+        section.setdefault(path[-1], stand_in)
+    return repaired
+
+
+def _drop(value: Any, path: KeyPath, section: type[Section]) -> None:
+    """Delete the field that a path leads into: a list without its wrong item would mean something else."""
+    if not path or not isinstance(value, dict) or path[0] not in value:
+        return
+    key = str(path[0])
+    hints = fields(section)
+    inner = section_of(hints[key]) if key in hints else None
+    if inner is None or len(path) == 1:
+        del value[key]
+    else:
+        _drop(value[key], path[1:], inner)
+
+
+def _advised(path: KeyPath, advised: set[str]) -> bool:
+    """Whether following the advice on foreign names brings the missing key."""
+    return any(tuple(key.split("."))[: len(path)] == path for key in advised)
+
+
+def _foreign_names(document: _Document) -> Iterator[tuple[Problem, Advice]]:
+    """Names from Hugging Face scripts, taken out of the document and answered with the ftcls line."""
+    spots = list(_foreign_spots(document.value, Experiment, ()))
+    names = {str(path[-1]): value for path, value, _ in spots}
+    training = document.value.get("training") if isinstance(document.value, dict) else None
+    if isinstance(training, dict) and "batch_size" in training:
+        names["training.batch_size"] = training["batch_size"]
+    for path, value, owner in spots:
+        del owner[path[-1]]
+        advice = NAMES[str(path[-1])](value, names)
+        yield Problem(path, _advice_text(advice, document.place(path))), advice
+
+
+def _foreign_spots(value: Any, section: type[Section] | None, path: KeyPath) -> Iterator[tuple[KeyPath, Any, Any]]:
+    if not isinstance(value, dict) or (section is None and path):
+        return
+    known = fields(section) if section else {}
+    for key, item in value.items():
+        if key not in known and key in NAMES:
+            yield (*path, key), item, value
+        elif key in known:
+            yield from _foreign_spots(item, section_of(known[key]), (*path, key))
+
+
+def _advice_text(advice: Advice, place: Place) -> str:
+    note = f" ({advice.note})" if advice.note else ""
+    if not advice.settings:
+        return f"is a Hugging Face name; leave it out: {advice.note}"
+    if place.is_override:
+        settings = [f"{key}={source.flow(value)}" for key, value in advice.settings.items()]
+        shown = " ".join(f'"{text}"' if set(text) & set(' "[]{}|&') else text for text in settings)
+    else:
+        shown = "; ".join(_yaml_lines(advice.settings))
+    return f"is a Hugging Face name; write {shown}{note}"
+
+
+def _yaml_lines(settings: Mapping[str, Any]) -> Iterator[str]:
+    """The settings as YAML, one line per section: ``training: {batch_size: 16}``."""
+    sections: dict[str, Any] = {}
+    for dotted, value in settings.items():
+        *outer, last = dotted.split(".")
+        target = sections
+        for key in outer:
+            target = target.setdefault(key, {})
+        target[last] = value
+    for key, value in sections.items():
+        yield line((key,), value)
+
+
+def _names_are_text(document: _Document) -> None:
+    data = document.value.get("data") if isinstance(document.value, dict) else None
+    if not isinstance(data, dict):
+        return
+    labels = data.get("labels")
+    if isinstance(labels, list):
+        data["labels"] = [document.raw.get((*_NAMES_IN_LIST, index), item) for index, item in enumerate(labels)]
+    if data.get("positive_label") is not None:
+        data["positive_label"] = document.raw.get(_NAME, data["positive_label"])
+
+
+def _absolute_paths(document: _Document) -> None:
+    value = document.value if isinstance(document.value, dict) else {}
+    data, model = value.get("data"), value.get("model")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        data["path"] = _absolute(data["path"], document.place(("data", "path")))
+    elif isinstance(data, dict) and isinstance(data.get("path"), dict):
+        for split, path in data["path"].items():
+            if isinstance(path, str):
+                data["path"][split] = _absolute(path, document.place(("data", "path", split)))
+    if isinstance(model, dict) and isinstance(model.get("checkpoint"), str):
+        model["checkpoint"] = _absolute_checkpoint(model["checkpoint"], document.place(("model", "checkpoint")))
+
+
+def _absolute(path: str, place: Place) -> str:
+    # normpath, not resolve: a link in the path is the user's choice and stays in the config.
+    return os.path.normpath(place.folder / Path(path).expanduser())
+
+
+def _absolute_checkpoint(checkpoint: str, place: Place) -> str:
+    local = checkpoint.startswith(("./", "../", "~", ".\\", "..\\")) or Path(checkpoint).is_absolute()
+    if local or (checkpoint and (place.folder / checkpoint).exists()):
+        return _absolute(checkpoint, place)
+    return checkpoint

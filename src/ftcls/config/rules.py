@@ -1,0 +1,222 @@
+"""What the keys of a config must be to each other: the rules that no single field can hold."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ftcls.config.explain import Problem, line, nearest
+from ftcls.config.schema import Data, Experiment, LabelColumns, Section, SeparatedLabels, SplitPaths, Task
+from ftcls.config.source import KeyPath, flow
+
+Found = Iterator[Problem]
+
+# A known data set declares its own task.
+SOURCE_TASKS: Mapping[str, Task] = {"ag_news": "multiclass", "docstrings": "multiclass"}
+
+_EVERY_TASK = ("loss", "accuracy", "f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro")
+_MULTILABEL = (
+    "f1_samples",
+    "subset_accuracy",
+    "hamming_loss",
+    "average_precision_micro",
+    "average_precision_macro",
+)
+
+# The names of report.json's metrics by task; a test holds them to those that the scoring really returns.
+METRICS: Mapping[Task, tuple[str, ...]] = {
+    "binary": (*_EVERY_TASK, "precision", "recall", "f1", "roc_auc", "average_precision"),
+    "multiclass": _EVERY_TASK,
+    "multilabel": (*_EVERY_TASK, *_MULTILABEL),
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule and the keys it reads; it is not asked while one of them is wrong by itself."""
+
+    reads: tuple[str, ...]
+    check: Callable[[Experiment], Found]
+
+
+def task_of(data: Data) -> Task | None:
+    """The task of a config: the data set's own, else the one written."""
+    return SOURCE_TASKS.get(data.source, data.task)
+
+
+def _written(section: Section, key: str) -> bool:
+    """Whether somebody wrote this key; a resolved config writes every key of a section, and so none on purpose."""
+    return key in section.model_fields_set and section.model_fields_set != set(type(section).model_fields)
+
+
+def _changed(section: Section, key: str) -> bool:
+    """Whether somebody wrote something other than the default."""
+    return _written(section, key) and getattr(section, key) != type(section).model_fields[key].default
+
+
+def violations(experiment: Experiment, broken: frozenset[KeyPath] = frozenset()) -> Found:
+    """Every rule that the experiment breaks, leaving out rules that read a broken key."""
+    for rule in RULES:
+        if not any(_touches(tuple(key.split(".")), path) for key in rule.reads for path in broken):
+            yield from rule.check(experiment)
+
+
+def _touches(key: KeyPath, path: KeyPath) -> bool:
+    shared = min(len(key), len(path))
+    return key[:shared] == path[:shared]
+
+
+def _files_need_path(experiment: Experiment) -> Found:
+    if experiment.data.source == "files" and experiment.data.path is None:
+        text = "files needs path; add " + line(("data", "path"), "texts.csv") + ", or train, validation and test files"
+        yield Problem(("data", "source"), text)
+
+
+def _files_need_task(experiment: Experiment) -> Found:
+    if experiment.data.source == "files" and experiment.data.task is None:
+        text = "files needs task, which is never guessed; add task: binary, multiclass or multilabel"
+        yield Problem(("data", "source"), text)
+
+
+def _known_source(experiment: Experiment) -> Found:
+    data = experiment.data
+    if data.source not in SOURCE_TASKS:
+        return
+    own = SOURCE_TASKS[data.source]
+    if data.task not in (None, own):
+        yield Problem(("data", "task"), f"{data.task} contradicts {data.source}, which is {own}; remove the line")
+    for key in ("text", "label"):
+        if _changed(data, key):
+            yield Problem(("data", key), f"has no effect on {data.source}, which knows its columns; remove the line")
+    if isinstance(data.path, SplitPaths):
+        yield Problem(("data", "path"), f"{data.source} takes one folder or archive; a file per split is for files")
+    if data.source == "docstrings" and data.path is not None:
+        yield Problem(("data", "path"), "docstrings reads the installed packages and no file; remove the line")
+
+
+def _revision(experiment: Experiment) -> Found:
+    data = experiment.data
+    if not _changed(data, "revision"):
+        return
+    if data.source in ("docstrings", "files"):
+        yield Problem(("data", "revision"), f"{data.source} does not come from the Hub; remove the line")
+    elif data.path is not None:
+        yield Problem(("data", "revision"), "has no effect beside data.path; remove one of the two")
+
+
+def _labels(experiment: Experiment) -> Found:
+    data, labels = experiment.data, experiment.data.labels
+    if labels is None:
+        return
+    for name, count in Counter(labels).items():
+        if count > 1:
+            index = len(labels) - 1 - labels[::-1].index(name)
+            yield Problem(("data", "labels", index), f"{name!r} is listed {count} times; list each label once")
+    if task_of(data) == "binary" and len(labels) != 2:
+        yield Problem(("data", "labels"), f"found {len(labels)} labels; binary has 2, for more write task: multiclass")
+    if task_of(data) == "multiclass" and len(labels) < 2:
+        yield Problem(("data", "labels"), "found 1 label; there is nothing to tell apart")
+
+
+def _positive_label(experiment: Experiment) -> Found:
+    data = experiment.data
+    if data.positive_label is None:
+        return
+    path = ("data", "positive_label")
+    task = task_of(data)
+    if task not in (None, "binary"):
+        yield Problem(path, f"is for binary tasks, and this one is {task}; remove the line")
+    elif data.labels is not None and data.positive_label not in data.labels:
+        yield Problem(path, f"{data.positive_label!r} is not in data.labels; one of {flow(list(data.labels))}")
+
+
+def _label_form(experiment: Experiment) -> Found:
+    label, task = experiment.data.label, experiment.data.task
+    several = isinstance(label, SeparatedLabels | LabelColumns)
+    if experiment.data.source == "files" and several and task in ("binary", "multiclass"):
+        yield Problem(("data", "label"), f"several labels per row are task: multilabel, and this one is {task}")
+
+
+def _shares(experiment: Experiment) -> Found:
+    split = experiment.data.split
+    if split.validation < 1 and split.test < 1 and split.validation + split.test >= 1:
+        yield Problem(("data", "split", "test"), "validation and test together leave no row to train on; lower them")
+
+
+def _steps(strategy: str, steps: str) -> Callable[[Experiment], Found]:
+    def check(experiment: Experiment) -> Found:
+        chosen, count = getattr(experiment.training, strategy), getattr(experiment.training, steps)
+        if chosen == "steps" and count is None:
+            yield Problem(("training", strategy), f"steps needs {steps}; add {line(('training', steps), 100)}")
+        if chosen != "steps" and count is not None:
+            remedy = f"write {line(('training', strategy), 'steps')}, or {steps}: null"
+            yield Problem(("training", steps), f"has no effect with {strategy} {chosen}; {remedy}")
+
+    return check
+
+
+def _patience(experiment: Experiment) -> Found:
+    training = experiment.training
+    if training.early_stopping_patience is not None and training.eval_strategy == "no":
+        text = "needs evaluations to count; write training: {eval_strategy: epoch}, or steps with eval_steps"
+        yield Problem(("training", "early_stopping_patience"), text)
+
+
+def _length_of_training(experiment: Experiment) -> Found:
+    training = experiment.training
+    if training.max_steps is not None and _written(training, "num_train_epochs"):
+        yield Problem(("training", "max_steps"), "takes the place of num_train_epochs; keep one of the two")
+
+
+def _best(experiment: Experiment) -> Found:
+    name, task = experiment.metrics.best, task_of(experiment.data)
+    names = METRICS[task] if task else tuple(dict.fromkeys(name for group in METRICS.values() for name in group))
+    if name in names:
+        return
+    homes = [other for other, group in METRICS.items() if name in group]
+    reason = f"'{name}' is for {' and '.join(homes)}, this task is {task}" if homes else f"'{name}' is no metric"
+    close = nearest(name.removeprefix("eval_"), names)
+    hint = f", did you mean '{close}'?" if close else "."
+    yield Problem(("metrics", "best"), f"{reason}{hint} Allowed: {', '.join(names)}")
+
+
+def _class_weights(experiment: Experiment) -> Found:
+    weights, labels = experiment.loss.class_weights, experiment.data.labels
+    if not isinstance(weights, Mapping):
+        return
+    if not weights:
+        yield Problem(("loss", "class_weights"), "is empty; name labels with their weights, or write null")
+    if labels is None:
+        return
+    for name in weights.keys() - set(labels):
+        close = nearest(name, labels)
+        hint = f", did you mean '{close}'?" if close else f"; one of {flow(list(labels))}"
+        yield Problem(("loss", "class_weights", name), f"is not in data.labels{hint}")
+
+
+def _gamma(experiment: Experiment) -> Found:
+    loss = experiment.loss
+    if loss.kind != "focal" and _changed(loss, "gamma"):
+        yield Problem(("loss", "gamma"), f"has no effect with kind {loss.kind}; write kind: focal, or remove the line")
+
+
+def _rule(check: Callable[[Experiment], Found], *reads: str) -> Rule:
+    return Rule(reads, check)
+
+
+RULES: tuple[Rule, ...] = (
+    _rule(_files_need_path, "data.source", "data.path"),
+    _rule(_files_need_task, "data.source", "data.task"),
+    _rule(_known_source, "data.source", "data.task", "data.text", "data.label", "data.path"),
+    _rule(_revision, "data.source", "data.revision", "data.path"),
+    _rule(_labels, "data.source", "data.task", "data.labels"),
+    _rule(_positive_label, "data.source", "data.task", "data.labels", "data.positive_label"),
+    _rule(_label_form, "data.source", "data.task", "data.label"),
+    _rule(_shares, "data.split"),
+    _rule(_steps("eval_strategy", "eval_steps"), "training.eval_strategy", "training.eval_steps"),
+    _rule(_steps("save_strategy", "save_steps"), "training.save_strategy", "training.save_steps"),
+    _rule(_patience, "training.early_stopping_patience", "training.eval_strategy"),
+    _rule(_length_of_training, "training.max_steps", "training.num_train_epochs"),
+    _rule(_best, "data.source", "data.task", "metrics.best"),
+    _rule(_class_weights, "loss.class_weights", "data.labels"),
+    _rule(_gamma, "loss.kind", "loss.gamma"),
+)

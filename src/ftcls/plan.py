@@ -1,0 +1,138 @@
+"""What a run would do (`ftcls train --dry-run`), and an experiment in small (`--smoke`)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from transformers import AutoModelForSequenceClassification
+
+import ftcls
+from ftcls import cache, devices
+from ftcls.config.schema import Experiment, Loss, Report, Subset
+from ftcls.data import miniature
+from ftcls.data.read import read
+from ftcls.prepare import prepare
+from ftcls.training.fit import cadence, token_budget
+
+# A handful of steps that pass every stage twice: evaluation, checkpoint, best weights.
+SMOKE_TRAINING: Final = {
+    "num_train_epochs": 1.0,
+    "max_steps": 8,
+    "batch_size": 8,
+    "learning_rate": 1e-3,
+    "token_budget": None,
+    "eval_strategy": "steps",
+    "eval_steps": 4,
+    "save_strategy": "steps",
+    "save_steps": 4,
+    "logging_steps": 2,
+    "early_stopping_patience": None,
+}
+SMOKE_LENGTH: Final = 64
+SMOKE_ROWS: Final = {"train": 96, "validation": 48, "test": 48}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What training this experiment here would mean."""
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    examples: dict[str, int]
+    truncated: dict[str, int]
+    """Texts of each split longer than max_length."""
+    checkpoint: str
+    architecture: str
+    parameters: int
+    max_length: int
+    steps: int
+    steps_per_epoch: int
+    evaluations: int
+    batch_size: int
+    token_budget: int
+    device: str
+    precision: str
+    reason: str
+
+    def lines(self) -> list[str]:
+        """The plan for people."""
+        splits = ", ".join(f"{n:,} {split}" for split, n in self.examples.items())
+        shares = ", ".join(f"{self.truncated[s] / n:.1%} of {s}" for s, n in self.examples.items())
+        labels = ", ".join(self.labels[:8]) + (", ..." if len(self.labels) > 8 else "")
+        return [
+            f"{self.name}: {self.task}, {len(self.labels)} labels ({labels})",
+            f"data       {splits}; longer than {self.max_length} tokens: {shares}",
+            f"model      {self.checkpoint}: {self.architecture}, {self.parameters:,} parameters",
+            f"training   {self.steps:,} steps of {self.batch_size} examples, {self.steps_per_epoch:,} an epoch, "
+            f"{self.evaluations:,} evaluations",
+            f"machine    {self.device}, {self.precision} ({self.reason}), {self.token_budget:,} tokens a pass",
+            "nothing was written",
+        ]
+
+
+def dry_run(experiment: Experiment) -> Plan:
+    """Read the data, load tokenizer and configuration, and say what training would do; no weights, no run directory.
+
+    Raises:
+        FtclsError: what training would raise before its first step.
+    """
+    section = experiment.training
+    machine = devices.choose(section.device, section.precision)
+    corpus = read(experiment.data, seed=experiment.seed)
+    prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(prepared.config)
+    pace = cadence(section, len(corpus.splits["train"]))
+    return Plan(
+        name=experiment.name,
+        task=corpus.task,
+        labels=corpus.labels,
+        examples={name: len(split) for name, split in corpus.splits.items()},
+        truncated={name: int(encoded.truncated.sum()) for name, encoded in prepared.encoded.items()},
+        checkpoint=experiment.model.checkpoint,
+        architecture=type(model).__name__,
+        parameters=sum(p.numel() for p in model.parameters()),
+        max_length=prepared.settings.max_length,
+        steps=pace.total,
+        steps_per_epoch=pace.per_epoch,
+        evaluations=sum(pace.evaluates(step) for step in range(1, pace.total + 1)),
+        batch_size=section.batch_size,
+        token_budget=token_budget(section, machine),
+        device=machine.device,
+        precision=machine.precision,
+        reason=machine.reason,
+    )
+
+
+def smoke(experiment: Experiment) -> Experiment:
+    """The same experiment in small: generated or few examples, a small model from scratch, eight steps, no network.
+
+    A known data set is replaced by its miniature, written to disk in the original form, so that the real reader parses
+    it. Sources that are local anyway keep their own rows, but few of them.
+    """
+    data = experiment.data.model_copy(update={"subset": Subset()})
+    if data.source in miniature.MINIATURES:
+
+        def write(folder: Path) -> None:
+            miniature.write(data.source, folder)
+
+        folder = cache.entry("miniatures", f"{data.source}-{ftcls.__version__}", write)
+        data = data.model_copy(update={"path": str(folder)})
+    else:
+        sizes = {name: len(split) for name, split in read(data, seed=experiment.seed).splits.items()}
+        rows = {name: SMOKE_ROWS[name] for name, size in sizes.items() if size > SMOKE_ROWS[name]}
+        data = data.model_copy(update={"subset": Subset(**rows)})
+    return experiment.model_copy(
+        update={
+            "name": f"{experiment.name}-smoke",
+            "data": data,
+            "model": experiment.model.model_copy(
+                update={"checkpoint": "scratch:bert", "max_length": SMOKE_LENGTH, "attention": None}
+            ),
+            "loss": experiment.loss if isinstance(experiment.loss.class_weights, str | None) else Loss(),
+            "training": experiment.training.model_copy(update=SMOKE_TRAINING),
+            "report": Report(),
+        }
+    )

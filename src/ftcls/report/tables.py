@@ -1,0 +1,212 @@
+"""What a person sees at the end of `ftcls train` and `ftcls eval`: plain text that reads well at 80 columns.
+
+Colours only underline what the words say already, so a log file loses nothing.
+"""
+
+import textwrap
+from collections.abc import Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ftcls.data.corpus import Check
+from ftcls.results import BaselineScores, Evaluation, Intervals, Metrics, PerLabel, Report
+from ftcls.scoring.intervals import Difference, Interval
+from ftcls.scoring.metrics import higher_is_better
+
+_LABELS = 15
+"""Most labels shown one by one."""
+_NAME_WIDTH = 17
+_CHECKPOINT_WIDTH = 36
+_EXAMPLES = 2
+_EXAMPLE_WIDTH = 60
+_SURE = 0.05
+"""p-value below which a difference is called one."""
+
+
+def summary(report: Report) -> RenderableType:
+    """The end of a training run: the score and how sure it is, the baseline beside it, everything else below."""
+    test, model, where = report.metrics["test"], _tail(report.model.checkpoint), report.environment
+    title = Text(f"{report.run.name}", style="bold")
+    title.append(f"  {model} on {where.device} in {where.precision}, {_duration(report.run.seconds)}", style="not bold")
+    parts: list[RenderableType] = [
+        title,
+        Text(),
+        *_headline(report),
+        Text(),
+        _metrics(report.metrics, report.intervals, report.baseline),
+        *_notes(test, report.data.positive_label),
+        Text(),
+        *_labels(report.per_label["test"], "test"),
+        Text(),
+        *_training(report),
+    ]
+    warnings = [check for check in report.data.checks if check.severity == "warning"]
+    if warnings:
+        parts += [Text(), *(_warning(check) for check in warnings)]
+    return Group(*parts)
+
+
+def evaluation(evaluation: Evaluation) -> RenderableType:
+    """The end of an evaluation."""
+    data = evaluation.data
+    title = Text(f"{data.name} {data.split}", style="bold")
+    title.append(f"  {data.examples:,} examples, scored with {evaluation.model}", style="not bold")
+    return Group(
+        title,
+        Text(),
+        _metrics({data.split: evaluation.metrics}, {data.split: evaluation.intervals}, None),
+        *_notes(evaluation.metrics, data.positive_label),
+        Text(),
+        *_labels(evaluation.per_label, data.split),
+    )
+
+
+def _headline(report: Report) -> list[Text]:
+    """The chosen metric on the test split, the baseline's under it, and whether they differ."""
+    metric = report.training.best.metric
+    rows = report.data.splits["test"].examples
+    lines = [(_tail(report.model.checkpoint), report.metrics["test"][metric], report.intervals["test"][metric])]
+    difference = None
+    if report.baseline is not None:
+        baseline, differences = report.baseline, report.baseline.difference
+        lines.append((baseline.name, baseline.metrics["test"][metric], baseline.intervals["test"][metric]))
+        difference = differences[metric] if metric in differences else next(iter(differences.values()), None)
+    width = max(len(name) for name, _, _ in lines)
+    texts = [Text(f"{metric} on the {rows:,} test examples, with its 95 % interval")]
+    for index, (name, value, interval) in enumerate(lines):
+        line = Text(f"  {name:{width}}   ")
+        line.append(_number(value), style="" if index else "bold")
+        texts.append(line.append(f"  {_interval(interval)}"))
+    if difference is not None:
+        name = "difference" if difference.metric == metric else f"difference in {difference.metric}"
+        texts += _difference(difference, f"  {name:{width}}")
+    return texts
+
+
+def _difference(difference: Difference, name: str) -> list[Text]:
+    low, high = difference.interval
+    units = "rows" if difference.clusters is None else "clusters"
+    count = difference.rows if difference.clusters is None else difference.clusters
+    figures = Text(
+        f"{name}  {_signed(difference.value)}  {_signed(low)} to {_signed(high)}, p = {difference.p_value:.3f}"
+    )
+    if difference.p_value >= _SURE:
+        verdict = Text("  no difference that these rows can show", style="yellow")
+    elif (difference.value > 0) == higher_is_better(difference.metric):
+        verdict = Text("  the model is better than the baseline", style="green")
+    else:
+        verdict = Text("  the model is WORSE than the baseline", style="red")
+    verdict.append(f" (paired bootstrap, {count:,} {units})", style="default")
+    return [figures, verdict]
+
+
+def _metrics(
+    metrics: Mapping[str, Metrics], intervals: Mapping[str, Intervals], baseline: BaselineScores | None
+) -> Table:
+    names = list(next(iter(metrics.values())))
+    # The long names of multilabel metrics, two splits and a baseline just fit 80 columns with one space between.
+    gap = 1 if max(map(len, names)) > _NAME_WIDTH else 2
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    table.add_column("metric", no_wrap=True)
+    for split in metrics:
+        table.add_column(split, justify="right", no_wrap=True)
+        table.add_column("95 %", justify="right", no_wrap=True, style="dim")
+    if baseline is not None:
+        table.add_column("baseline", justify="right", no_wrap=True)
+    for name in names:
+        cells = [Text(name)]
+        for split, values in metrics.items():
+            cells += [Text(_number(values[name])), Text(_interval(intervals[split][name]))]
+        if baseline is not None:
+            cells.append(Text(_number(baseline.metrics["test"][name])))
+        table.add_row(*cells)
+    return table
+
+
+def _notes(metrics: Metrics, positive: str | None) -> list[Text]:
+    notes = []
+    if positive is not None:
+        notes.append(f"precision, recall, f1, roc_auc and average_precision are about {_line(positive)!r}")
+    if any(value is None for value in metrics.values()):
+        notes.append("-: undefined, the gold labels of these rows are all alike")
+    return [Text(note, style="dim") for note in notes]
+
+
+def _labels(scores: PerLabel, split: str) -> list[RenderableType]:
+    names, title = list(scores), f"Labels on {split}"
+    if len(names) > _LABELS:
+        best = _LABELS // 2
+        ranked = sorted(names, key=lambda name: scores[name].f1)
+        title = f"The {_LABELS - best} worst and {best} best of {len(names)} labels on {split}, by f1"
+        names = [*ranked[: _LABELS - best], *ranked[-best:]]
+    tuned = any(each.threshold is not None for each in scores.values())
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("label", overflow="ellipsis", no_wrap=True, max_width=24)
+    for column in ("precision", "recall", "f1", "avg prec", *(["threshold"] if tuned else []), "support"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name in names:
+        each = scores[name]
+        figures = [each.precision, each.recall, each.f1, each.average_precision, *([each.threshold] if tuned else [])]
+        table.add_row(Text(_line(name)), *(Text(_number(figure)) for figure in figures), Text(f"{each.support:,}"))
+    return [Text(title, style="bold"), table]
+
+
+def _training(report: Report) -> list[Text]:
+    training = report.training
+    rate = f"{training.examples_per_second:,.1f} examples/s, {training.tokens_per_second:,.0f} tokens/s"
+    lines = [
+        f"{training.steps:,} steps, {training.epochs:g} epochs in {_duration(training.seconds)}: {rate}",
+        f"best step {training.best.step:,}: {training.best.metric} {_number(training.best.value)} on validation"
+        + (", stopped early" if training.stopped_early else "")
+        + (", resumed" if training.resumed else ""),
+    ]
+    if training.peak_memory_bytes is not None:
+        lines.append(f"peak memory {_bytes(training.peak_memory_bytes)}")
+    return [Text(line) for line in lines]
+
+
+def _warning(check: Check) -> Text:
+    text = Text("warning ", style="yellow")
+    text.append(f"{check.name}: {check.count:,}", style="default")
+    for example in check.examples[:_EXAMPLES]:
+        text.append(f"\n  {textwrap.shorten(_line(example), _EXAMPLE_WIDTH, placeholder=' ...')}", style="dim")
+    return text.append(f"\n  {check.advice}", style="default")
+
+
+def _line(text: str) -> str:
+    """On one line, whatever the data holds."""
+    return " ".join(text.split())
+
+
+def _tail(checkpoint: str) -> str:
+    """The end of a long path, which says more than its beginning."""
+    return checkpoint if len(checkpoint) <= _CHECKPOINT_WIDTH else f"...{checkpoint[3 - _CHECKPOINT_WIDTH :]}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.4f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def _signed(value: float) -> str:
+    return ("-" if value < 0 else "+") + _number(abs(value))
+
+
+def _interval(interval: Interval | None) -> str:
+    return "-" if interval is None else f"{_number(interval[0])}-{_number(interval[1])}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,135 @@
+"""Predictions and reports made by chance, for tests of what reads them."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from ftcls import results
+from ftcls.data.corpus import Check
+from ftcls.scoring.metrics import Predictions
+
+LABELS = {
+    "binary": ("no", "yes"),
+    "multiclass": ("World", "Sports", "Business, finance", "Sci/Tech 😀"),
+    "multilabel": ("earn", "acq", "money-fx", "grain", "crude"),
+}
+
+
+def predictions(task, n=200, *, seed=0, skill=1.5, labels=None, clusters=None):
+    """The gold labels depend on the seed alone, so that two skills can be compared."""
+    rng = np.random.default_rng(seed)
+    names = LABELS[task] if labels is None else labels
+    k = len(names)
+    if task == "multilabel":
+        gold = rng.random((n, k)) < 0.3
+        probabilities = 1 / (1 + np.exp(-rng.normal(size=(n, k)) * 1.5 - skill * (2 * gold - 1)))
+        return Predictions(task, names, gold, probabilities >= 0.5, probabilities, np.arange(n), clusters)
+    gold = rng.integers(0, k, n)
+    logits = rng.normal(size=(n, k))
+    logits[np.arange(n), gold] += skill
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    positive = 1 if task == "binary" else None
+    predicted = probabilities.argmax(axis=1)
+    return Predictions(task, names, gold, predicted, probabilities, np.arange(n), clusters, positive)
+
+
+def baseline(test):
+    """The scores of worse predictions of the same rows."""
+    poor = predictions(test.task, len(test), seed=1, skill=0.8, labels=test.labels, clusters=test.clusters)
+    return results.against_baseline(poor, test, name="TF-IDF + logistic regression", seconds=1.25, seed=0)
+
+
+def split(examples, labels, origin):
+    return results.Split(
+        examples=examples,
+        label_counts=dict.fromkeys(labels, examples // len(labels)),
+        tokens=results.TokenLengths(p50=38, p95=71, max=190),
+        truncated=3,
+        origin=origin,
+    )
+
+
+def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
+    """A whole report, and the predictions of its two splits."""
+    thresholds = (0.5,) * len(labels or LABELS[task]) if task == "multilabel" else None
+    made = {
+        "validation": predictions(task, n // 2, seed=2, labels=labels),
+        "test": predictions(task, n, seed=1, labels=labels, clusters=clusters),
+    }
+    scores = {name: results.scores(each, seed=0, thresholds=thresholds) for name, each in made.items()}
+    names = made["test"].labels
+    whole = results.Report(
+        status="done",
+        run=results.Run(
+            name="made",
+            command="ftcls train made.yaml",
+            config_sha256="0" * 64,
+            seed=42,
+            started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+            finished=datetime(2026, 1, 2, 3, 9, 17, tzinfo=UTC),
+            seconds=312.4,
+            ftcls_version="0.1.0",
+            git_commit=None,
+        ),
+        environment=results.Environment(
+            python="3.11.9",
+            platform="Linux-6.1-x86_64",
+            device="cpu",
+            device_name="a processor",
+            device_count=1,
+            cpu_threads=2,
+            precision="bf16",
+            precision_reason="the processor has bfloat16 in hardware",
+            packages={"torch": "2.13.0"},
+        ),
+        data=results.Data(
+            source="ag_news",
+            fingerprint="abc",
+            task=task,
+            labels=names,
+            positive_label=names[1] if task == "binary" else None,
+            splits={
+                "train": split(2000, names, "train"),
+                "validation": split(n // 2, names, "cut from train"),
+                "test": split(n, names, "test"),
+            },
+            checks=(
+                Check("label_names", "info", len(names), (), "nothing to do"),
+                Check("leak", "warning", 3, ("first text", "second text"), "Look at them, or set data.split.pooled."),
+            ),
+            versions={},
+        ),
+        model=results.Model(
+            checkpoint="scratch:bert",
+            architecture="BertForSequenceClassification",
+            parameters=22_700_000,
+            trainable_parameters=22_700_000,
+            size_bytes=90_900_000,
+            adapter=None,
+            quantization=None,
+            max_length=128,
+            new_parameters=("classifier.weight", "classifier.bias"),
+        ),
+        training=results.Training(
+            epochs=2.0,
+            steps=500,
+            micro_batches=640,
+            batch_size=8,
+            token_budget=2048,
+            best=results.Best(step=250, metric="f1_macro", value=scores["validation"].metrics["f1_macro"]),
+            loss=results.Losses(first=1.4, last=0.2, min=results.LowestLoss(value=0.15, step=480)),
+            evaluations=({"step": 250, "epoch": 1.0, **scores["validation"].metrics},),
+            seconds=280.0,
+            examples_per_second=14.3,
+            tokens_per_second=742.9,
+            peak_memory_bytes=840_000_000,
+            stopped_early=False,
+            resumed=False,
+        ),
+        metrics={name: each.metrics for name, each in scores.items()},
+        intervals={name: each.intervals for name, each in scores.items()},
+        per_label={name: each.per_label for name, each in scores.items()},
+        confusion={name: each.confusion for name, each in scores.items()},
+        baseline=baseline(made["test"]) if with_baseline else None,
+    )
+    return whole, made

@@ -1,0 +1,115 @@
+import csv
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ftcls import baseline
+from ftcls.data.corpus import Corpus, Split
+from ftcls.scoring import metrics
+
+WORDS = ("goal match team", "bank market shares", "planet rocket star", "vote party law")
+
+
+def made(n, k=4, *, seed=0):
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, k, n)
+    texts = [" ".join(rng.choice([*WORDS[target].split(), "the", "a", "of"], 6)) for target in targets]
+    return texts, targets
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_words_that_tell_labels_apart_are_learned(k):
+    (train, targets), (test, gold) = made(200, k), made(100, k, seed=1)
+    found, seconds = baseline.fit_predict(train, targets, test, task="binary" if k == 2 else "multiclass", k=k, seed=0)
+    assert found.shape == (100, k)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-12)
+    assert (found.argmax(axis=1) == gold).mean() > 0.9
+    assert seconds > 0
+
+
+def test_each_label_of_a_multilabel_task_is_learned_for_itself():
+    (train, targets), (test, gold) = made(300), made(100, seed=1)
+    multi_hot = np.zeros((300, 6), dtype=np.float32)
+    multi_hot[np.arange(300), targets] = 1
+    multi_hot[:, 5] = 1  # label 4 never, label 5 always
+    found, _ = baseline.fit_predict(train, multi_hot, test, task="multilabel", k=6, seed=0)
+    assert ((found[:, :4] >= 0.5) == (gold[:, None] == np.arange(4))).mean() > 0.9
+    np.testing.assert_allclose(found[:, 4], 1 / 302)
+    np.testing.assert_allclose(found[:, 5], 301 / 302)
+
+
+def test_the_same_seed_gives_the_same_probabilities():
+    train, targets = made(100)
+    first, second = (
+        baseline.fit_predict(train, targets, train, task="multiclass", k=4, seed=2**40)[0] for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_label_missing_from_training_is_unlikely_and_not_impossible():
+    train, targets = made(100, 3)
+    found, _ = baseline.fit_predict(train, targets, train, task="multiclass", k=4, seed=0)
+    np.testing.assert_allclose(found[:, 3], 1 / 104)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("train", "targets", "shares"),
+    [
+        (["", "  ", ""], [1, 1, 0], [0.4, 0.6]),
+        (["one class", "one class", "one class"], [1, 1, 1], [0.2, 0.8]),
+    ],
+)
+def test_nothing_to_learn_gives_the_shares_of_the_labels(train, targets, shares):
+    found, _ = baseline.fit_predict(train, np.array(targets), ["a text", ""], task="binary", k=2, seed=0)
+    np.testing.assert_allclose(found, [shares, shares])
+
+
+def test_empty_texts_of_a_multilabel_task_give_the_shares_of_the_labels():
+    targets = np.array([[1, 0], [1, 1]], dtype=np.float32)
+    found, _ = baseline.fit_predict(["", ""], targets, [""], task="multilabel", k=2, seed=0)
+    np.testing.assert_allclose(found, [[0.75, 0.5]])
+
+
+def test_two_rows_emoji_and_very_long_texts_work():
+    train = ["😀 " * 10_000, "😡"]
+    found, _ = baseline.fit_predict(train, np.array([0, 1]), ["😀", "😡"], task="binary", k=2, seed=0)
+    assert found.argmax(axis=1).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_a_corpus_gives_predictions_of_its_test_rows(task):
+    (train, targets), (test, gold) = made(80, 2), made(40, 2, seed=1)
+    if task == "multilabel":
+        targets, gold = (np.eye(2, dtype=np.float32)[each] for each in (targets, gold))
+    splits = {
+        "train": Split(train, targets, np.arange(80)),
+        "test": Split(test, gold, np.arange(40) + 7, clusters=np.arange(40) // 2),
+    }
+    positive = "a" if task == "binary" else None
+    found = baseline.predict(Corpus("made", task, ("a", "b"), splits, positive_label=positive), seed=0)
+    assert found.name == baseline.NAME
+    assert found.predictions.positive == (0 if task == "binary" else None)
+    assert found.predictions.rows[0] == 7
+    assert found.predictions.clusters[-1] == 19
+    assert metrics.score(found.predictions)["accuracy"] > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_ag_news_is_as_good_as_a_linear_model_gets():
+    home = Path(os.environ.get("FTCLS_DATA") or Path(__file__).parents[2] / "shared" / "data") / "ag_news"
+    if not home.is_dir():
+        pytest.skip(f"no original AG News at {home}; set FTCLS_DATA")
+    splits = []
+    for name in ("train", "test"):
+        with gzip.open(home / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        splits.append(([f"{row[1]} {row[2]}" for row in rows], np.array([int(row[0]) - 1 for row in rows])))
+    (train, targets), (test, gold) = splits
+    found, _ = baseline.fit_predict(train, targets, test, task="multiclass", k=4, seed=42)
+    assert (found.argmax(axis=1) == gold).mean() == pytest.approx(0.908, abs=0.003)

@@ -1,0 +1,76 @@
+"""Every shipped config is whole: it loads, says what it is, and names a schema that editors can read."""
+
+import json
+
+import jsonschema
+import pytest
+
+from ftcls.config import reference, source
+from ftcls.config.load import dump, load, shipped
+from ftcls.config.schema import Experiment
+
+CONFIGS = list(shipped().items())
+
+
+@pytest.mark.parametrize(("name", "path"), CONFIGS)
+def test_a_shipped_config_loads_and_needs_no_file_of_its_own(name, path):
+    experiment = load(path)
+    assert experiment.data.path is None
+    assert load(name) == experiment
+
+
+@pytest.mark.parametrize(("name", "path"), CONFIGS)
+def test_a_shipped_config_begins_with_its_schema_and_its_command(name, path):
+    first, second, *_ = path.read_text(encoding="utf-8").splitlines()
+    assert first == "# yaml-language-server: $schema=schema.json"
+    assert second == f"# ftcls train {name}"
+    assert len(reference.description(path)) > len(name)
+
+
+def test_the_schema_beside_the_configs_is_fresh():
+    committed = (CONFIGS[0][1].parent / "schema.json").read_text(encoding="utf-8")
+    assert committed == reference.schema_text(), "run: python -m ftcls.cli.reference"
+
+
+@pytest.mark.parametrize(("name", "path"), CONFIGS)
+def test_the_schema_takes_what_the_loader_takes(name, path):
+    schema = json.loads(reference.schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for text in (path.read_text(encoding="utf-8"), dump(load(path))):
+        jsonschema.validate(source.parse(text, source.Place(name, 1, 1)).value, schema)
+
+
+@pytest.mark.parametrize("more", [{"sead": 1}, {"seed": -1}, {"seed": 2**32}, {"training": {"learning_rate": "2e-5"}}])
+def test_the_schema_refuses_what_the_loader_refuses(more):
+    schema = json.loads(reference.schema_text())
+    value = {"name": "x", "data": {"source": "docstrings"}, "model": {"checkpoint": "c"}}
+    jsonschema.validate(value, schema)
+    with pytest.raises(jsonschema.ValidationError, match=r"sead|minimum|maximum|2e-5"):
+        jsonschema.validate(value | more, schema)
+
+
+def test_every_key_has_a_meaning():
+    page = reference.keys_markdown()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 50
+    assert [row for row in rows if row.rstrip("| ").count("|") < 4] == []
+    assert "| `source` | required | ag_news, docstrings, files |" in page
+
+
+def test_ag_news_is_the_studys_recipe():
+    experiment = load("ag_news")
+    training = experiment.training
+    assert (experiment.model.checkpoint, training.num_train_epochs, training.batch_size) == (
+        "bert-base-uncased",
+        4,
+        128,
+    )
+    assert (training.eval_batch_size, training.learning_rate, training.weight_decay) == (32, 2e-5, 0.01)
+    assert {"special_characters", "spaces"} <= set(experiment.data.clean)
+    assert training.early_stopping_patience is not None
+
+
+def test_the_resolved_form_of_a_config_is_an_experiment_again():
+    for name, _ in CONFIGS:
+        experiment = load(name)
+        assert Experiment.model_validate(experiment.model_dump()) == experiment
