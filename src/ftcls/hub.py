@@ -15,11 +15,12 @@ from http.client import HTTPException
 
 import datasets.config
 import huggingface_hub.constants
-from huggingface_hub.errors import (
+from huggingface_hub.errors import (  # type: ignore[attr-defined]
     DisabledRepoError,
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    HTTPError,  # httpx's or httpx2's, whichever huggingface_hub uses
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -29,6 +30,8 @@ from ftcls.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
+ERRORS = (OSError, ValueError, HTTPError)
+"""What loading something from the Hub can raise: name these in `except`, and raise `unavailable` from it."""
 PATIENCE = 3.0
 """Seconds that the Hub has for its first answer, name resolution included."""
 
@@ -124,7 +127,7 @@ def _reason(cause: Exception) -> str:
 
 def _unreachable(cause: Exception) -> bool:
     offline = huggingface_hub.constants.is_offline_mode()
-    return offline or _find(cause, (ConnectionError, TimeoutError, LocalEntryNotFoundError)) is not None
+    return offline or _find(cause, (ConnectionError, TimeoutError, LocalEntryNotFoundError, HTTPError)) is not None
 
 
 def _ways_out(cause: Exception) -> str:

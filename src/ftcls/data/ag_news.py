@@ -3,22 +3,24 @@
 import csv
 import gzip
 import io
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from datasets import load_dataset
+from datasets import DatasetDict, load_dataset
 
 from ftcls import hub
 from ftcls.data.corpus import SplitName
 from ftcls.data.raw import BadRows, Raw, RawSplit
-from ftcls.errors import DataError
+from ftcls.errors import DataError, UnavailableError
 
 HUB_ID = "fancyzhx/ag_news"
 REVISION = "eb185aade064a813bc0b7f42de02595523103ca4"
 """The Hub revision that ftcls was written for."""
 LABELS = ("World", "Sports", "Business", "Sci/Tech")
+_SHA = re.compile(r"[0-9a-f]{40}")
 _SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 
@@ -42,21 +44,31 @@ def _from_hub(revision: str) -> Raw:
     hub.connect()
     try:
         found = load_dataset(HUB_ID, revision=revision)
-    except (OSError, ValueError) as error:
+    except hub.ERRORS as error:
         remedy = "set data.path to a folder that holds the original train.csv and test.csv"
         raise hub.unavailable(f"the data set {HUB_ID}", remedy=remedy, cause=error) from error
-    splits = {
-        name: _split(
-            f"{HUB_ID} {name}, row ",
-            # The Hub numbers the classes from 0, the files from 1.
-            (
-                (row, str(label + 1), text)
-                for row, (label, text) in enumerate(zip(rows["label"], rows["text"], strict=True))
-            ),
+    splits: dict[SplitName, RawSplit] = {}
+    for name in _SPLITS:
+        rows = found[name]
+        numbers = (str(label + 1) for label in rows["label"])  # the Hub counts the classes from 0, the files from 1
+        splits[name] = _split(
+            f"{HUB_ID} {name}, row ", zip(range(1, len(rows) + 1), numbers, rows["text"], strict=True)
         )
-        for name, rows in ((name, found[name].to_dict()) for name in _SPLITS)
-    }
-    return Raw("multiclass", splits, LABELS, versions={HUB_ID: revision})
+    return Raw("multiclass", splits, LABELS, versions={HUB_ID: _commit(found, revision)})
+
+
+def _commit(found: DatasetDict, asked: str) -> str:
+    """The commit that was read: without the Hub, datasets takes what the cache has, whatever ``revision`` says."""
+    files = found["train"].cache_files
+    commit = Path(files[0]["filename"]).parent.name if files else asked
+    if not _SHA.fullmatch(commit):
+        return asked
+    if _SHA.fullmatch(asked) and commit != asked:
+        raise UnavailableError(
+            f"the data set {HUB_ID} cannot be had in revision {asked}: the Hub cannot be reached, and the cache holds "
+            f"{commit}. Go online, or write data.revision: {commit}"
+        )
+    return commit
 
 
 def _original(path: Path, name: str) -> tuple[str, bytes]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.data.corpus import Check, Split, SplitName
-from ftcls.data.split import text_ids
+from ftcls.data.split import label_sets, text_ids
 
 SHOWN = 3
 CHARACTERS = 60
@@ -37,7 +37,7 @@ def _equal(
 ) -> Iterator[Check]:
     """Compare each row with the first one of the same text: in its own split, and in the splits before it."""
     ids = text_ids(texts)
-    label = targets if targets.ndim == 1 else _label_sets(targets)
+    label = targets if targets.ndim == 1 else label_sets(targets)
     for within in (True, False):
         _, first, number = np.unique(
             ids * len(names) + origin if within else ids, return_index=True, return_inverse=True
@@ -77,12 +77,6 @@ _EQUAL_TEXTS: dict[tuple[bool, bool], tuple[str, Literal["info", "warning"], str
         "Rows whose text is in an earlier split with another label: a model that remembers is wrong here.",
     ),
 }
-
-
-def _label_sets(targets: NDArray[np.generic]) -> NDArray[np.int64]:
-    packed = np.packbits(targets.astype(bool), axis=1)
-    _, number = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_inverse=True)
-    return number
 
 
 def _short(text: str) -> str:

@@ -24,6 +24,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from html.entities import html5
 
 _BREAK = re.compile(r"<br[ \t]*/?[ \t]*>", re.IGNORECASE)
 _TAGS = (
@@ -33,6 +34,8 @@ _TAGS = (
 _TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _NAMES = "amp|apos|cent|copy|deg|eacute|euro|gt|hellip|ldquo|lsquo|lt|mdash|nbsp|ndash|pound|quot|rdquo|reg|rsquo|trade"
 _BROKEN = re.compile(rf"(?:^| )(#\d{{2,5}}|#x[0-9a-fA-F]{{2,5}}|{_NAMES});")
+# Only with its semicolon, which browsers forgive: `?a=1&region=2` is no registered trademark.
+_ENTITY = re.compile(r"&(#\d+|#[xX][0-9a-fA-F]+|\w+);")
 _BACKSLASH_BEFORE = re.compile(r"\\+(?=[$\"'])")
 _BACKSLASH = re.compile(r"\\+")
 # The keycap emoji are '#' or '*' followed by U+FE0F: those two stay.
@@ -60,13 +63,21 @@ def _html_breaks(text: str) -> str:
 
 def _entities(text: str) -> str:
     # Until nothing changes: `&amp;lt;` was escaped twice. Each round makes the text shorter, so there is an end.
-    while "&" in text or ";" in text or "<" in text:
+    while ";" in text or "<" in text:
         before = text
-        text = _BROKEN.sub(lambda found: html.unescape(f"&{found[1]};"), text)
-        text = _TAG.sub(" ", html.unescape(text))
+        if ";" in text:
+            text = _ENTITY.sub(_decoded, _BROKEN.sub(_decoded, text))
+        if "<" in text:
+            text = _TAG.sub(" ", text)
         if text == before:
             break
     return text
+
+
+def _decoded(found: re.Match[str]) -> str:
+    if found[1].startswith("#"):
+        return html.unescape(f"&{found[1]};")
+    return html5.get(f"{found[1]};", found[0])
 
 
 def _backslashes(text: str) -> str:

@@ -63,16 +63,16 @@ def read(path: Path | Mapping[SplitName, Path], *, text: Sequence[str], label: L
         DataError: a file or a column is missing, or cannot be read.
     """
     paths = _split_folders(path) if isinstance(path, Path) else dict(path)
-    checks: list[Check] = []
+    windows: list[str] = []
     splits: dict[SplitName, RawSplit] = {}
     for name, one in paths.items():
         if one.is_dir():
-            splits[name], encodings = _folder(one)
+            splits[name], found = _folder(one)
         else:
-            splits[name], encodings = _table(one, text, label, task)
-        checks.extend(_encodings(encodings))
+            splits[name], found = _table(one, text, label, task)
+        windows.extend(found)
     order = label.columns if isinstance(label, Indicators) else None
-    return Raw(task, splits, order, tuple(checks))
+    return Raw(task, splits, order, _encodings(windows))
 
 
 def _encodings(places: Sequence[str]) -> tuple[Check, ...]:
@@ -97,11 +97,13 @@ def _split_folders(path: Path) -> dict[SplitName, Path]:
 
 
 def _folder(path: Path) -> tuple[RawSplit, list[str]]:
+    """The rows, and the files that are not UTF-8 but Windows-1252."""
     folders = [path / name for name in natural(child.name for child in path.iterdir() if child.is_dir())]
     files = [folder / name for folder in folders for name in natural(file.name for file in folder.glob("*.txt"))]
     if not files:
         raise DataError(
-            f"{path}: no text in it; a folder has one folder per label with *.txt files, or these in train and test"
+            f"{path}: no text in it; a folder has one folder per label with *.txt files, or these in train and test. "
+            "Tables are named one by one: path: {train: train.csv, test: test.csv}"
         )
     encodings = [encoding_of(file) for file in files]
     split = RawSplit(
@@ -115,6 +117,7 @@ def _folder(path: Path) -> tuple[RawSplit, list[str]]:
 
 
 def _table(path: Path, text: Sequence[str], label: Label, task: Task) -> tuple[RawSplit, list[str]]:
+    """The rows, and the file if it is not UTF-8 but Windows-1252."""
     table = read_table(path, (*text, *_columns(label)))
     bad = BadRows()
     bad.join(table.bad)

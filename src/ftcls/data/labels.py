@@ -42,9 +42,13 @@ def check(labels: Sequence[str], *, task: Task, source: str) -> None:
     """Refuse labels that the task cannot be learnt with.
 
     Raises:
+        ConfigError: a label is listed twice.
         DataError: fewer than two labels, or other than two for a binary task.
     """
     shown = listed(labels)
+    if len(set(labels)) < len(labels):
+        twice = next(name for name in labels if labels.count(name) > 1)
+        raise ConfigError(f"data.labels: {twice!r} is listed twice")
     if len(labels) < 2:
         raise DataError(
             f"{source}: {'one label, ' + shown if labels else 'no label at all'}; "

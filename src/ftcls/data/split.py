@@ -82,9 +82,14 @@ def _strata(targets: Targets) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return rank, rank
     hot = targets[:, np.argsort(targets.sum(axis=0), kind="stable")] > 0
     stratum = np.where(hot.any(axis=1), hot.argmax(axis=1), targets.shape[1])
-    packed = np.packbits(hot, axis=1)
-    _, pattern = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_inverse=True)
-    return stratum, pattern
+    return stratum, label_sets(hot)
+
+
+def label_sets(targets: NDArray[np.generic]) -> NDArray[np.int64]:
+    """int64 [n]: equal rows of 0 and 1, of shape [n, k], have equal numbers; rows that begin alike have close ones."""
+    packed = np.ascontiguousarray(np.packbits(targets.astype(bool), axis=1))
+    _, number = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_inverse=True)
+    return number
 
 
 def cut(
