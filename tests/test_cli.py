@@ -23,6 +23,7 @@ HEAVY = {"torch", "transformers", "datasets", "sklearn", "pandas", "pyarrow", "n
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # a command sets it; this gives it back
     Path("mine.yaml").write_text(WHOLE)
     yield tmp_path
     logging.getLogger("ftcls").handlers.clear()

@@ -23,7 +23,7 @@ def test_a_shipped_config_loads_and_needs_no_file_of_its_own(name, path):
 def test_a_shipped_config_begins_with_its_schema_and_its_command(name, path):
     first, second, *_ = path.read_text(encoding="utf-8").splitlines()
     assert first == "# yaml-language-server: $schema=schema.json"
-    assert second == f"# ftcls train {name}"
+    assert second == f"# ftcls train configs/{name}.yaml"
     assert len(reference.description(path)) > len(name)
 
 

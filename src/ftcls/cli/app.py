@@ -12,10 +12,10 @@ import typer
 
 import ftcls
 from ftcls import cache
-from ftcls.cli import config, console, session
+from ftcls.cli import call, config, console
+from ftcls.cli.call import Call
 from ftcls.cli.eval import evaluate
 from ftcls.cli.predict import predict
-from ftcls.cli.session import Session
 from ftcls.cli.train import train
 from ftcls.errors import FtclsError
 
@@ -57,7 +57,7 @@ def options(
 
     Example: ftcls train quickstart
     """
-    session.of(context).debug = debug
+    call.of(context).debug = debug
 
 
 def main() -> NoReturn:
@@ -69,7 +69,7 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; a failure is one message on stderr."""
-    current = Session(tuple(arguments))
+    current = Call(tuple(arguments))
     try:
         app(args=list(arguments), prog_name="ftcls", obj=current)
     except SystemExit as ended:
@@ -87,7 +87,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _bug(error: Exception, current: Session) -> int:
+def _bug(error: Exception, current: Call) -> int:
     text = "".join(traceback.format_exception(error))
     log = _written(text, current)
     if current.debug:
@@ -100,7 +100,7 @@ def _bug(error: Exception, current: Session) -> int:
     return BUG
 
 
-def _written(text: str, current: Session) -> Path:
+def _written(text: str, current: Call) -> Path:
     """The file that holds the traceback: the run's log.txt if it is still there, else one of its own."""
     if current.log is not None and current.log.is_file():
         log = current.log

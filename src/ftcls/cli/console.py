@@ -30,6 +30,8 @@ def configure(*, quiet: bool, offline: bool = False) -> None:
     """
     if offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    if quiet or not sys.stderr.isatty():
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # a bar redrawn in a log is a page of noise
     logger = logging.getLogger("ftcls")
     logger.setLevel(logging.DEBUG)  # the run's log.txt takes everything
     logger.propagate = False

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ftcls.cli import console, options, session
+from ftcls.cli import call, console, options
 from ftcls.config.load import load
 from ftcls.config.schema import Experiment
 
@@ -67,7 +67,7 @@ def _plan(experiment: Experiment, *, as_json: bool) -> None:
 def _run(context: typer.Context, experiment: Experiment, *, output: Path | None, resume: bool, as_json: bool) -> None:
     from ftcls import pipeline, results
 
-    current = session.of(context)
+    current = call.of(context)
     with console.results_only() as stdout:
 
         def announce(path: Path) -> None:

@@ -31,6 +31,7 @@ WORKING_PARAMETERS: Final = {SMALL: 10_800_000, LARGE: 86_000_000}
 FLOPS_PER_PARAMETER: Final = 6
 
 # Share of a large matrix product's rate that a training step reaches, padding, attention and optimizer included.
+# Measured with MiniLM, batches of 16 short texts, two cores that others used too: 0.3 to 0.45.
 EFFICIENCY: Final = 0.35
 
 # The share of one file's rows that is left for training when validation and test are cut from it.

@@ -7,7 +7,7 @@ import typer
 
 
 @dataclass
-class Session:
+class Call:
     """One call of the command line."""
 
     arguments: tuple[str, ...]
@@ -17,9 +17,9 @@ class Session:
     """log.txt of the run, as soon as there is one: a traceback goes there."""
 
 
-def of(context: typer.Context) -> Session:
-    """The session of a command's context."""
-    session = context.find_object(Session)
-    if session is None:
-        raise TypeError("the command was called without its session; call ftcls.cli.app.run")
-    return session
+def of(context: typer.Context) -> Call:
+    """The call that a command's context belongs to."""
+    found = context.find_object(Call)
+    if found is None:
+        raise TypeError("the command was called without its call; use ftcls.cli.app.run")
+    return found
