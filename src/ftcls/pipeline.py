@@ -73,7 +73,7 @@ def train(
             return run
         shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
         trained = _classifier(run.model, experiment)
-        simple = baseline.predict(corpus, seed=seed)
+        simple = baseline.fit(corpus, seed=seed)
         found = {
             "validation": trained.predictions(corpus.splits["validation"], prepared.encoded["validation"]),
             "test": trained.predictions(corpus.splits["test"], prepared.encoded["test"]),
