@@ -27,6 +27,7 @@ ORDER = (
     ("predict", "report", "export", "publish"),
     ("pipeline",),
     ("account", "session"),
+    ("profile", "doctor", "alignment"),
     ("prepare",),
     ("classifier", "baseline"),
     ("training",),
@@ -48,7 +49,7 @@ HEAVY = ("torch", "transformers", "datasets", "sklearn")
 # predicted, the device of a model) is no sight of the stage.
 WORK = ("data", "model", "training", "baseline")
 HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean", "ftcls.devices")
-KNOW_THE_ORDER = ("pipeline", "prepare", "account", "session", "cli")
+KNOW_THE_ORDER = ("pipeline", "prepare", "account", "session", "profile", "cli")
 
 # Builders take config objects; these take arrays and keywords.
 WITHOUT_CONFIG = ("ftcls.scoring", "ftcls.training.losses", "ftcls.batching", "ftcls.inference", "ftcls.results")

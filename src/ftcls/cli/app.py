@@ -14,6 +14,7 @@ import ftcls
 from ftcls import cache
 from ftcls.cli import call, config, console
 from ftcls.cli.call import Call
+from ftcls.cli.data import data
 from ftcls.cli.eval import evaluate
 from ftcls.cli.predict import predict
 from ftcls.cli.train import train
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("data")(data)
 app.add_typer(config.app)
 
 

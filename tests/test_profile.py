@@ -1,0 +1,139 @@
+"""What `ftcls data` counts, on files small enough to count by hand, and on the original data sets."""
+
+import io
+import json
+from dataclasses import asdict
+
+import pytest
+from rich.console import Console
+
+from ftcls.cli.app import run
+from ftcls.config.load import load
+from ftcls.profile import profile
+from ftcls.report import data_tables
+
+CHECKPOINT = "model: {checkpoint: 'scratch:bert', max_length: 8}\n"
+
+
+def written(folder, name, rows):
+    path = folder / name
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Three files with one of everything that is counted."""
+    train = [("red apple", "fruit"), ("red apple", "fruit"), ("red apple ", "tool"), ("hammer", "tool"), ("", "tool")]
+    train += [(f"a very long text that nobody wants to read to its end number {i}", "fruit") for i in range(15)]
+    written(tmp_path, "train.csv", train)
+    written(tmp_path, "dev.csv", [("hammer", "tool"), ("pear", "fruit")])
+    written(tmp_path, "test.csv", [("hammer", "fruit"), ("red apple", "fruit"), ("saw", "tool"), ("saw", "tool")])
+    path = tmp_path / "mine.yaml"
+    data = "{source: files, path: {train: train.csv, validation: dev.csv, test: test.csv}, task: multiclass}"
+    path.write_text(f"name: mine\ndata: {data}\n{CHECKPOINT}", encoding="utf-8")
+    return path
+
+
+def shown(found):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(data_tables.profile(found))
+    return console.export_text()
+
+
+def test_repeats_inside_a_split_are_rows_minus_distinct_texts(config):
+    train, test = (profile(load(config)).used.splits[name] for name in ("train", "test"))
+    assert (train.examples, train.duplicates, train.duplicates_with_other_labels) == (20, 2, 1)
+    assert (test.examples, test.duplicates, test.duplicates_with_other_labels) == (4, 1, 0)
+    assert (train.empty, test.empty) == (1, 0)
+
+
+def test_texts_of_two_splits_are_counted_with_those_that_are_labelled_otherwise(config):
+    shared = {(s.first, s.second): (s.texts, s.with_other_labels, s.rows) for s in profile(load(config)).used.shared}
+    assert shared == {
+        ("train", "validation"): (1, 0, 1),
+        ("train", "test"): (2, 2, 2),
+        ("validation", "test"): (1, 1, 1),
+    }
+
+
+def test_lengths_count_the_tokens_of_the_checkpoint_and_what_max_length_cuts(config):
+    found = profile(load(config))
+    train = found.used.splits["train"]
+    assert (found.unit, found.max_length) == ("tokens", 8)
+    assert train.truncated == 15
+    assert train.lengths.p50 > 8
+    assert train.lengths.p50 <= train.lengths.p95 <= train.lengths.p99 <= train.lengths.max
+
+
+def test_words_are_counted_where_the_tokenizer_cannot_be_had_and_the_table_says_so(config):
+    found = profile(load(config, ["model.checkpoint=nobody/has-this"]))
+    assert (found.unit, found.max_length) == ("words", 8)
+    assert found.used.splits["train"].lengths.max == 14
+    assert found.used.splits["train"].truncated == 15
+    assert "words (the tokenizer cannot be had)" in shown(found)
+
+
+def test_labels_are_counted_by_split_and_by_row(config, tmp_path):
+    assert profile(load(config)).used.splits["train"].label_counts == {"fruit": 17, "tool": 3}
+    rows = [("a|b", "x"), ("", "y"), ("b", "z"), ("a|b|c", "w")] * 5
+    (tmp_path / "many.csv").write_text(
+        "label,text\n" + "".join(f"{label},{text}{i}\n" for i, (label, text) in enumerate(rows))
+    )
+    many = tmp_path / "many.yaml"
+    data = 'data: {source: files, path: many.csv, task: multilabel, label: {column: label, separator: "|"}}\n'
+    many.write_text(f"name: many\n{data}{CHECKPOINT}")
+    found = profile(load(many))
+    assert found.given.splits["train"].labels_per_row == {0: 5, 1: 5, 2: 5, 3: 5}
+    assert found.given.splits["train"].label_counts == {"a": 10, "b": 15, "c": 5}
+
+
+def test_rows_cut_from_a_split_are_counted_there_too(config):
+    found = profile(load(config, [f"data.path={config.parent / 'train.csv'}"]))
+    assert set(found.used.splits) == {"train", "validation", "test"}
+    assert {split.origin for split in found.used.splits.values()} == {"cut from train"}
+    assert {name: split.examples for name, split in found.given.splits.items()} == {"train": 20}
+    assert (found.given.splits["train"].duplicates, found.given.splits["train"].duplicates_with_other_labels) == (2, 1)
+
+
+def test_the_table_fits_eighty_columns_and_names_what_leaks(config):
+    text = shown(profile(load(config)))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "2 texts are in train and in test (2 of its rows), 2 with other labels" in text
+    assert "shared_between_splits" in text
+    assert "fruit" in text
+
+
+def test_a_hundred_labels_are_shown_from_both_ends(tmp_path):
+    rows = [(f"text {i} {j}", f"label{i}") for i in range(100) for j in range(3)]
+    path = written(tmp_path, "wide.csv", rows)
+    (tmp_path / "wide.yaml").write_text(
+        f"name: wide\ndata: {{source: files, path: {path.name}, task: multiclass}}\n{CHECKPOINT}"
+    )
+    text = shown(profile(load(tmp_path / "wide.yaml")))
+    assert "the 15 most and the 15 least frequent of 100" in text
+
+
+def test_the_command_prints_a_table_or_one_json_document(config, capsys):
+    assert run(["data", str(config), "--quiet"]) == 0
+    assert "Rows by label" in capsys.readouterr().out
+    assert run(["data", str(config), "model.max_length=16", "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["max_length"] == 16
+    expected = json.loads(json.dumps(asdict(profile(load(config, ["model.max_length=16"])))))
+    assert found == expected
+
+
+def test_bad_data_is_one_message_and_exit_code_3(config, capsys):
+    (config.parent / "test.csv").unlink()
+    assert run(["data", str(config), "--quiet"]) == 3
+    assert "test.csv" in capsys.readouterr().err
+
+
+def test_ag_news_has_the_rows_of_its_distribution(data_folder):
+    overrides = [f"data.path={data_folder / 'ag_news'}", "data.clean=[]", "model.checkpoint=none/here"]
+    given = profile(load("ag_news", overrides)).given
+    assert (given.splits["train"].examples, given.splits["test"].examples) == (26_494, 7_600)
+    assert set(given.splits["test"].label_counts.values()) == {1_900}
+    assert (given.splits["train"].duplicates, given.splits["test"].duplicates) == (3, 0)
+    assert given.shared == ()
