@@ -13,11 +13,15 @@ from pathlib import Path
 from filelock import FileLock
 
 
+def root() -> Path:
+    """The folder of all entries; it need not be there."""
+    home = os.environ.get("FTCLS_CACHE")
+    return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ftcls"
+
+
 def folder(kind: str) -> Path:
     """The folder of one kind of entry (``downloads``, ``encoded`` ...), made if it is missing."""
-    home = os.environ.get("FTCLS_CACHE")
-    root = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ftcls"
-    path = root / kind
+    path = root() / kind
     path.mkdir(parents=True, exist_ok=True)
     return path
 

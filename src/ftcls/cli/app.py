@@ -15,6 +15,7 @@ from ftcls import cache
 from ftcls.cli import call, config, console
 from ftcls.cli.call import Call
 from ftcls.cli.data import data
+from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
 from ftcls.cli.predict import predict
 from ftcls.cli.train import train
@@ -35,6 +36,7 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("data")(data)
+app.command("doctor")(doctor)
 app.add_typer(config.app)
 
 
