@@ -82,10 +82,18 @@ def report(
 
 
 def evaluation(
-    trained: Classifier, corpus: Corpus, predictions: Predictions, *, model: str, name: str, split: str, seed: int
+    trained: Classifier,
+    corpus: Corpus,
+    predictions: Predictions,
+    *,
+    model: str,
+    name: str,
+    split: str,
+    seed: int,
+    extra: Mapping[str, float | None],
 ) -> results.Evaluation:
     """One file of evals/."""
-    found = results.scores(predictions, seed=seed, thresholds=trained.decision.thresholds)
+    found = results.scores(predictions, seed=seed, thresholds=trained.decision.thresholds, extra=extra)
     return results.Evaluation(
         model=model,
         data=results.EvaluatedData(

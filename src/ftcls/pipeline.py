@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ftcls import account, baseline, devices, predictions, results, session
+from ftcls import account, alignment, baseline, devices, extra_metrics, predictions, results, session
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
-from ftcls.config.schema import Data, Experiment, SplitPaths, Subset
+from ftcls.config.rules import task_of
+from ftcls.config.schema import Experiment
 from ftcls.data.read import read
 from ftcls.errors import DataError
 from ftcls.model import factory
@@ -27,6 +28,7 @@ def train(
     output: Path | None = None,
     resume: bool = False,
     command: str = "",
+    allow_code: bool = False,
     announce: Callable[[Path], None] = lambda path: None,
 ) -> RunDir:
     """Run one experiment from its data to its report.
@@ -36,6 +38,7 @@ def train(
         output: the run directory; None: ``runs/<name>``, or ``<name>-2`` and so on where it is taken.
         resume: continue that run from its newest checkpoint; start where there is none.
         command: what the user typed, for the report.
+        allow_code: whether the modules of metrics.evaluate may run.
         announce: called with the run directory as soon as it exists.
 
     Raises:
@@ -43,6 +46,7 @@ def train(
     """
     started = datetime.now(UTC)
     section, seed = experiment.training, experiment.seed
+    extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
     devices.quiet()
     machine = devices.choose(section.device, section.precision)
     log.info("%s, %s: %s", machine.name, machine.precision, machine.reason)
@@ -51,6 +55,7 @@ def train(
             log.info("%s is done", run.path)
             return run
         corpus = read(experiment.data, seed=seed)
+        extra = extra_metrics.load(experiment.metrics.evaluate, corpus)
         prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
         built = factory.load_model(
             experiment.model.checkpoint, prepared.config, attention=experiment.model.attention, seed=seed
@@ -90,7 +95,12 @@ def train(
             trained=trained,
             new_parameters=built.new_parameters,
             scores={
-                name: results.scores(rows, seed=seed, thresholds=trained.decision.thresholds)
+                name: results.scores(
+                    rows,
+                    seed=seed,
+                    thresholds=trained.decision.thresholds,
+                    extra=extra_metrics.score(extra, rows),
+                )
                 for name, rows in found.items()
             },
             baseline=account.against(simple, found["test"], seed=seed),
@@ -102,68 +112,81 @@ def train(
 
 
 def evaluate(
-    run: Path,
+    model: Path | str,
     *,
     split: str = "test",
     data: Path | None = None,
     checkpoint: str | None = None,
     output: Path | None = None,
+    config: Experiment | None = None,
+    labels: tuple[str, ...] | None = None,
+    allow_code: bool = False,
 ) -> results.Evaluation:
-    """Score a run again: on one of its splits, or on other data; the result also goes to the run's ``evals/``.
+    """Score a run again, on one of its splits or on other data; or any checkpoint on the data of a config.
+
+    For a run the result also goes to its ``evals/``; beside other checkpoints nothing is written.
 
     Args:
-        run: the run directory.
+        model: the run directory; with ``config`` also a local or Hub checkpoint.
         split: train, validation or test.
         data: another copy of the data set, or a file with the same columns, taken whole.
-        checkpoint: ``best`` or ``step-N``; None: the model of the run.
+        checkpoint: ``best`` or ``step-N`` of a run; None: the model of the run.
         output: where else to write the result.
+        config: gives data and cleaning in place of the run's own config.
+        labels: the model's label names in its order, where its own are not those of the data.
+        allow_code: whether the modules of metrics.evaluate may run.
 
     Raises:
-        DataError: no run, no such split or checkpoint, or labels that the model does not know.
+        ConfigError: modules that are not allowed to run.
+        DataError: no run, no such split or checkpoint, or labels that are not those of the data.
     """
-    place = RunDir(Path(run).absolute())
-    if not place.config.is_file():
-        raise DataError(f"{run}: not a run, it has no config.yaml; name a directory that `ftcls train` wrote")
-    experiment = load(place.config)
-    model = place.model if checkpoint is None else place.checkpoints / checkpoint
-    if not (model / "config.json").is_file():
-        there = sorted(p.name for p in place.checkpoints.glob("[!.]*"))
-        raise DataError(f"{model}: no model there; --checkpoint takes {', '.join(there) or 'nothing: there is none'}")
-    trained = _classifier(model, experiment)
-    section = experiment.data if data is None else _elsewhere(experiment.data, data, trained.labels)
+    run = RunDir(Path(model).absolute())
+    is_run = run.config.is_file()
+    if config is None and not is_run:
+        raise DataError(
+            f"{model}: not a run, it has no config.yaml. Name a directory that `ftcls train` wrote, or say with "
+            "--config FILE which data this checkpoint is to be scored on"
+        )
+    experiment = config or load(run.config)
+    extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
+    place = _weights(run, checkpoint) if is_run else str(model)
+    trained = alignment.renamed(_classifier(place, experiment), labels)
+    section = experiment.data
+    if data is not None:
+        known = section.labels if alignment.bare(trained.labels) else trained.labels
+        section = alignment.elsewhere(section, data, task=task_of(section) or trained.task, labels=known)
     corpus = read(section, seed=experiment.seed)
-    if corpus.labels != trained.labels:
-        raise DataError(f"{run}: the data has the labels {corpus.labels}, the model {trained.labels}")
     if split not in corpus.splits:
         raise DataError(f"--split {split}: there are {', '.join(corpus.splits)}")
+    trained, corpus = alignment.align(str(model), trained, corpus, experiment.model)
     rows = corpus.splits[split]  # type: ignore[index]
     said = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
     name = corpus.source if data is None else data.stem
-    found = account.evaluation(trained, corpus, said, model=model.name, name=name, split=split, seed=experiment.seed)
-    for path in filter(None, (place.evals / f"{name}-{split}.json", output)):
+    found = account.evaluation(
+        trained,
+        corpus,
+        said,
+        model=place.name if isinstance(place, Path) else place,
+        name=name,
+        split=split,
+        seed=experiment.seed,
+        extra=extra_metrics.score(extra_metrics.load(experiment.metrics.evaluate, corpus), said),
+    )
+    for path in filter(None, (run.evals / f"{name}-{split}.json" if is_run else None, output)):
         results.write_evaluation(path, found)
     return found
 
 
-def _classifier(model: Path, experiment: Experiment) -> Classifier:
+def _weights(run: RunDir, checkpoint: str | None) -> Path:
+    place = run.model if checkpoint is None else run.checkpoints / checkpoint
+    if not (place / "config.json").is_file():
+        there = sorted(p.name for p in run.checkpoints.glob("[!.]*"))
+        raise DataError(f"{place}: no model there; --checkpoint takes {', '.join(there) or 'nothing: there is none'}")
+    return place
+
+
+def _classifier(model: Path | str, experiment: Experiment) -> Classifier:
     section = experiment.training
     return Classifier.load(
         model, device=section.device, token_budget=section.token_budget, max_rows=section.eval_batch_size
-    )
-
-
-def _elsewhere(section: Data, data: Path, labels: tuple[str, ...]) -> Data:
-    """The data section for another copy of the set, or for one file of one's own taken whole."""
-    if not data.exists():
-        raise DataError(f"--data {data}: no such file or folder")
-    if data.is_dir() and section.source != "files":
-        return section.model_copy(update={"path": str(data), "subset": Subset()})
-    place = str(data)
-    return section.model_copy(
-        update={
-            "source": "files",
-            "path": SplitPaths(train=place, validation=place, test=place),
-            "labels": labels,
-            "subset": Subset(),
-        }
     )

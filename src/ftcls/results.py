@@ -267,11 +267,20 @@ _REPORT = TypeAdapter(Report)
 _EVALUATION = TypeAdapter(Evaluation)
 
 
-def scores(predictions: Predictions, *, seed: int, thresholds: tuple[float, ...] | None = None) -> Scores:
-    """Score predictions; `thresholds` (multilabel) are those that they were made with, `seed` that of the bootstrap."""
+def scores(
+    predictions: Predictions,
+    *,
+    seed: int,
+    thresholds: tuple[float, ...] | None = None,
+    extra: Mapping[str, float | None] | None = None,
+) -> Scores:
+    """Score predictions; `thresholds` (multilabel) are those that they were made with, `seed` that of the bootstrap.
+
+    `extra` are figures of other metrics; nothing is known about them, so they have no interval.
+    """
     return Scores(
-        metrics=metrics.score(predictions),
-        intervals=intervals(predictions, seed=seed),
+        metrics=metrics.score(predictions) | dict(extra or {}),
+        intervals=intervals(predictions, seed=seed) | dict.fromkeys(extra or {}),
         per_label=metrics.per_label(predictions, thresholds),
         confusion=_tuples(metrics.confusion(predictions).tolist()),
     )

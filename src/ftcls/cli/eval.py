@@ -1,15 +1,22 @@
-"""``ftcls eval``: score a run again, or on other data."""
+"""``ftcls eval``: score a run again, or on other data, or any checkpoint on the data of a config."""
 
+import csv
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ftcls.cli import console, options
+from ftcls.config.load import load
+from ftcls.errors import ConfigError
+from ftcls.rundir import RunDir
 
 
 def evaluate(
-    run: options.RunPath,
+    model: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="A run directory; with --config also a model folder or a Hub checkpoint."),
+    ],
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="train, validation or test.")] = "test",
     data: Annotated[
         Path | None,
@@ -18,27 +25,58 @@ def evaluate(
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="NAME", help="best or step-N; default: the model of the run.")
     ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="FILE", help="The config whose data and cleaning to use, not the run's own."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels", metavar="A,B,...", help="The model's labels in its order, in the data's words; with --config."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where else to write the result as JSON.")
     ] = None,
+    allow_code: options.AllowCode = False,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
     """Score a run; on its own test split this gives the figures of its report.
 
-    The result also goes to the run's evals/ folder.
+    With --config FILE any local or Hub checkpoint is scored on the data of that config. The result of a run also goes
+    to its evals/ folder; beside other checkpoints nothing is written.
 
     Example: ftcls eval runs/ag_news-bert --data new.csv
     """
     console.configure(quiet=quiet, offline=offline)
+    if labels is not None and config is None:
+        raise ConfigError("--labels: goes with --config; a run knows its labels")
+    if checkpoint is not None and not RunDir(Path(model)).config.is_file():
+        raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
+    experiment = None if config is None else load(config)
     with console.results_only():
         from ftcls import pipeline, results
 
-        found = pipeline.evaluate(run, split=split, data=data, checkpoint=checkpoint, output=output)
+        found = pipeline.evaluate(
+            model,
+            split=split,
+            data=data,
+            checkpoint=checkpoint,
+            output=output,
+            config=experiment,
+            labels=None if labels is None else _names(labels),
+            allow_code=allow_code,
+        )
     if as_json:
         console.emit(results.document(found))
         return
     from ftcls.report import tables
 
     console.show(tables.evaluation(found))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Split at commas; a label with a comma stands in double quotes."""
+    return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True)))

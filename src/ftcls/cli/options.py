@@ -21,3 +21,6 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the Hub; use what is on this machine.")]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Let the modules of metrics.evaluate run; they are code of other people.")
+]

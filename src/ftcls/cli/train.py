@@ -30,6 +30,7 @@ def train(
         bool, typer.Option("--resume", help="Continue the run from its newest complete checkpoint.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and train nothing.")] = False,
+    allow_code: options.AllowCode = False,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
@@ -50,7 +51,7 @@ def train(
     if dry_run:
         _plan(experiment, as_json=as_json)
     else:
-        _run(context, experiment, output=output, resume=resume, as_json=as_json)
+        _run(context, experiment, output=output, resume=resume, allow_code=allow_code, as_json=as_json)
 
 
 def _plan(experiment: Experiment, *, as_json: bool) -> None:
@@ -64,7 +65,15 @@ def _plan(experiment: Experiment, *, as_json: bool) -> None:
         typer.echo("\n".join(found.lines()))
 
 
-def _run(context: typer.Context, experiment: Experiment, *, output: Path | None, resume: bool, as_json: bool) -> None:
+def _run(
+    context: typer.Context,
+    experiment: Experiment,
+    *,
+    output: Path | None,
+    resume: bool,
+    allow_code: bool,
+    as_json: bool,
+) -> None:
     from ftcls import pipeline, results
 
     current = call.of(context)
@@ -76,7 +85,9 @@ def _run(context: typer.Context, experiment: Experiment, *, output: Path | None,
                 typer.echo(path, file=stdout)
 
         command = shlex.join(["ftcls", *current.arguments])
-        run = pipeline.train(experiment, output=output, resume=resume, command=command, announce=announce)
+        run = pipeline.train(
+            experiment, output=output, resume=resume, command=command, allow_code=allow_code, announce=announce
+        )
         report = results.read_report(run)
     if as_json:
         console.emit({"run": run.path, "report": results.document(report)})

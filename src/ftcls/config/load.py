@@ -302,7 +302,7 @@ def _names_are_text(document: _Document) -> None:
 
 def _absolute_paths(document: _Document) -> None:
     value = document.value if isinstance(document.value, dict) else {}
-    data, model = value.get("data"), value.get("model")
+    data, model, metrics = value.get("data"), value.get("model"), value.get("metrics")
     if isinstance(data, dict) and isinstance(data.get("path"), str):
         data["path"] = _absolute(data["path"], document.place(("data", "path")))
     elif isinstance(data, dict) and isinstance(data.get("path"), dict):
@@ -310,7 +310,10 @@ def _absolute_paths(document: _Document) -> None:
             if isinstance(path, str):
                 data["path"][split] = _absolute(path, document.place(("data", "path", split)))
     if isinstance(model, dict) and isinstance(model.get("checkpoint"), str):
-        model["checkpoint"] = _absolute_checkpoint(model["checkpoint"], document.place(("model", "checkpoint")))
+        model["checkpoint"] = _local_or_name(model["checkpoint"], document.place(("model", "checkpoint")))
+    if isinstance(metrics, dict) and isinstance(modules := metrics.get("evaluate"), list):
+        place = document.place(("metrics", "evaluate"))
+        metrics["evaluate"] = [_local_or_name(each, place) if isinstance(each, str) else each for each in modules]
 
 
 def _absolute(path: str, place: Place) -> str:
@@ -318,8 +321,9 @@ def _absolute(path: str, place: Place) -> str:
     return os.path.normpath(place.folder / Path(path).expanduser())
 
 
-def _absolute_checkpoint(checkpoint: str, place: Place) -> str:
-    local = checkpoint.startswith(("./", "../", "~", ".\\", "..\\")) or Path(checkpoint).is_absolute()
-    if local or (checkpoint and (place.folder / checkpoint).exists()):
-        return _absolute(checkpoint, place)
-    return checkpoint
+def _local_or_name(name: str, place: Place) -> str:
+    """A path made absolute; what neither looks like one nor is there is a name of the Hub, or of a cache."""
+    local = name.startswith(("./", "../", "~", ".\\", "..\\")) or Path(name).is_absolute()
+    if local or (name and (place.folder / name).exists()):
+        return _absolute(name, place)
+    return name

@@ -201,6 +201,8 @@ class Metrics(Section):
 
     best: str = "f1_macro"
     """The validation metric that picks the best step; any name of report.json's metrics."""
+    evaluate: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """More metrics in the report: modules of the `evaluate` library, files or names in its cache; with --allow-code."""
 
 
 class Report(Section):

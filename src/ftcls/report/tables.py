@@ -120,7 +120,7 @@ def _metrics(
         for split, values in metrics.items():
             cells += [Text(_number(values[name])), Text(_interval(intervals[split][name]))]
         if baseline is not None:
-            cells.append(Text(_number(baseline.metrics["test"][name])))
+            cells.append(Text(_number(baseline.metrics["test"].get(name))))
         table.add_row(*cells)
     return table
 
