@@ -17,7 +17,7 @@ from ftcls.training.fit import cadence, token_budget
 
 # A handful of steps that pass every stage twice: evaluation, checkpoint, best weights.
 SMOKE_TRAINING: Final = {
-    "num_train_epochs": 1.0,
+    "num_train_epochs": 3.0,  # the schema's default, so that max_steps stands alone
     "max_steps": 8,
     "batch_size": 8,
     "learning_rate": 1e-3,

@@ -15,7 +15,7 @@ from ftcls import inference
 from ftcls.batching import StepSampler
 from ftcls.config.schema import Loss, Training
 from ftcls.data.corpus import Task
-from ftcls.devices import TOKEN_BUDGETS, Machine
+from ftcls.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
 from ftcls.encode import Encoded
 from ftcls.errors import Interrupted, TrainingError
 from ftcls.rundir import RunDir
@@ -156,6 +156,7 @@ def fit(
                 train.lengths,
                 batch_size=training.batch_size,
                 token_budget=budget,
+                pass_cost=PASS_COSTS[machine.device],
                 seed=seed,
                 rank=machine.rank,
                 processes=machine.processes,
