@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import ag_news, hub, miniature
+from ftcls.data import ag_news, hub
 from ftcls.data.corpus import fingerprint
+from ftcls.data.miniature.write import write
 from ftcls.data.read import read
 from ftcls.errors import DataError, UnavailableError
 from ftcls.hub import connect
@@ -16,7 +17,7 @@ from ftcls.hub import connect
 
 @pytest.fixture
 def folder(tmp_path):
-    return miniature.write("ag_news", tmp_path / "ag_news")
+    return write("ag_news", tmp_path / "ag_news")
 
 
 def corpus(path, **keys):
