@@ -26,7 +26,7 @@ ORDER = (
     ("search", "serve"),
     ("predict", "report", "export", "publish"),
     ("pipeline",),
-    ("account", "session"),
+    ("account", "plan", "session"),
     ("prepare",),
     ("classifier", "baseline"),
     ("training",),
@@ -34,13 +34,13 @@ ORDER = (
     ("model",),
     ("encode", "batching", "devices"),
     ("data", "hub"),
-    ("results",),
+    ("results", "predictions"),
     ("data.corpus",),
     ("config", "rundir", "cache", "scoring"),
     ("errors",),
 )
 HEIGHT = {layer: height for height, row in enumerate(reversed(ORDER)) for layer in row}
-LIGHT = ("errors", "config", "rundir", "cache", "scoring", "data.corpus", "results")
+LIGHT = ("errors", "config", "rundir", "cache", "scoring", "data.corpus", "results", "predictions")
 STAGES = ("hub", "data", "encode", "batching", "model", "inference", "training", "classifier", "baseline")
 HEAVY = ("torch", "transformers", "datasets", "sklearn")
 
@@ -48,7 +48,7 @@ HEAVY = ("torch", "transformers", "datasets", "sklearn")
 # predicted, the device of a model) is no sight of the stage.
 WORK = ("data", "model", "training", "baseline")
 HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean", "ftcls.devices")
-KNOW_THE_ORDER = ("pipeline", "prepare", "account", "session", "cli")
+KNOW_THE_ORDER = ("pipeline", "plan", "prepare", "account", "session", "cli")
 
 # Builders take config objects; these take arrays and keywords.
 WITHOUT_CONFIG = ("ftcls.scoring", "ftcls.training.losses", "ftcls.batching", "ftcls.inference", "ftcls.results")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import synthetic
+from ftcls import predictions as prediction_files
 from ftcls import results
 from ftcls.rundir import RunDir
 
@@ -22,7 +23,7 @@ def made_run(path, task, **options):
     report, predictions = synthetic.report(task, with_baseline=False, **options)
     run = RunDir(path / "run")
     for name, each in predictions.items():
-        results.write_predictions(run.predictions / f"{name}.parquet", each)
+        prediction_files.write(run.predictions / f"{name}.parquet", each)
     results.write_report(run, report)
     return run, predictions["test"]
 
@@ -77,7 +78,7 @@ def test_predictions_that_do_not_follow_from_the_probabilities_are_caught(tmp_pa
     run, predictions = made_run(tmp_path, "binary")
     swapped = predictions.probabilities[:, ::-1].copy()
     path = run.predictions / "test.parquet"
-    results.write_predictions(path, replace(predictions, probabilities=swapped))
+    prediction_files.write(path, replace(predictions, probabilities=swapped))
     code, out = recompute(run)
     assert code == 1
     assert "the probabilities do not give" in out
@@ -111,7 +112,7 @@ def test_gold_labels_are_taken_from_the_raw_ag_news(tmp_path, recompute):
 def test_gold_labels_are_taken_from_ones_own_file_by_row(tmp_path, recompute):
     run, predictions = made_run(tmp_path, "binary")
     order = np.random.default_rng(0).permutation(500)[: len(predictions)]
-    results.write_predictions(run.predictions / "test.parquet", replace(predictions, rows=order.astype(np.int64)))
+    prediction_files.write(run.predictions / "test.parquet", replace(predictions, rows=order.astype(np.int64)))
     labels = ["unused"] * 500
     for row, gold in zip(order, predictions.gold, strict=True):
         labels[row] = predictions.labels[gold]

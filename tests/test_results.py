@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import synthetic
+from ftcls import predictions as prediction_files
 from ftcls import results
 from ftcls.errors import DataError
 from ftcls.rundir import RunDir
@@ -147,8 +148,8 @@ def test_predictions_are_read_back_equal_to_the_last_bit(tmp_path, task, cluster
     clusters = np.arange(200) // 7 if clustered else None
     written = synthetic.predictions(task, clusters=clusters)
     path = tmp_path / "predictions" / "test.parquet"
-    results.write_predictions(path, written)
-    found = results.read_predictions(path)
+    prediction_files.write(path, written)
+    found = prediction_files.read(path)
     assert (found.task, found.labels, found.positive) == (written.task, written.labels, written.positive)
     for name in ("gold", "predicted", "probabilities", "rows", "clusters"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
@@ -157,14 +158,14 @@ def test_predictions_are_read_back_equal_to_the_last_bit(tmp_path, task, cluster
 
 def test_the_same_predictions_give_the_same_bytes(tmp_path):
     for name in ("one.parquet", "two.parquet"):
-        results.write_predictions(tmp_path / name, synthetic.predictions("multilabel"))
+        prediction_files.write(tmp_path / name, synthetic.predictions("multilabel"))
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 
 def test_predictions_hold_names_and_a_column_for_each_label(tmp_path):
     import pandas
 
-    results.write_predictions(tmp_path / "p.parquet", synthetic.predictions("multiclass"))
+    prediction_files.write(tmp_path / "p.parquet", synthetic.predictions("multiclass"))
     frame = pandas.read_parquet(tmp_path / "p.parquet")
     names = synthetic.LABELS["multiclass"]
     assert list(frame.columns) == ["row", "gold", "predicted", *(f"probability:{name}" for name in names)]
@@ -175,14 +176,14 @@ def test_predictions_hold_names_and_a_column_for_each_label(tmp_path):
 def test_rows_without_any_label_stay_so(tmp_path):
     base = synthetic.predictions("multilabel", 4)
     nothing = replace(base, gold=np.zeros((4, 5), bool), predicted=np.zeros((4, 5), bool))
-    results.write_predictions(tmp_path / "p.parquet", nothing)
-    assert not results.read_predictions(tmp_path / "p.parquet").predicted.any()
+    prediction_files.write(tmp_path / "p.parquet", nothing)
+    assert not prediction_files.read(tmp_path / "p.parquet").predicted.any()
 
 
 def test_a_label_called_like_a_column_does_no_harm(tmp_path):
     base = synthetic.predictions("binary", labels=("row", "gold"))
-    results.write_predictions(tmp_path / "p.parquet", base)
-    assert results.read_predictions(tmp_path / "p.parquet").labels == ("row", "gold")
+    prediction_files.write(tmp_path / "p.parquet", base)
+    assert prediction_files.read(tmp_path / "p.parquet").labels == ("row", "gold")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no parquet"])
@@ -191,7 +192,7 @@ def test_a_file_that_holds_no_predictions_is_refused(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"p\.parquet: not a predictions file of ftcls"):
-        results.read_predictions(path)
+        prediction_files.read(path)
 
 
 def test_a_parquet_file_of_others_is_refused(tmp_path):
@@ -199,7 +200,7 @@ def test_a_parquet_file_of_others_is_refused(tmp_path):
 
     pandas.DataFrame({"row": [1]}).to_parquet(tmp_path / "p.parquet")
     with pytest.raises(DataError, match="not a predictions file of ftcls"):
-        results.read_predictions(tmp_path / "p.parquet")
+        prediction_files.read(tmp_path / "p.parquet")
 
 
 def test_reading_results_needs_no_training_library():

@@ -13,6 +13,7 @@ import torch
 
 import ftcls
 from ftcls import results
+from ftcls.baseline import Baseline
 from ftcls.classifier import Classifier
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
@@ -20,6 +21,8 @@ from ftcls.devices import Machine
 from ftcls.encode import Encoded
 from ftcls.prepare import Prepared
 from ftcls.rundir import RunDir
+from ftcls.scoring import metrics
+from ftcls.scoring.intervals import intervals, paired_difference
 from ftcls.scoring.metrics import Predictions
 from ftcls.training import history
 from ftcls.training.fit import Fit
@@ -28,6 +31,9 @@ PACKAGES: Final = (
     *("torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn"),
     *("numpy", "scipy", "pandas", "pyarrow"),
 )
+
+# What the model is compared with the baseline on: the share of right answers, and the mean over labels.
+COMPARED: Final = ("accuracy", "f1_macro")
 
 
 def report(
@@ -41,7 +47,7 @@ def report(
     trained: Classifier,
     new_parameters: tuple[str, ...],
     scores: Mapping[str, results.Scores],
-    against: results.BaselineScores,
+    baseline: results.BaselineScores,
     command: str,
     started: datetime,
 ) -> results.Report:
@@ -70,7 +76,7 @@ def report(
         intervals={name: found.intervals for name, found in scores.items()},
         per_label={name: found.per_label for name, found in scores.items()},
         confusion={name: found.confusion for name, found in scores.items()},
-        baseline=against,
+        baseline=baseline,
         decision=results.DecisionReport(thresholds, decided.temperature, calibration_error=None),
     )
 
@@ -79,15 +85,34 @@ def evaluation(
     trained: Classifier, corpus: Corpus, predictions: Predictions, *, model: str, name: str, split: str, seed: int
 ) -> results.Evaluation:
     """One file of evals/."""
-    about = results.EvaluatedData(
-        name=name,
-        split=split,
-        examples=len(predictions),
-        task=corpus.task,
-        labels=corpus.labels,
-        positive_label=corpus.positive_label,
+    found = results.scores(predictions, seed=seed, thresholds=trained.decision.thresholds)
+    return results.Evaluation(
+        model=model,
+        data=results.EvaluatedData(
+            name=name,
+            split=split,
+            examples=len(predictions),
+            task=corpus.task,
+            labels=corpus.labels,
+            positive_label=corpus.positive_label,
+        ),
+        metrics=found.metrics,
+        intervals=found.intervals,
+        per_label=found.per_label,
+        confusion=found.confusion,
     )
-    return results.evaluation(predictions, data=about, model=model, seed=seed, thresholds=trained.decision.thresholds)
+
+
+def against(simple: Baseline, trained: Predictions, *, seed: int) -> results.BaselineScores:
+    """The baseline's scores on the test split, and the run's paired difference from it on the same rows."""
+    found = simple.predictions
+    return results.BaselineScores(
+        name=simple.name,
+        metrics={"test": metrics.score(found)},
+        intervals={"test": intervals(found, seed=seed)},
+        seconds=simple.seconds,
+        difference={name: paired_difference(trained, found, metric=name, seed=seed) for name in COMPARED},
+    )
 
 
 def environment(machine: Machine) -> results.Environment:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ftcls import account, baseline, devices, results, session
+from ftcls import account, baseline, devices, predictions, results, session
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.schema import Data, Experiment, SplitPaths, Subset
@@ -78,8 +78,8 @@ def train(
             "validation": trained.predictions(corpus.splits["validation"], prepared.encoded["validation"]),
             "test": trained.predictions(corpus.splits["test"], prepared.encoded["test"]),
         }
-        for name, predictions in {**found, "test-baseline": simple.predictions}.items():
-            results.write_predictions(run.predictions / f"{name}.parquet", predictions)
+        for name, rows in {**found, "test-baseline": simple.predictions}.items():
+            predictions.write(run.predictions / f"{name}.parquet", rows)
         report = account.report(
             experiment,
             run,
@@ -90,12 +90,10 @@ def train(
             trained=trained,
             new_parameters=built.new_parameters,
             scores={
-                name: results.scores(predictions, seed=seed, thresholds=trained.decision.thresholds)
-                for name, predictions in found.items()
+                name: results.scores(rows, seed=seed, thresholds=trained.decision.thresholds)
+                for name, rows in found.items()
             },
-            against=results.against_baseline(
-                simple.predictions, found["test"], name=simple.name, seconds=simple.seconds, seed=seed
-            ),
+            baseline=account.against(simple, found["test"], seed=seed),
             command=command,
             started=started,
         )
@@ -139,11 +137,9 @@ def evaluate(
     if split not in corpus.splits:
         raise DataError(f"--split {split}: there are {', '.join(corpus.splits)}")
     rows = corpus.splits[split]  # type: ignore[index]
-    predictions = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
+    said = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
     name = corpus.source if data is None else data.stem
-    found = account.evaluation(
-        trained, corpus, predictions, model=model.name, name=name, split=split, seed=experiment.seed
-    )
+    found = account.evaluation(trained, corpus, said, model=model.name, name=name, split=split, seed=experiment.seed)
     for path in filter(None, (place.evals / f"{name}-{split}.json", output)):
         results.write_evaluation(path, found)
     return found

@@ -1,0 +1,94 @@
+"""predictions/*.parquet: what a model said about every row, from which every figure can be computed again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ftcls import rundir
+from ftcls.errors import DataError
+from ftcls.scoring.decision import Task
+from ftcls.scoring.metrics import Predictions
+
+
+def write(path: Path, predictions: Predictions) -> None:
+    """Write predictions as Parquet, whole or not at all; the same predictions give the same bytes.
+
+    Columns: row, gold and predicted (label names; lists of them for multilabel), cluster where there is one, and
+    ``probability:<label>`` for every label. Task, label order and positive label stand in the schema's metadata.
+    """
+    columns: dict[str, Any] = {
+        "row": pa.array(predictions.rows, pa.int64()),
+        "gold": _names(predictions, predictions.gold),
+        "predicted": _names(predictions, predictions.predicted),
+    }
+    if predictions.clusters is not None:
+        columns["cluster"] = pa.array(predictions.clusters, pa.int64())
+    for index, label in enumerate(predictions.labels):
+        columns[f"probability:{label}"] = pa.array(predictions.probabilities[:, index], pa.float64())
+    positive = predictions.positive
+    about = {
+        "schema_version": 1,
+        "task": predictions.task,
+        "labels": list(predictions.labels),
+        "positive_label": None if positive is None else predictions.labels[positive],
+    }
+    table = pa.table(columns).replace_schema_metadata({"ftcls": json.dumps(about, ensure_ascii=False)})
+    with rundir.replacing(path) as staged:
+        pq.write_table(table, staged, compression="zstd")
+
+
+def read(path: Path) -> Predictions:
+    """Read what `write` wrote, equal to the last bit.
+
+    Raises:
+        DataError: the file is missing or was not written by ftcls.
+    """
+    try:
+        table = pq.read_table(path)
+        about = json.loads(table.schema.metadata[b"ftcls"])
+    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: not a predictions file of ftcls ({type(error).__name__}). Name a file in predictions/ of a run."
+        ) from error
+    task, labels, positive = about["task"], tuple(about["labels"]), about["positive_label"]
+    probabilities = np.stack([table[f"probability:{label}"].to_numpy() for label in labels], axis=1)
+    return Predictions(
+        task=task,
+        labels=labels,
+        gold=_targets(table["gold"], labels, task),
+        predicted=_targets(table["predicted"], labels, task),
+        probabilities=probabilities,
+        rows=table["row"].to_numpy(),
+        clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
+        positive=None if positive is None else labels.index(positive),
+    )
+
+
+def _names(predictions: Predictions, targets: NDArray[Any]) -> Any:
+    labels = pa.array(predictions.labels, pa.string())
+    if predictions.task != "multilabel":
+        return labels.take(pa.array(targets))
+    given = targets.astype(bool)
+    offsets = np.append(0, given.sum(axis=1).cumsum())
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), labels.take(pa.array(np.nonzero(given)[1])))
+
+
+def _targets(column: Any, labels: tuple[str, ...], task: Task) -> NDArray[Any]:
+    if task != "multilabel":
+        return _indices(column.combine_chunks(), labels)
+    lists = column.combine_chunks()
+    given = np.zeros((len(lists), len(labels)), dtype=bool)
+    given[np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy()), _indices(lists.flatten(), labels)] = True
+    return given
+
+
+def _indices(names: Any, labels: tuple[str, ...]) -> NDArray[np.int64]:
+    encoded = names.dictionary_encode()
+    places = np.array([labels.index(name) for name in encoded.dictionary.to_pylist()], dtype=np.int64)
+    indices: NDArray[np.int64] = places[encoded.indices.to_numpy()]
+    return indices
