@@ -54,7 +54,7 @@ def test_every_key_has_a_meaning():
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert len(rows) > 50
     assert [row for row in rows if row.rstrip("| ").count("|") < 4] == []
-    assert "| `source` | required | ag_news, docstrings, files |" in page
+    assert "| `source` | required | imdb, reuters21578, ag_news, go_emotions, docstrings, files, hub |" in page
 
 
 def test_ag_news_is_the_studys_recipe():

@@ -60,11 +60,11 @@ except UnavailableError as error:
 def test_silence_and_refusal_are_no_answer(black_hole, monkeypatch):
     monkeypatch.setattr(hub, "PATIENCE", 0.3)
     start = time.perf_counter()
-    assert not hub._answers(black_hole)
+    assert not hub.answers(black_hole)
     assert time.perf_counter() - start < 2
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        assert not hub._answers(f"http://127.0.0.1:{closed.getsockname()[1]}")
+        assert not hub.answers(f"http://127.0.0.1:{closed.getsockname()[1]}")
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
@@ -80,13 +80,13 @@ def test_any_http_answer_is_an_answer(status):
     with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        assert hub._answers(f"http://127.0.0.1:{server.server_port}")
+        assert hub.answers(f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
         thread.join()
 
 
 def test_offline_by_word_asks_nobody(monkeypatch):
-    monkeypatch.setattr(hub, "_answers", lambda endpoint: pytest.fail("asked"))
+    monkeypatch.setattr(hub, "answers", lambda endpoint: pytest.fail("asked"))
     hub.connect.cache_clear()
     assert hub.connect() is False
 

@@ -46,7 +46,7 @@ def connect() -> bool:
     if huggingface_hub.constants.is_offline_mode() or datasets.config.HF_HUB_OFFLINE:
         reachable = False
     else:
-        reachable = _answers(huggingface_hub.constants.ENDPOINT)
+        reachable = answers(huggingface_hub.constants.ENDPOINT)
         if not reachable:
             log.info("%s does not answer: only what is in the cache can be used", huggingface_hub.constants.ENDPOINT)
     if not reachable:
@@ -57,24 +57,24 @@ def connect() -> bool:
     return reachable
 
 
-def _answers(endpoint: str) -> bool:
-    """Whether any HTTP answer comes in time; in a thread, because a name lookup has no time limit of its own."""
+def answers(address: str, patience: float = PATIENCE) -> bool:
+    """Whether any HTTP answer comes in so many seconds; in a thread, because a name lookup has no limit of its own."""
     answered = threading.Event()
 
     def ask() -> None:
-        request = urllib.request.Request(endpoint, method="HEAD")
+        request = urllib.request.Request(address, method="HEAD")
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE):
+            with urllib.request.urlopen(request, timeout=patience):
                 answered.set()
         except urllib.error.HTTPError as error:
             error.close()
             answered.set()
         except (OSError, HTTPException, ValueError):
-            log.debug("%s does not answer", endpoint, exc_info=True)
+            log.debug("%s does not answer", address, exc_info=True)
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    asking.join(PATIENCE)
+    asking.join(patience)
     return answered.is_set()
 
 

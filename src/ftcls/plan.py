@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification
 import ftcls
 from ftcls import cache, devices
 from ftcls.config.schema import Experiment, Loss, Report, Subset
-from ftcls.data import miniature
+from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
 from ftcls.prepare import prepare
 from ftcls.training.fit import cadence, token_budget
@@ -114,12 +114,12 @@ def smoke(experiment: Experiment) -> Experiment:
     it. Sources that are local anyway keep their own rows, but few of them.
     """
     data = experiment.data.model_copy(update={"subset": Subset()})
-    if data.source in miniature.MINIATURES:
+    if data.source in MINIATURES:
 
-        def write(folder: Path) -> None:
-            miniature.write(data.source, folder)
+        def build(folder: Path) -> None:
+            write(data.source, folder)
 
-        folder = cache.entry("miniatures", f"{data.source}-{ftcls.__version__}", write)
+        folder = cache.entry("miniatures", f"{data.source}-{ftcls.__version__}", build)
         data = data.model_copy(update={"path": str(folder)})
     else:
         sizes = {name: len(split) for name, split in read(data, seed=experiment.seed).splits.items()}

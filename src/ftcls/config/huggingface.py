@@ -3,6 +3,7 @@
 Every name here is an error in a config, and the error is the ftcls line with the user's own value in it.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,17 @@ from typing import Any
 # TrainingArguments' own default, for a config that gives accumulation steps without a batch size.
 DEVICE_BATCH_SIZE = 8
 
-HUB_SOURCES = {"ag_news": "ag_news", "fancyzhx/ag_news": "ag_news", "sh0416/ag_news": "ag_news"}
+HUB_SOURCES = {
+    "ag_news": "ag_news",
+    "fancyzhx/ag_news": "ag_news",
+    "sh0416/ag_news": "ag_news",
+    "imdb": "imdb",
+    "stanfordnlp/imdb": "imdb",
+    "go_emotions": "go_emotions",
+    "google-research-datasets/go_emotions": "go_emotions",
+    "reuters21578": "reuters21578",
+    "ucirvine/reuters21578": "reuters21578",
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ def _files(value: Any, names: Mapping[str, Any]) -> Advice:
 def _data_set(value: Any, names: Mapping[str, Any]) -> Advice:
     if isinstance(value, str) and value in HUB_SOURCES:
         return Advice({"data.source": HUB_SOURCES[value]})
+    if isinstance(value, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", value):
+        return Advice({"data.source": "hub", "data.dataset": value, "data.task": "multiclass"})
     return Advice(
         {"data.source": "files", "data.path": "data.csv", "data.task": "multiclass"},
         f"ftcls has no reader of its own for {value}: save its rows as CSV, JSON lines or Parquet",

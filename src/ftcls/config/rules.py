@@ -10,8 +10,25 @@ from ftcls.config.source import KeyPath, flow
 
 Found = Iterator[Problem]
 
-# A known data set declares its own task.
-SOURCE_TASKS: Mapping[str, Task] = {"ag_news": "multiclass", "docstrings": "multiclass"}
+# A known data set declares its own task; go_emotions with single_label is multiclass.
+SOURCE_TASKS: Mapping[str, Task] = {
+    "imdb": "binary",
+    "reuters21578": "multilabel",
+    "ag_news": "multiclass",
+    "go_emotions": "multilabel",
+    "docstrings": "multiclass",
+}
+
+# Keys that mean something for one source only.
+_OWN_KEYS = {
+    "dataset": "hub",
+    "config": "hub",
+    "splits": "hub",
+    "topics": "reuters21578",
+    "without_topics": "reuters21578",
+    "grouping": "go_emotions",
+    "single_label": "go_emotions",
+}
 
 _EVERY_TASK = ("loss", "accuracy", "f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro")
 _MULTILABEL = (
@@ -40,6 +57,8 @@ class Rule:
 
 def task_of(data: Data) -> Task | None:
     """The task of a config: the data set's own, else the one written."""
+    if data.source == "go_emotions" and data.single_label:
+        return "multiclass"
     return SOURCE_TASKS.get(data.source, data.task)
 
 
@@ -71,17 +90,48 @@ def _files_need_path(experiment: Experiment) -> Found:
         yield Problem(("data", "source"), text)
 
 
-def _files_need_task(experiment: Experiment) -> Found:
-    if experiment.data.source == "files" and experiment.data.task is None:
-        text = "files needs task, which is never guessed; add task: binary, multiclass or multilabel"
+def _hub_needs_dataset(experiment: Experiment) -> Found:
+    data = experiment.data
+    if data.source == "hub" and data.dataset is None:
+        text = f"hub needs the id of a data set; add {line(('data', 'dataset'), 'owner/name')}"
         yield Problem(("data", "source"), text)
+    if data.source == "hub" and data.path is not None:
+        text = "hub reads from the Hub; for files of your own write source: files, else remove the line"
+        yield Problem(("data", "path"), text)
+
+
+def _task_is_declared(experiment: Experiment) -> Found:
+    data = experiment.data
+    if data.source not in SOURCE_TASKS and data.task is None:
+        text = f"{data.source} needs task, which is never guessed; add task: binary, multiclass or multilabel"
+        yield Problem(("data", "source"), text)
+
+
+def _own_keys(experiment: Experiment) -> Found:
+    data = experiment.data
+    for key, source in _OWN_KEYS.items():
+        if data.source != source and _changed(data, key):
+            yield Problem(("data", key), f"is for {source} and has no effect on {data.source}; remove the line")
+
+
+def _topics(experiment: Experiment) -> Found:
+    data = experiment.data
+    if data.source != "reuters21578":
+        return
+    if data.labels is not None:
+        text = f"reuters21578 takes its labels from topics; write {line(('data', 'topics'), list(data.labels))}"
+        yield Problem(("data", "labels"), text)
+    if not isinstance(data.topics, str):
+        for name, count in Counter(data.topics).items():
+            if count > 1:
+                yield Problem(("data", "topics"), f"{name!r} is listed {count} times; list each topic once")
 
 
 def _known_source(experiment: Experiment) -> Found:
     data = experiment.data
     if data.source not in SOURCE_TASKS:
         return
-    own = SOURCE_TASKS[data.source]
+    own = task_of(data)
     if data.task not in (None, own):
         yield Problem(("data", "task"), f"{data.task} contradicts {data.source}, which is {own}; remove the line")
     for key in ("text", "label"):
@@ -97,7 +147,7 @@ def _revision(experiment: Experiment) -> Found:
     data = experiment.data
     if not _changed(data, "revision"):
         return
-    if data.source in ("docstrings", "files"):
+    if data.source in ("reuters21578", "docstrings", "files"):
         yield Problem(("data", "revision"), f"{data.source} does not come from the Hub; remove the line")
     elif data.path is not None:
         yield Problem(("data", "revision"), "has no effect beside data.path; remove one of the two")
@@ -132,7 +182,7 @@ def _positive_label(experiment: Experiment) -> Found:
 def _label_form(experiment: Experiment) -> Found:
     label, task = experiment.data.label, experiment.data.task
     several = isinstance(label, SeparatedLabels | LabelColumns)
-    if experiment.data.source == "files" and several and task in ("binary", "multiclass"):
+    if experiment.data.source in ("files", "hub") and several and task in ("binary", "multiclass"):
         yield Problem(("data", "label"), f"several labels per row are task: multilabel, and this one is {task}")
 
 
@@ -205,18 +255,21 @@ def _rule(check: Callable[[Experiment], Found], *reads: str) -> Rule:
 
 RULES: tuple[Rule, ...] = (
     _rule(_files_need_path, "data.source", "data.path"),
-    _rule(_files_need_task, "data.source", "data.task"),
-    _rule(_known_source, "data.source", "data.task", "data.text", "data.label", "data.path"),
+    _rule(_hub_needs_dataset, "data.source", "data.dataset", "data.path"),
+    _rule(_task_is_declared, "data.source", "data.task"),
+    _rule(_own_keys, "data.source", *(f"data.{key}" for key in _OWN_KEYS)),
+    _rule(_topics, "data.source", "data.topics", "data.labels"),
+    _rule(_known_source, "data.source", "data.task", "data.single_label", "data.text", "data.label", "data.path"),
     _rule(_revision, "data.source", "data.revision", "data.path"),
-    _rule(_labels, "data.source", "data.task", "data.labels"),
-    _rule(_positive_label, "data.source", "data.task", "data.labels", "data.positive_label"),
+    _rule(_labels, "data.source", "data.task", "data.single_label", "data.labels"),
+    _rule(_positive_label, "data.source", "data.task", "data.single_label", "data.labels", "data.positive_label"),
     _rule(_label_form, "data.source", "data.task", "data.label"),
     _rule(_shares, "data.split"),
     _rule(_steps("eval_strategy", "eval_steps"), "training.eval_strategy", "training.eval_steps"),
     _rule(_steps("save_strategy", "save_steps"), "training.save_strategy", "training.save_steps"),
     _rule(_patience, "training.early_stopping_patience", "training.eval_strategy"),
     _rule(_length_of_training, "training.max_steps", "training.num_train_epochs"),
-    _rule(_best, "data.source", "data.task", "metrics.best"),
+    _rule(_best, "data.source", "data.task", "data.single_label", "metrics.best"),
     _rule(_class_weights, "loss.class_weights", "data.labels"),
     _rule(_gamma, "loss.kind", "loss.gamma"),
 )

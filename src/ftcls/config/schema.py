@@ -12,7 +12,7 @@ Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 CleaningStep = Literal[
-    "lower_case", "html_breaks", "entities", "backslashes", "special_characters", "spaces", "unicode"
+    "lower_case", "html_breaks", "entities", "backslashes", "reuter", "special_characters", "spaces", "unicode"
 ]
 Task = Literal["binary", "multiclass", "multilabel"]
 Tracker = Literal["tensorboard", "wandb", "mlflow"]
@@ -35,6 +35,17 @@ class SplitPaths(Section):
     """The validation file; null: cut from the training split."""
     test: str | None = None
     """The test file; null: cut from the training split."""
+
+
+class SplitNames(Section):
+    """What a Hub data set calls its splits."""
+
+    train: str
+    """The training split."""
+    validation: str | None = None
+    """The validation split; null: cut from the training split."""
+    test: str | None = None
+    """The test split; null: cut from the training split."""
 
 
 class SeparatedLabels(Section):
@@ -67,7 +78,14 @@ class RowsPerLabel(Section):
     """Rows of each label."""
 
 
-RowCount = Positive | RowShare | RowsPerLabel | None
+class BalancedRows(Section):
+    """As many rows of every label, by their total."""
+
+    balanced: Positive
+    """Rows of all labels together; where it does not divide evenly the first labels have one row more."""
+
+
+RowCount = Positive | RowShare | RowsPerLabel | BalancedRows | None
 
 
 class Split(Section):
@@ -89,7 +107,7 @@ class Subset(Section):
     """Fewer rows: drawn by seed, stratified, smaller ones contained in larger ones."""
 
     train: RowCount = None
-    """Training rows: null, a number, {share: 0.1} or {per_class: 100}."""
+    """Training rows: null, a number, {share: 0.1}, {per_class: 100} of each label or {balanced: 800} in all."""
     validation: RowCount = None
     """Validation rows, likewise."""
     test: RowCount = None
@@ -99,20 +117,37 @@ class Subset(Section):
 class Data(Section):
     """Where the examples come from and what is done to them before tokenizing."""
 
-    source: Literal["ag_news", "docstrings", "files"]
-    """The reader: a known data set, or `files` for one's own."""
+    source: Literal["imdb", "reuters21578", "ag_news", "go_emotions", "docstrings", "files", "hub"]
+    """The reader: a known data set, `files` for one's own, or `hub` for any data set of the Hub."""
     path: str | SplitPaths | None = None
-    """A copy in the original form, or one's own file, folder or file per split; null: the Hub."""
+    """A copy in the original form, or one's own file, folder or file per split; null: the Hub, or the original archive
+    from its home (`reuters21578`)."""
+    dataset: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
+    """The data set's id, `owner/name` (`hub`, which needs it)."""
+    config: str | None = None
+    """Which of the data set's configurations; null: its only or default one (`hub`)."""
+    splits: SplitNames | None = None
+    """The names of its splits; null: train, validation (or valid, val, dev) and test, as far as it has them (`hub`)."""
     revision: str | None = None
-    """The Hub revision; null: the one ftcls was tested with."""
+    """The Hub revision; null: the one ftcls was tested with, for `hub` the newest."""
     text: str | Annotated[tuple[str, ...], Field(min_length=1)] = "text"
-    """The text column; several are joined by a space (`files`)."""
+    """The text column; several are joined by a space (`files`, `hub`)."""
     label: str | SeparatedLabels | LabelColumns = "label"
-    """The label column; {column, separator} or {columns} for several labels (`files`)."""
+    """The label column; {column, separator} or {columns} for several labels (`files`, `hub`)."""
     task: Task | None = None
-    """Required for `files`; a known data set declares its own."""
+    """Required for `files` and `hub`; a known data set declares its own."""
     labels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Label names in the order wanted; a row with any other is a bad row. null: all, in natural order."""
+    """Label names in the order wanted; a row with any other is a bad row. null: all, in the data set's own or in
+    natural order. `go_emotions` takes some of its labels: rows lose the others, or with single_label are left out."""
+    topics: Literal["all", "R90", "R10"] | Annotated[tuple[str, ...], Field(min_length=2)] = "R90"
+    """The topics that are labels: R90 occur in train and in test, R10 are the ten most frequent ones of train, all
+    occur in one of the two; or a list of names (`reuters21578`)."""
+    without_topics: Literal["keep", "drop"] = "keep"
+    """Documents that have none of the topics: kept as rows without a label, or left out (`reuters21578`)."""
+    grouping: Literal["ekman", "sentiment"] | None = None
+    """The authors' groups of emotions, each one label beside neutral: seven of Ekman's, or four (`go_emotions`)."""
+    single_label: bool = False
+    """Only rows with exactly one label, counted after the grouping; the task is then multiclass (`go_emotions`)."""
     positive_label: str | None = None
     """The label that precision, recall and f1 of a binary task are about; null: the second one."""
     clean: tuple[CleaningStep, ...] = ()

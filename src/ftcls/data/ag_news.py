@@ -1,26 +1,20 @@
 """AG's News (Zhang, Zhao and LeCun 2015): four classes of news, from the Hub or from the original CSV files."""
 
 import csv
-import gzip
 import io
-import re
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from datasets import DatasetDict, load_dataset
 
-from ftcls import hub
+from ftcls.data import hub, original
 from ftcls.data.corpus import SplitName
 from ftcls.data.raw import BadRows, Raw, RawSplit
-from ftcls.errors import DataError, UnavailableError
 
 HUB_ID = "fancyzhx/ag_news"
 REVISION = "eb185aade064a813bc0b7f42de02595523103ca4"
 """The Hub revision that ftcls was written for."""
 LABELS = ("World", "Sports", "Business", "Sci/Tech")
-_SHA = re.compile(r"[0-9a-f]{40}")
 _SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 
@@ -37,16 +31,13 @@ def read(*, path: str | None, revision: str | None) -> Raw:
     """
     if path is None:
         return _from_hub(REVISION if revision is None else revision)
-    return Raw("multiclass", {name: _from_csv(*_original(Path(path), f"{name}.csv")) for name in _SPLITS}, LABELS)
+    found = original.files(Path(path), [f"{name}.csv" for name in _SPLITS], of="AG News's files", inside="ag_news_csv")
+    return Raw("multiclass", {name: _from_csv(*found[f"{name}.csv"]) for name in _SPLITS}, LABELS)
 
 
 def _from_hub(revision: str) -> Raw:
-    hub.connect()
-    try:
-        found = load_dataset(HUB_ID, revision=revision)
-    except hub.ERRORS as error:
-        remedy = "set data.path to a folder that holds the original train.csv and test.csv"
-        raise hub.unavailable(f"the data set {HUB_ID}", remedy=remedy, cause=error) from error
+    remedy = "set data.path to a folder that holds the original train.csv and test.csv"
+    found, commit = hub.load(HUB_ID, revision=revision, remedy=remedy)
     splits: dict[SplitName, RawSplit] = {}
     for name in _SPLITS:
         rows = found[name]
@@ -54,44 +45,7 @@ def _from_hub(revision: str) -> Raw:
         splits[name] = _split(
             f"{HUB_ID} {name}, row ", zip(range(1, len(rows) + 1), numbers, rows["text"], strict=True)
         )
-    return Raw("multiclass", splits, LABELS, versions={HUB_ID: _commit(found, revision)})
-
-
-def _commit(found: DatasetDict, asked: str) -> str:
-    """The commit that was read: without the Hub, datasets takes what the cache has, whatever ``revision`` says."""
-    files = found["train"].cache_files
-    commit = Path(files[0]["filename"]).parent.name if files else asked
-    if not _SHA.fullmatch(commit):
-        return asked
-    if _SHA.fullmatch(asked) and commit != asked:
-        raise UnavailableError(
-            f"the data set {HUB_ID} cannot be had in revision {asked}: the Hub cannot be reached, and the cache holds "
-            f"{commit}. Go online, or write data.revision: {commit}"
-        )
-    return commit
-
-
-def _original(path: Path, name: str) -> tuple[str, bytes]:
-    """The file of that name in a folder or an archive: where it is, and what it holds."""
-    if path.is_dir():
-        for folder in (path, path / "ag_news_csv"):
-            if (folder / name).is_file():
-                return str(folder / name), (folder / name).read_bytes()
-            if (folder / f"{name}.gz").is_file():
-                return str(folder / f"{name}.gz"), gzip.decompress((folder / f"{name}.gz").read_bytes())
-        there = ", ".join(sorted(entry.name for entry in path.iterdir())) or "nothing"
-        raise DataError(f"data.path: {path}: no {name} or {name}.gz in this folder, it holds {there}")
-    if not path.is_file():
-        raise DataError(f"data.path: {path}: does not exist; name the folder or archive with AG News's {name}")
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                content = archive.extractfile(member) if Path(member.name).name == name else None
-                if content is not None:
-                    return f"{path}/{member.name}", content.read()
-    except tarfile.TarError as error:
-        raise DataError(f"data.path: {path}: neither a folder nor a .tar.gz archive ({error})") from error
-    raise DataError(f"data.path: {path}: no {name} in this archive")
+    return Raw("multiclass", splits, LABELS, versions={HUB_ID: commit})
 
 
 def _from_csv(place: str, content: bytes) -> RawSplit:

@@ -10,6 +10,8 @@ entities
     and becomes a space; what only looks like it (``<SYY.N>``, ``a < b``) stays.
 backslashes
     ``\$``, ``\"`` and ``\'`` lose the backslash. Any other one stands where a line break was and becomes a space.
+reuter
+    Reuters-21578's sign-off at the end of a text (``Reuter``, ``REUTER``), with what control characters follow it.
 special_characters
     The ASCII symbols ``# * + < = > @ [ \ ] ^ _ ` { | } ~`` and control characters become a space. Letters, marks and
     digits of every script, emoji, currency signs and punctuation stay.
@@ -38,6 +40,7 @@ _BROKEN = re.compile(rf"(?:^| )(#\d{{2,5}}|#x[0-9a-fA-F]{{2,5}}|{_NAMES});")
 _ENTITY = re.compile(r"&(#\d+|#[xX][0-9a-fA-F]+|\w+);")
 _BACKSLASH_BEFORE = re.compile(r"\\+(?=[$\"'])")
 _BACKSLASH = re.compile(r"\\+")
+_REUTER = re.compile(r"(?:(?:^|\s)reuter[\s\x03]*)+$", re.IGNORECASE)
 # The keycap emoji are '#' or '*' followed by U+FE0F: those two stay.
 _SPECIAL = re.compile(r"[+<=>@\[\\\]^_`{|}~\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]|[#*](?!\ufe0f)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -84,6 +87,10 @@ def _backslashes(text: str) -> str:
     return _BACKSLASH.sub(" ", _BACKSLASH_BEFORE.sub("", text)) if "\\" in text else text
 
 
+def _reuter(text: str) -> str:
+    return _REUTER.sub("", text)
+
+
 def _special_characters(text: str) -> str:
     return _SPECIAL.sub(" ", text)
 
@@ -103,6 +110,7 @@ STEPS: dict[str, Callable[[str], str]] = {
     "html_breaks": _html_breaks,
     "entities": _entities,
     "backslashes": _backslashes,
+    "reuter": _reuter,
     "special_characters": _special_characters,
     "spaces": _spaces,
     "unicode": _unicode,

@@ -118,7 +118,16 @@ def _folder(path: Path) -> tuple[RawSplit, list[str]]:
 
 def _table(path: Path, text: Sequence[str], label: Label, task: Task) -> tuple[RawSplit, list[str]]:
     """The rows, and the file if it is not UTF-8 but Windows-1252."""
-    table = read_table(path, (*text, *_columns(label)))
+    table = read_table(path, (*text, *columns_of(label)))
+    return rows_of(table, text, label, task), [str(path)] if table.encoding == "cp1252" else []
+
+
+def rows_of(table: Table, text: Sequence[str], label: Label, task: Task) -> RawSplit:
+    """The rows of a table: those without a text, or whose labels are not what they should be, are bad ones.
+
+    Raises:
+        DataError: a column is missing, or holds single texts where the task needs several.
+    """
     bad = BadRows()
     bad.join(table.bad)
     texts, without = _texts(table, text)
@@ -127,7 +136,7 @@ def _table(path: Path, text: Sequence[str], label: Label, task: Task) -> tuple[R
     for index in sorted(refused):
         bad.add(table.place(index), refused[index])
     kept = np.setdiff1d(np.arange(table.rows), np.array(sorted(refused), dtype=np.int64))
-    split = RawSplit(
+    return RawSplit(
         texts=texts if not refused else [texts[index] for index in kept.tolist()],
         labels=labels if not refused else [labels[index] for index in kept.tolist()],
         rows=table.numbers[kept],
@@ -135,10 +144,10 @@ def _table(path: Path, text: Sequence[str], label: Label, task: Task) -> tuple[R
         place=lambda index: table.place(int(kept[index])),
         bad=bad,
     )
-    return split, [str(path)] if table.encoding == "cp1252" else []
 
 
-def _columns(label: Label) -> tuple[str, ...]:
+def columns_of(label: Label) -> tuple[str, ...]:
+    """The columns that a label is read from."""
     match label:
         case Several(column=column):
             return (column,)

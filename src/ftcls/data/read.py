@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ftcls.config import schema
-from ftcls.data import ag_news, audit, docstrings, files, labels, split
+from ftcls.data import ag_news, audit, docstrings, files, go_emotions, hub, imdb, labels, reuters21578, split
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Check, Corpus, Split, SplitName
 from ftcls.data.raw import BadRows, Raw, RawSplit
@@ -46,11 +46,56 @@ def read(data: schema.Data, *, seed: int) -> Corpus:
     return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions)
 
 
+def _imdb(data: schema.Data) -> Raw:
+    return imdb.read(path=_original(data), revision=data.revision)
+
+
+def _reuters21578(data: schema.Data) -> Raw:
+    if data.labels is not None:
+        raise ConfigError("data.labels: reuters21578 takes its labels from data.topics; move the list there")
+    return reuters21578.read(path=_original(data), topics=data.topics, without_topics=data.without_topics)
+
+
 def _ag_news(data: schema.Data) -> Raw:
+    return ag_news.read(path=_original(data), revision=data.revision)
+
+
+def _go_emotions(data: schema.Data) -> Raw:
+    return go_emotions.read(
+        path=_original(data),
+        revision=data.revision,
+        grouping=data.grouping,
+        single_label=data.single_label,
+        labels=data.labels,
+    )
+
+
+def _original(data: schema.Data) -> str | None:
+    """The folder or archive with a known data set, which has columns and a form of its own."""
     _only_for_files(data)
     if isinstance(data.path, schema.SplitPaths):
-        raise ConfigError("data.path: ag_news takes one folder or archive with train.csv and test.csv")
-    return ag_news.read(path=data.path, revision=data.revision)
+        raise ConfigError(f"data.path: {data.source} takes one folder or archive with the original files")
+    return data.path
+
+
+def _hub(data: schema.Data) -> Raw:
+    if data.dataset is None:
+        raise ConfigError("data.dataset: source hub needs it: the id of a data set, owner/name")
+    if data.task is None:
+        raise ConfigError("data.task: source hub needs it: binary, multiclass or multilabel")
+    splits: dict[SplitName, str] | None = None
+    if data.splits is not None:
+        named = ((name, getattr(data.splits, name)) for name in SPLITS)
+        splits = {name: split for name, split in named if split is not None}
+    return hub.read(
+        data.dataset,
+        config=data.config,
+        revision=data.revision,
+        splits=splits,
+        text=_text(data),
+        label=_label(data),
+        task=data.task,
+    )
 
 
 def _docstrings(data: schema.Data) -> Raw:
@@ -80,19 +125,32 @@ def _files(data: schema.Data) -> Raw:
     else:
         named = ((name, getattr(data.path, name)) for name in SPLITS)
         path = {name: Path(file) for name, file in named if file is not None}
-    label: files.Label
+    return files.read(path, text=_text(data), label=_label(data), task=data.task)
+
+
+def _text(data: schema.Data) -> tuple[str, ...]:
+    return (data.text,) if isinstance(data.text, str) else data.text
+
+
+def _label(data: schema.Data) -> files.Label:
     match data.label:
         case schema.SeparatedLabels(column=column, separator=separator):
-            label = files.Several(column, separator)
+            return files.Several(column, separator)
         case schema.LabelColumns(columns=columns):
-            label = files.Indicators(columns)
+            return files.Indicators(columns)
         case column:
-            label = column
-    text = (data.text,) if isinstance(data.text, str) else data.text
-    return files.read(path, text=text, label=label, task=data.task)
+            return column
 
 
-READERS: dict[str, Callable[[schema.Data], Raw]] = {"ag_news": _ag_news, "docstrings": _docstrings, "files": _files}
+READERS: dict[str, Callable[[schema.Data], Raw]] = {
+    "imdb": _imdb,
+    "reuters21578": _reuters21578,
+    "ag_news": _ag_news,
+    "go_emotions": _go_emotions,
+    "docstrings": _docstrings,
+    "files": _files,
+    "hub": _hub,
+}
 
 
 def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[SplitName, Split], BadRows]:
@@ -180,6 +238,7 @@ def _subset(whole: Split, name: SplitName, names: tuple[str, ...], wanted: schem
             rows=count if isinstance(count, int) else None,
             share=count.share if isinstance(count, schema.RowShare) else None,
             per_class=count.per_class if isinstance(count, schema.RowsPerLabel) else None,
+            balanced=count.balanced if isinstance(count, schema.BalancedRows) else None,
         )
     except DataError as error:
         raise DataError(f"data.subset.{name}: {error}") from error

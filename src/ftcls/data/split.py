@@ -185,10 +185,11 @@ def subset(
     rows: int | None = None,
     share: float | None = None,
     per_class: int | None = None,
+    balanced: int | None = None,
 ) -> NDArray[np.int64]:
-    """Draw fewer rows, stratified: ``rows`` of them, a ``share``, or ``per_class`` rows of every label; name one.
+    """Draw fewer rows: ``rows`` of them or a ``share``, stratified, or as many of every label; name one.
 
-    Of two draws with the same seed, by number and share or by class, the smaller lies inside the larger.
+    Of two draws with the same seed, by number and share or by label, the smaller lies inside the larger.
 
     Args:
         targets: int64 [n] classes, or 0 and 1 of shape [n, k].
@@ -197,6 +198,7 @@ def subset(
         rows: how many rows.
         share: share of the n rows; at least one row.
         per_class: rows of each label.
+        balanced: rows of all labels together, as many of each; of 10 rows of 3 labels the first label has one more.
 
     Returns:
         int64 [m], ascending row numbers.
@@ -205,7 +207,10 @@ def subset(
         DataError: more rows are asked for than there are, or rows per class of multilabel rows.
     """
     if per_class is not None:
-        return _per_class(targets, labels, per_class, seed)
+        return _per_label(targets, labels, [per_class] * len(labels), seed)
+    if balanced is not None:
+        least, more = divmod(balanced, len(labels))
+        return _per_label(targets, labels, [least + (index < more) for index in range(len(labels))], seed)
     n = len(targets)
     wanted = rows if rows is not None else max(1, round(n * (1.0 if share is None else share)))
     if wanted > n:
@@ -213,17 +218,20 @@ def subset(
     return np.sort(sequence(targets, seed=seed)[:wanted])
 
 
-def _per_class(targets: Targets, labels: Sequence[str], per_class: int, seed: Seed) -> NDArray[np.int64]:
+def _per_label(targets: Targets, labels: Sequence[str], wanted: Sequence[int], seed: Seed) -> NDArray[np.int64]:
     if targets.ndim != 1:
-        raise DataError("rows per class need one label per row; a multilabel subset takes a number or a share")
+        raise DataError(
+            "as many rows of every label need one label per row; a multilabel subset takes a number or a share"
+        )
     counts = np.bincount(targets.astype(np.int64), minlength=len(labels))
-    least = int(counts.argmin())
-    if counts[least] < per_class:
-        raise DataError(f"{per_class:,} rows of each label are asked for, {labels[least]!r} has {counts[least]:,}")
+    scarce = int((counts - np.array(wanted)).argmin())
+    if counts[scarce] < wanted[scarce]:
+        raise DataError(
+            f"{wanted[scarce]:,} rows of each label are asked for, {labels[scarce]!r} has {counts[scarce]:,}"
+        )
     order = sequence(targets, seed=seed)
-    by_class = order[np.argsort(targets[order], kind="stable")]
-    starts, _ = _runs(targets[by_class].astype(np.int64))
-    return np.sort(np.concatenate([by_class[start : start + per_class] for start in starts]))
+    drawn = [order[targets[order] == index][:count] for index, count in enumerate(wanted)]
+    return np.sort(np.concatenate(drawn))
 
 
 def size(wanted: float, n: int) -> int:

@@ -1,0 +1,1 @@
+"""Small generated data sets in the original format of the real ones."""
