@@ -54,7 +54,7 @@ class Pipeline(types.ModuleType):
         sys.stdout.write("noise of a library\n")
         return Plan(7)
 
-    def train(self, experiment, *, output=None, resume=False, command="", announce):
+    def train(self, experiment, *, output=None, resume=False, command="", allow_code=False, announce):
         place = RunDir((output or Path("runs") / experiment.name).absolute())
         place.path.mkdir(parents=True)
         place.log.write_text("started\n")

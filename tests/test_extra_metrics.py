@@ -1,6 +1,7 @@
 """Modules of the `evaluate` library as metrics: allowed, tried early, reported beside ours."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import evaluate
@@ -103,6 +104,13 @@ def test_a_module_that_cannot_be_imported_names_the_reason(tmp_path):
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
     with pytest.raises(ConfigError, match=r"broken.py: cannot be loaded: .*nothing_of_this_name"):
         extra_metrics.load([str(tmp_path / "broken.py")], corpus("binary"))
+
+
+def test_a_module_in_the_cache_is_found_by_its_name(module, tmp_path):
+    cached = Path(evaluate.config.HF_MODULES_CACHE, "evaluate_modules", "metrics", "evaluate-metric--share", "0" * 64)
+    cached.mkdir(parents=True)
+    Path(module("share", RIGHT)).rename(cached / "share.py")
+    assert set(extra_metrics.load(["share"], corpus("binary"))[0].keys) == {"right"}
 
 
 @pytest.mark.parametrize("name", ["acuracy", "somebody/acuracy", "./acuracy.py"])

@@ -27,14 +27,16 @@ def elsewhere(section: Data, data: Path, *, task: Task, labels: tuple[str, ...] 
     if data.is_dir() and section.source != "files":
         return section.model_copy(update={"path": str(data), "subset": Subset()})
     place = str(data)
-    return section.model_copy(
-        update={
-            "source": "files",
-            "path": SplitPaths(train=place, validation=place, test=place),
-            "task": task,
-            "labels": labels,
-            "subset": Subset(),
-        }
+    return Data(
+        source="files",
+        path=SplitPaths(train=place, validation=place, test=place),
+        text=section.text,
+        label=section.label,
+        task=task,
+        labels=labels,
+        positive_label=section.positive_label,
+        clean=section.clean,
+        on_bad_row=section.on_bad_row,
     )
 
 
