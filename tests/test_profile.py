@@ -1,5 +1,6 @@
 """What `ftcls data` counts, on files small enough to count by hand, and on the original data sets."""
 
+import functools
 import io
 import json
 from dataclasses import asdict
@@ -130,10 +131,58 @@ def test_bad_data_is_one_message_and_exit_code_3(config, capsys):
     assert "test.csv" in capsys.readouterr().err
 
 
-def test_ag_news_has_the_rows_of_its_distribution(data_folder):
-    overrides = [f"data.path={data_folder / 'ag_news'}", "data.clean=[]", "model.checkpoint=none/here"]
-    given = profile(load("ag_news", overrides)).given
-    assert (given.splits["train"].examples, given.splits["test"].examples) == (26_494, 7_600)
-    assert set(given.splits["test"].label_counts.values()) == {1_900}
-    assert (given.splits["train"].duplicates, given.splits["test"].duplicates) == (3, 0)
-    assert given.shared == ()
+# By split: rows, repeats; by pair of splits: shared texts, those with other labels.
+PUBLISHED = {
+    "imdb": ({"train": (25_000, 96), "test": (25_000, 199)}, {("train", "test"): (123, 0)}),
+    "reuters21578": ({"train": (9_603, 134), "test": (3_299, 16)}, {("train", "test"): (4, 3)}),
+    "ag_news": ({"train": (26_494, 3), "test": (7_600, 0)}, {}),
+    "go_emotions": (
+        {"train": (43_410, 184), "validation": (5_426, 3), "test": (5_427, 6)},
+        {("train", "validation"): (41, 15), ("train", "test"): (32, 14), ("validation", "test"): (10, 4)},
+    ),
+}
+WHOLE = {"reuters21578": ["data.subset.train=null", "data.topics=all"], "ag_news": ["data.clean=[]"]}
+
+
+@pytest.fixture(scope="module")
+def original(data_folder):
+    """The profile of an original data set, its lengths in words, which is quicker."""
+
+    @functools.cache
+    def make(name):
+        more = WHOLE[name] if name in WHOLE else []
+        return profile(load(name, [f"data.path={data_folder / name}", "model.checkpoint=none/here", *more]))
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_an_original_data_set_has_the_rows_repeats_and_leaks_that_are_known_of_it(original, name):
+    given = original(name).given
+    splits, shared = PUBLISHED[name]
+    assert {split: (found.examples, found.duplicates) for split, found in given.splits.items()} == splits
+    assert {(s.first, s.second): (s.texts, s.with_other_labels) for s in given.shared} == shared
+    assert [split.empty for split in given.splits.values()] == [0] * len(splits)
+    assert max(map(len, shown(original(name)).splitlines())) <= 80
+
+
+@pytest.mark.slow
+def test_the_labels_of_the_original_data_sets_are_counted(original):
+    assert original("imdb").given.splits["test"].label_counts == {"neg": 12_500, "pos": 12_500}
+    assert set(original("ag_news").given.splits["test"].label_counts.values()) == {1_900}
+    reuters = original("reuters21578").given.splits
+    assert (reuters["train"].labels_per_row[0], reuters["test"].labels_per_row[0]) == (1_828, 280)
+    assert (reuters["train"].label_counts["earn"], reuters["test"].label_counts["earn"]) == (2_877, 1_087)
+    emotions = original("go_emotions").given.splits
+    assert emotions["train"].labels_per_row == {1: 36_308, 2: 6_541, 3: 532, 4: 28, 5: 1}
+    assert emotions["validation"].labels_per_row == {1: 4_548, 2: 809, 3: 62, 4: 7}
+    assert emotions["test"].labels_per_row == {1: 4_590, 2: 774, 3: 61, 4: 2}
+    assert len(emotions["train"].label_counts) == 28
+
+
+@pytest.mark.slow
+def test_the_lengths_of_the_original_reviews_are_those_known(original):
+    # White-space words of the raw texts, p50, p95, p99, max.
+    lengths = original("imdb").given.splits["train"].lengths
+    assert (lengths.p50, lengths.p95, lengths.p99, lengths.max) == (174, 598, 913, 2_470)

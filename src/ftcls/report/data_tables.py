@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ftcls.profile import Overview, Profile, Shared, SplitProfile
 
 _WIDTH = 78
+_COUNTS = 5
+"""Most numbers of labels in a row that have a column of their own."""
 _LABELS = 30
 """Most labels shown one by one."""
 _LABEL_WIDTH = 24
@@ -45,19 +47,18 @@ def _table(*columns: str) -> Table:
 
 def _splits(splits: "Mapping[str, SplitProfile]") -> Table:
     counts = sorted({count for split in splits.values() for count in split.labels_per_row})
-    several = counts != [1]
-    table = _table("split", "examples", "empty", *(_plural(count) for count in counts if several))
+    shown = [] if counts == [1] else counts[:_COUNTS]
+    more = len(counts) > _COUNTS
+    columns = [*(f"{count} label" if count == 1 else f"{count}" for count in shown), *(["more"] if more else [])]
+    table = _table("split", "examples", "empty", *columns)
     table.add_column("", no_wrap=True)
     for name, split in splits.items():
-        cells = [split.examples, split.empty]
-        if several:
-            cells += [split.labels_per_row[count] if count in split.labels_per_row else 0 for count in counts]
+        rows = split.labels_per_row
+        cells = [split.examples, split.empty, *(rows[count] if count in rows else 0 for count in shown)]
+        if more:
+            cells.append(sum(n for count, n in rows.items() if count not in shown))
         table.add_row(name, *(f"{cell:,}" for cell in cells), "" if split.origin == name else split.origin)
     return table
-
-
-def _plural(count: int) -> str:
-    return f"{count} label" if count == 1 else f"{count}"
 
 
 def _lengths(found: "Profile") -> Iterator[RenderableType]:
