@@ -120,7 +120,7 @@ class _Cutter:
         full: list[NDArray[np.int32]] = []
         for start in range(0, len(texts), CHUNK):
             bodies = self.tokenizer(
-                list(texts[start : start + CHUNK]),
+                [_whole_characters(text) for text in texts[start : start + CHUNK]],
                 add_special_tokens=False,
                 truncation=False,
                 padding=False,
@@ -151,6 +151,11 @@ class _Cutter:
                 body = np.concatenate([body[: self.room - tail], body[len(body) - tail :]])
         whole = np.concatenate([self.before, body, self.after])
         return whole if len(whole) else self.empty
+
+
+def _whole_characters(text: str) -> str:
+    """The text with U+FFFD for every lone surrogate, which no tokenizer takes."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
