@@ -88,13 +88,15 @@ def encode(
         np.save(folder / "full_lengths.npy", found.full_lengths)
 
     folder = cache.entry("encoded", _key(texts, tokenizer, max_length, truncation), build)
-    cache.prune("encoded", CACHE_LIMIT_BYTES)
-    return Encoded(
+    encoded = Encoded(
         ids=np.load(folder / "ids.npy", mmap_mode="r"),
         offsets=np.load(folder / "offsets.npy"),
         full_lengths=np.load(folder / "full_lengths.npy"),
         targets=targets,
     )
+    # After reading, because an entry above the limit by itself goes too; what is mapped stays readable.
+    cache.prune("encoded", CACHE_LIMIT_BYTES)
+    return encoded
 
 
 class _Cutter:
