@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +50,7 @@ def opened(
     announce(run.path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone(run))
-        stack.enter_context(_logged(run.log))
+        file = stack.enter_context(_logged(run.log))
         try:
             yield run
         except (ConfigError, DataError, UnavailableError):
@@ -66,8 +67,9 @@ def opened(
             log.warning("interrupted; continue with --output %s --resume", run.path)
             raise
         except Exception as error:
-            log.debug("unexpected", exc_info=True)
             error.add_note(f"The traceback is in {run.log}")
+            # To the file alone, whatever level is logged: the terminal gets one message.
+            file.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "unexpected", (), sys.exc_info()))
             raise
 
 
@@ -137,13 +139,13 @@ def _alone(run: RunDir) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logged(path: Path) -> Iterator[None]:
+def _logged(path: Path) -> Iterator[logging.Handler]:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("ftcls")
     logger.addHandler(handler)
     try:
-        yield
+        yield handler
     finally:
         logger.removeHandler(handler)
         handler.close()
