@@ -73,6 +73,12 @@ def opened(
             raise
 
 
+def part(machine: Machine) -> None:
+    """End what the processes of a torchrun do together: from here on the first goes alone, the others are done."""
+    if machine.processes > 1:
+        distributed.destroy_process_group()
+
+
 def _open(experiment: Experiment, output: Path | None, resume: bool) -> tuple[bool, RunDir]:
     path = output if output is not None else _latest(experiment.name)
     if not (resume and path is not None and path.is_dir() and any(path.iterdir())):
