@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -96,11 +97,14 @@ def _open(experiment: Experiment, output: Path | None, resume: bool) -> tuple[bo
 
 
 def _latest(name: str) -> Path | None:
-    """The newest run of this name, as `rundir.create` numbers them."""
-    found = [HOME / name] if (HOME / name).is_dir() else []
-    while found and (following := HOME / f"{name}-{len(found) + 1}").is_dir():
-        found.append(following)
-    return found[-1] if found else None
+    """The newest run of this name. Not the highest number: `rundir.create` fills the gaps that deleted runs leave."""
+    numbers = re.compile(rf"{re.escape(name)}(?:-(\d+))?")
+    found = [
+        (config.stat().st_mtime_ns, int(match[1] or 1), config.parent)
+        for config in HOME.glob("*/config.yaml")
+        if (match := numbers.fullmatch(config.parent.name))
+    ]
+    return max(found)[2] if found else None
 
 
 def _differing(before: Any, now: Any, key: str = "") -> list[tuple[str, Any, Any]]:
