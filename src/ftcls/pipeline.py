@@ -69,6 +69,7 @@ def train(
             companions=prepared.save,
             resume=resume,
         )
+        session.part(machine)
         if not machine.main:
             return run
         shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
