@@ -198,7 +198,7 @@ def test_several_labels_a_row_go_all_the_way(tmp_path):
     done = subprocess.run([sys.executable, str(script), str(run.path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     sigmoid = transformers.pipeline("text-classification", model=str(run.model), top_k=None)
-    answer = {entry["label"]: entry["score"] for entry in sigmoid("red thing 7", truncation=True)}
+    answer = {entry["label"]: entry["score"] for entry in sigmoid(["red thing 7"], truncation=True)[0]}
     assert answer == pytest.approx(Classifier.load(run.path)(["red thing 7"])[0].probabilities, abs=1e-5)
 
 

@@ -131,7 +131,7 @@ def evaluate(
         there = sorted(p.name for p in place.checkpoints.glob("[!.]*"))
         raise DataError(f"{model}: no model there; --checkpoint takes {', '.join(there) or 'nothing: there is none'}")
     trained = _classifier(model, experiment)
-    section = experiment.data if data is None else _elsewhere(experiment.data, data, trained.labels)
+    section = experiment.data if data is None else _elsewhere(experiment.data, data, trained)
     corpus = read(section, seed=experiment.seed)
     if corpus.labels != trained.labels:
         raise DataError(f"{run}: the data has the labels {corpus.labels}, the model {trained.labels}")
@@ -153,7 +153,7 @@ def _classifier(model: Path, experiment: Experiment) -> Classifier:
     )
 
 
-def _elsewhere(section: Data, data: Path, labels: tuple[str, ...]) -> Data:
+def _elsewhere(section: Data, data: Path, trained: Classifier) -> Data:
     """The data section for another copy of the set, or for one file of one's own taken whole."""
     if not data.exists():
         raise DataError(f"--data {data}: no such file or folder")
@@ -164,7 +164,8 @@ def _elsewhere(section: Data, data: Path, labels: tuple[str, ...]) -> Data:
         update={
             "source": "files",
             "path": SplitPaths(train=place, validation=place, test=place),
-            "labels": labels,
+            "task": trained.task,
+            "labels": trained.labels,
             "subset": Subset(),
         }
     )
