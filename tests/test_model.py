@@ -210,19 +210,19 @@ def test_a_tokenizer_from_scratch_does_not_depend_on_the_process():
         from ftcls.model import scratch
         words = [f"w{i % 37} thing{i % 91} end" for i in range(300)]
         made = scratch.train_tokenizer(words)
-        print(hashlib.sha256(made.backend_tokenizer.to_str().encode()).hexdigest())
+        found = hashlib.sha256(made.backend_tokenizer.to_str().encode()).hexdigest()
     """
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(program)],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(found) == 1
+    here = {}
+    exec(textwrap.dedent(program), here)
+    other = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    there = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program) + "print(found)"],
+        env={**os.environ, "PYTHONHASHSEED": other, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert there.strip() == here["found"]
 
 
 def test_a_tokenizer_from_scratch_reads_what_it_has_never_seen():
