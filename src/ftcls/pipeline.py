@@ -45,6 +45,8 @@ def train(
     section, seed = experiment.training, experiment.seed
     devices.quiet()
     machine = devices.choose(section.device, section.precision)
+    if not machine.main:
+        logging.getLogger("ftcls").setLevel(logging.WARNING)  # one process speaks for all
     log.info("%s, %s: %s", machine.name, machine.precision, machine.reason)
     with session.opened(experiment, machine, output=output, resume=resume, announce=announce) as run:
         if run.done:

@@ -150,7 +150,7 @@ def fit(
     with StopRequest() as stop:
         trainer = Trainer(
             model=model,
-            args=arguments(training, pace=pace, machine=machine, seed=seed, folder=run.checkpoints),
+            args=arguments(training, pace=pace, machine=machine, seed=seed, run=run),
             encoded=train,
             sampler=StepSampler(
                 train.lengths,
@@ -181,7 +181,7 @@ def fit(
                 Schedule(pace, tally, stop, training.early_stopping_patience),
                 Recorder(history),
                 bar,
-                *(tracker(name) for name in trackers),
+                *(tracker(name, run.path / name) for name in trackers),
             ],
         )
         if start is None or not (tally.stopped_early or progress.step >= pace.total):
@@ -213,12 +213,13 @@ def fit(
     )
 
 
-def arguments(section: Training, *, pace: Cadence, machine: Machine, seed: int, folder: Path) -> TrainingArguments:
+def arguments(section: Training, *, pace: Cadence, machine: Machine, seed: int, run: RunDir) -> TrainingArguments:
     """The Trainer's arguments; when to log, evaluate and save is decided by `Schedule`, so its strategies are off."""
     schedule = section.lr_scheduler_type
     warmup = section.warmup_steps if section.warmup_steps >= 1 else math.ceil(section.warmup_steps * pace.total)
     return TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(run.checkpoints),
+        run_name=run.path.name,
         max_steps=pace.total,
         per_device_train_batch_size=section.batch_size,
         learning_rate=section.learning_rate,
