@@ -23,6 +23,9 @@ TOKEN_BUDGETS = {"cpu": 2_048, "cuda": 16_384, "mps": 8_192}
 # 64 to 300 differ by a tenth. GPU: passes of less than some thousand tokens are bound by their launches.
 PASS_COSTS = {"cpu": 200, "cuda": 4_096, "mps": 1_024}
 
+# The names under which this process was given its one CUDA device: counted again, it is number 0 of 1.
+_given: set[str] = set()
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -62,6 +65,8 @@ def choose(device: str, precision: str) -> Machine:
 
 
 def _device(wanted: str, processes: int) -> Literal["cpu", "cuda", "mps"]:
+    if wanted in _given and processes == 1:
+        return "cuda"
     cards = torch.cuda.device_count()
     if wanted.startswith("cuda") or (wanted == "auto" and cards):
         number = int(wanted.partition(":")[2] or 0)
@@ -78,6 +83,7 @@ def _device(wanted: str, processes: int) -> Literal["cpu", "cuda", "mps"]:
                 )
             visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
             os.environ["CUDA_VISIBLE_DEVICES"] = visible[number] if visible != [""] else str(number)
+            _given.add(wanted)
         return "cuda"
     if wanted == "mps" or (wanted == "auto" and torch.backends.mps.is_available()):
         if not torch.backends.mps.is_available():

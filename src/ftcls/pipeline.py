@@ -49,6 +49,8 @@ def train(
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
     devices.quiet()
     machine = devices.choose(section.device, section.precision)
+    if not machine.main:
+        logging.getLogger("ftcls").setLevel(logging.WARNING)  # one process speaks for all
     log.info("%s, %s: %s", machine.name, machine.precision, machine.reason)
     with session.opened(experiment, machine, output=output, resume=resume, announce=announce) as run:
         if run.done:
@@ -74,6 +76,7 @@ def train(
             companions=prepared.save,
             resume=resume,
         )
+        session.part(machine)
         if not machine.main:
             return run
         shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)

@@ -88,6 +88,8 @@ def _run(
         run = pipeline.train(
             experiment, output=output, resume=resume, command=command, allow_code=allow_code, announce=announce
         )
+        if current.log is None:
+            return  # one of several processes, and not the first, which announces the run and reports
         report = results.read_report(run)
     if as_json:
         console.emit({"run": run.path, "report": results.document(report)})
