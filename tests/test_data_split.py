@@ -111,7 +111,7 @@ def test_more_rows_than_there_are_is_an_error_that_says_how_many_there_are():
         split.subset(targets, ("a", "b"), seed=0, per_class=4)
     with pytest.raises(DataError, match="'c' has 0"):
         split.subset(targets, ("a", "b", "c"), seed=0, per_class=2)
-    with pytest.raises(DataError, match="rows per class need one label per row"):
+    with pytest.raises(DataError, match="as many rows of every label need one label per row"):
         split.subset(np.ones((4, 2), dtype=np.float32), ("a", "b"), seed=0, per_class=1)
     with pytest.raises(DataError, match="9 rows cannot be cut into 5 \\+ 4 rows and a rest"):
         split.cut(targets, [5, 4], seed=0)
