@@ -26,15 +26,6 @@ def no_proxy(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-@pytest.fixture
-def black_hole():
-    """An endpoint that takes every connection and never says a word."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(16)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-
 def test_the_hub_that_says_nothing_is_given_up_within_five_seconds(black_hole, tmp_path):
     program = """
 import time
