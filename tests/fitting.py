@@ -49,6 +49,7 @@ def run(
     resume: bool = False,
     callbacks: tuple[TrainerCallback, ...] = (),
     loss: Loss | None = None,
+    trackers: tuple[str, ...] = (),
 ) -> fit.Fit:
     """One training on one thread; the final weights go to ``folder/weights-RANK.pt``."""
     torch.set_num_threads(1)
@@ -71,7 +72,7 @@ def run(
             training=section,
             loss=loss or Loss(),
             best_metric="f1_macro",
-            trackers=(),
+            trackers=trackers,
             seed=3,
             machine=machine,
             run=place,

@@ -204,3 +204,11 @@ def test_scoring_never_warns():
         warnings.simplefilter("error")
         for task, k in (("binary", 2), ("multiclass", 4), ("multilabel", 4)):
             metrics.score(made(task, 5, k, occurring=1))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_the_config_knows_the_metrics_that_there_are(task):
+    """The config must not import NumPy to check a name, so it has a list of its own."""
+    from ftcls.config import rules
+
+    assert tuple(rules.METRICS[task]) == metrics.names(task)

@@ -13,8 +13,9 @@ from transformers import TrainerCallback
 
 import fitting
 from ftcls.config.schema import Loss, Training
-from ftcls.errors import TrainingError
-from ftcls.training import checkpoints, history
+from ftcls.errors import TrainingError, UnavailableError
+from ftcls.rundir import RunDir
+from ftcls.training import callbacks, checkpoints, history
 from ftcls.training.fit import arguments, cadence
 from ftcls.training.trainer import Trainer
 
@@ -298,7 +299,7 @@ def test_the_linear_schedule_is_that_of_the_diagnosis_study(tmp_path):
     pace = cadence(section, 2_000)
     assert (pace.total, pace.per_epoch) == (375, 125)
     machine = fitting.devices.choose("cpu", "fp32")
-    given = arguments(section, pace=pace, machine=machine, seed=1, folder=tmp_path)
+    given = arguments(section, pace=pace, machine=machine, seed=1, run=RunDir(tmp_path))
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=given.learning_rate)
     from transformers import get_scheduler
 
@@ -328,3 +329,30 @@ def test_class_weights_and_smoothing_reach_the_loss(tmp_path):
     assert plain.steps == 10
     first, other = (steps_of(tmp_path / name)[0]["loss"] for name in ("plain", "weighted"))
     assert first != pytest.approx(other, rel=1e-3)
+
+
+def test_tensorboard_writes_into_the_run(tmp_path):
+    pytest.importorskip("tensorboard")
+    fitting.run(tmp_path, training=TEN, trackers=("tensorboard",))
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best"]
+
+
+def test_a_tracker_that_fails_is_switched_off_and_stops_nothing(tmp_path, monkeypatch, caplog):
+    class Broken(TrainerCallback):
+        def on_log(self, *args, **kwargs):
+            raise ConnectionError("the server is gone")
+
+    monkeypatch.setitem(callbacks.TRACKERS, "mlflow", Broken)
+    with caplog.at_level(logging.WARNING, logger="ftcls"):
+        assert fitting.run(tmp_path, training=TEN, trackers=("mlflow",)).steps == 10
+    assert caplog.text.count("report.trackers: mlflow failed and is off for the rest of this run") == 1
+
+
+def test_a_tracker_that_is_not_installed_gives_the_line_that_installs_it(tmp_path, monkeypatch):
+    def missing():
+        raise RuntimeError("requires wandb to be installed")
+
+    monkeypatch.setitem(callbacks.TRACKERS, "wandb", missing)
+    with pytest.raises(UnavailableError, match=r'wandb is not installed; run\n  pip install .*"ftcls\[wandb\]"'):
+        fitting.run(tmp_path, training=TEN, trackers=("wandb",))

@@ -1,11 +1,12 @@
 """How the examples of one optimizer step become micro-batches with little padding, the same plan on every process.
 
-The plan is made from the whole step's lengths: sort by length, cut under a token budget, split until the number of
-micro-batches divides by the number of processes, deal round robin. The step's loss is the sum of its examples' losses
-over their number, so neither the budget nor the number of processes changes it (other than by rounding, and by the
-shapes of dropout masks).
+The plan is made from the whole step's lengths: sort by length, cut where padding costs more than another forward pass,
+never above a token budget; split until the number of micro-batches divides by the number of processes, deal round
+robin. The step's loss is the sum of its examples' losses over their number, so neither the budget nor the number of
+processes changes it (other than by rounding, and by the shapes of dropout masks).
 """
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ def plan(
     lengths: NDArray[np.int64],
     *,
     token_budget: int,
+    pass_cost: int = 0,
     processes: int = 1,
     max_rows: int | None = None,
 ) -> list[MicroBatch]:
@@ -42,12 +44,15 @@ def plan(
         rows: [m] row numbers.
         lengths: [n] tokens of every row of the split.
         token_budget: tokens in one padded micro-batch; a row that is longer by itself goes alone.
+        pass_cost: what one more forward pass costs, in tokens of padding; 0 fills every micro-batch to the budget,
+            which is best for rows so many that neighbours in the order are equally long.
         processes: the number of micro-batches returned is a multiple of it; process r takes ``[r::processes]``.
         max_rows: most rows in one micro-batch.
     """
     # Longest first: if memory is short, that shows in the first forward pass and not in the last.
     ordered = rows[np.argsort(-lengths[rows], kind="stable")]
-    cuts = list(_cut(lengths[ordered], token_budget, max_rows))
+    fill = _fill if not pass_cost else functools.partial(_cheapest, pass_cost=pass_cost)
+    cuts = fill(lengths[ordered], token_budget, max_rows)
     parts = [ordered[a:b] for a, b in itertools.pairwise(cuts)]
     while len(parts) % processes:
         widest = max(range(len(parts)), key=lambda i: (len(parts[i]) > 1) * len(parts[i]) * lengths[parts[i][0]])
@@ -62,15 +67,38 @@ def plan(
     return batches
 
 
-def _cut(lengths: NDArray[np.int64], token_budget: int, max_rows: int | None) -> Iterator[int]:
-    start = 0
-    yield start
-    while start < len(lengths):
-        count = max(1, token_budget // max(1, int(lengths[start])))
-        if max_rows is not None:
-            count = min(count, max_rows)
-        start = min(start + count, len(lengths))
-        yield start
+def _fill(lengths: NDArray[np.int64], token_budget: int, max_rows: int | None) -> list[int]:
+    """Cuts of rows in falling order of length: every piece as large as the budget lets it be."""
+    cuts = [0]
+    while cuts[-1] < len(lengths):
+        cuts.append(min(cuts[-1] + _most(int(lengths[cuts[-1]]), token_budget, max_rows), len(lengths)))
+    return cuts
+
+
+def _cheapest(lengths: NDArray[np.int64], token_budget: int, max_rows: int | None, *, pass_cost: int) -> list[int]:
+    """Cuts of rows in falling order of length that cost least: padded tokens, and a fixed cost for every piece.
+
+    The shortest path over the places between rows, from the last to the first: cost[i] is that of the rows from i on.
+    """
+    n = len(lengths)
+    cost = np.zeros(n + 1)
+    following = np.zeros(n + 1, dtype=np.int64)
+    for start in range(n - 1, -1, -1):
+        most = min(_most(int(lengths[start]), token_budget, max_rows), n - start)
+        counts = np.arange(1, most + 1)
+        costs = pass_cost + counts * lengths[start] + cost[start + 1 : start + most + 1]
+        best = int(costs.argmin())
+        cost[start], following[start] = costs[best], start + best + 1
+    cuts = [0]
+    while cuts[-1] < n:
+        cuts.append(int(following[cuts[-1]]))
+    return cuts
+
+
+def _most(longest: int, token_budget: int, max_rows: int | None) -> int:
+    """Rows of a piece whose longest row has so many tokens."""
+    count = max(1, token_budget // max(1, longest))
+    return count if max_rows is None else min(count, max_rows)
 
 
 def narrow(batch: MicroBatch, lengths: NDArray[np.int64], token_budget: int) -> list[MicroBatch]:
@@ -91,6 +119,7 @@ class StepSampler:
         *,
         batch_size: int,
         token_budget: int,
+        pass_cost: int = 0,
         seed: int,
         rank: int = 0,
         processes: int = 1,
@@ -98,6 +127,7 @@ class StepSampler:
         self.lengths = lengths
         self.batch_size = batch_size
         self.token_budget = token_budget
+        self.pass_cost = pass_cost
         self.seed = seed
         self.rank = rank
         self.processes = processes
@@ -114,5 +144,11 @@ class StepSampler:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.lengths))
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            whole = plan(rows, self.lengths, token_budget=self.token_budget, processes=self.processes)
+            whole = plan(
+                rows,
+                self.lengths,
+                token_budget=self.token_budget,
+                pass_cost=self.pass_cost,
+                processes=self.processes,
+            )
             yield whole[self.rank :: self.processes]

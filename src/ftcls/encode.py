@@ -88,13 +88,15 @@ def encode(
         np.save(folder / "full_lengths.npy", found.full_lengths)
 
     folder = cache.entry("encoded", _key(texts, tokenizer, max_length, truncation), build)
-    cache.prune("encoded", CACHE_LIMIT_BYTES)
-    return Encoded(
+    encoded = Encoded(
         ids=np.load(folder / "ids.npy", mmap_mode="r"),
         offsets=np.load(folder / "offsets.npy"),
         full_lengths=np.load(folder / "full_lengths.npy"),
         targets=targets,
     )
+    # After reading, because an entry above the limit by itself goes too; what is mapped stays readable.
+    cache.prune("encoded", CACHE_LIMIT_BYTES)
+    return encoded
 
 
 class _Cutter:
@@ -120,7 +122,7 @@ class _Cutter:
         full: list[NDArray[np.int32]] = []
         for start in range(0, len(texts), CHUNK):
             bodies = self.tokenizer(
-                list(texts[start : start + CHUNK]),
+                [_whole_characters(text) for text in texts[start : start + CHUNK]],
                 add_special_tokens=False,
                 truncation=False,
                 padding=False,
@@ -151,6 +153,11 @@ class _Cutter:
                 body = np.concatenate([body[: self.room - tail], body[len(body) - tail :]])
         whole = np.concatenate([self.before, body, self.after])
         return whole if len(whole) else self.empty
+
+
+def _whole_characters(text: str) -> str:
+    """The text with U+FFFD for every lone surrogate, which no tokenizer takes."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

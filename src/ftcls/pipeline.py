@@ -45,6 +45,8 @@ def train(
     section, seed = experiment.training, experiment.seed
     devices.quiet()
     machine = devices.choose(section.device, section.precision)
+    if not machine.main:
+        logging.getLogger("ftcls").setLevel(logging.WARNING)  # one process speaks for all
     log.info("%s, %s: %s", machine.name, machine.precision, machine.reason)
     with session.opened(experiment, machine, output=output, resume=resume, announce=announce) as run:
         if run.done:
@@ -69,6 +71,7 @@ def train(
             companions=prepared.save,
             resume=resume,
         )
+        session.part(machine)
         if not machine.main:
             return run
         shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
@@ -130,7 +133,7 @@ def evaluate(
         there = sorted(p.name for p in place.checkpoints.glob("[!.]*"))
         raise DataError(f"{model}: no model there; --checkpoint takes {', '.join(there) or 'nothing: there is none'}")
     trained = _classifier(model, experiment)
-    section = experiment.data if data is None else _elsewhere(experiment.data, data, trained.labels)
+    section = experiment.data if data is None else _elsewhere(experiment.data, data, trained)
     corpus = read(section, seed=experiment.seed)
     if corpus.labels != trained.labels:
         raise DataError(f"{run}: the data has the labels {corpus.labels}, the model {trained.labels}")
@@ -152,7 +155,7 @@ def _classifier(model: Path, experiment: Experiment) -> Classifier:
     )
 
 
-def _elsewhere(section: Data, data: Path, labels: tuple[str, ...]) -> Data:
+def _elsewhere(section: Data, data: Path, trained: Classifier) -> Data:
     """The data section for another copy of the set, or for one file of one's own taken whole."""
     if not data.exists():
         raise DataError(f"--data {data}: no such file or folder")
@@ -163,7 +166,8 @@ def _elsewhere(section: Data, data: Path, labels: tuple[str, ...]) -> Data:
         update={
             "source": "files",
             "path": SplitPaths(train=place, validation=place, test=place),
-            "labels": labels,
+            "task": trained.task,
+            "labels": trained.labels,
             "subset": Subset(),
         }
     )

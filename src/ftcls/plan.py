@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 import ftcls
 from ftcls import cache, devices
-from ftcls.config.schema import Experiment, Loss, Report, Subset
+from ftcls.config.schema import Experiment, Report, Subset
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
 from ftcls.prepare import prepare
@@ -17,7 +17,7 @@ from ftcls.training.fit import cadence, token_budget
 
 # A handful of steps that pass every stage twice: evaluation, checkpoint, best weights.
 SMOKE_TRAINING: Final = {
-    "num_train_epochs": 1.0,
+    "num_train_epochs": 3.0,  # the schema's default, so that max_steps stands alone
     "max_steps": 8,
     "batch_size": 8,
     "learning_rate": 1e-3,
@@ -125,6 +125,8 @@ def smoke(experiment: Experiment) -> Experiment:
         sizes = {name: len(split) for name, split in read(data, seed=experiment.seed).splits.items()}
         rows = {name: SMOKE_ROWS[name] for name, size in sizes.items() if size > SMOKE_ROWS[name]}
         data = data.model_copy(update={"subset": Subset(**rows)})
+    # Weights by name would not fit the labels of a miniature.
+    weights = None if isinstance(experiment.loss.class_weights, dict) else experiment.loss.class_weights
     return experiment.model_copy(
         update={
             "name": f"{experiment.name}-smoke",
@@ -132,7 +134,7 @@ def smoke(experiment: Experiment) -> Experiment:
             "model": experiment.model.model_copy(
                 update={"checkpoint": "scratch:bert", "max_length": SMOKE_LENGTH, "attention": None}
             ),
-            "loss": experiment.loss if isinstance(experiment.loss.class_weights, str | None) else Loss(),
+            "loss": experiment.loss.model_copy(update={"class_weights": weights}),
             "training": experiment.training.model_copy(update=SMOKE_TRAINING),
             "report": Report(),
         }

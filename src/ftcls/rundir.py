@@ -75,9 +75,11 @@ def create(config_text: str, *, name: str, output: Path | None, home: Path = Pat
     Without ``output`` it is ``home/name``, or ``name-2``, ``name-3`` where taken.
 
     Raises:
-        ConfigError: ``output`` exists and is not empty.
+        ConfigError: ``output`` exists and is not empty, or is a file.
     """
     if output is not None:
+        if output.exists() and not output.is_dir():
+            raise ConfigError(f"{output}: is a file; --output names the run directory, which train makes")
         if output.is_dir() and any(output.iterdir()):
             raise ConfigError(
                 f"{output}: exists and is not empty; train never writes into an existing run. "

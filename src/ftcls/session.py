@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +51,7 @@ def opened(
     announce(run.path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone(run))
-        stack.enter_context(_logged(run.log))
+        file = stack.enter_context(_logged(run.log))
         try:
             yield run
         except (ConfigError, DataError, UnavailableError):
@@ -66,9 +68,16 @@ def opened(
             log.warning("interrupted; continue with --output %s --resume", run.path)
             raise
         except Exception as error:
-            log.debug("unexpected", exc_info=True)
             error.add_note(f"The traceback is in {run.log}")
+            # To the file alone, whatever level is logged: the terminal gets one message.
+            file.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "unexpected", (), sys.exc_info()))
             raise
+
+
+def part(machine: Machine) -> None:
+    """End what the processes of a torchrun do together: from here on the first goes alone, the others are done."""
+    if machine.processes > 1:
+        distributed.destroy_process_group()
 
 
 def _open(experiment: Experiment, output: Path | None, resume: bool) -> tuple[bool, RunDir]:
@@ -88,11 +97,14 @@ def _open(experiment: Experiment, output: Path | None, resume: bool) -> tuple[bo
 
 
 def _latest(name: str) -> Path | None:
-    """The newest run of this name, as `rundir.create` numbers them."""
-    found = [HOME / name] if (HOME / name).is_dir() else []
-    while found and (following := HOME / f"{name}-{len(found) + 1}").is_dir():
-        found.append(following)
-    return found[-1] if found else None
+    """The newest run of this name. Not the highest number: `rundir.create` fills the gaps that deleted runs leave."""
+    numbers = re.compile(rf"{re.escape(name)}(?:-(\d+))?")
+    found = [
+        (config.stat().st_mtime_ns, int(match[1] or 1), config.parent)
+        for config in HOME.glob("*/config.yaml")
+        if (match := numbers.fullmatch(config.parent.name))
+    ]
+    return max(found)[2] if found else None
 
 
 def _differing(before: Any, now: Any, key: str = "") -> list[tuple[str, Any, Any]]:
@@ -137,13 +149,13 @@ def _alone(run: RunDir) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logged(path: Path) -> Iterator[None]:
+def _logged(path: Path) -> Iterator[logging.Handler]:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("ftcls")
     logger.addHandler(handler)
     try:
-        yield
+        yield handler
     finally:
         logger.removeHandler(handler)
         handler.close()

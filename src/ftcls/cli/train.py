@@ -77,6 +77,8 @@ def _run(context: typer.Context, experiment: Experiment, *, output: Path | None,
 
         command = shlex.join(["ftcls", *current.arguments])
         run = pipeline.train(experiment, output=output, resume=resume, command=command, announce=announce)
+        if current.log is None:
+            return  # one of several processes, and not the first, which announces the run and reports
         report = results.read_report(run)
     if as_json:
         console.emit({"run": run.path, "report": results.document(report)})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -142,14 +143,14 @@ def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
     if isinstance(place, Path):
         try:
             return kind.from_pretrained(place, **options)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:  # the last: weights that were cut short
             raise UnavailableError(
                 f"model.checkpoint: {place}: not a checkpoint that transformers can load: {error}"
             ) from error
     hub.connect()
     try:
         return kind.from_pretrained(place, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise hub.unavailable(
             f"the checkpoint {place}",
             remedy="write a local folder or package:NAME/FOLDER as model.checkpoint",

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -225,14 +226,16 @@ class Guarded(TrainerCallback):  # type: ignore[misc]
 TRACKERS = {"tensorboard": TensorBoardCallback, "wandb": WandbCallback, "mlflow": MLflowCallback}
 
 
-def tracker(name: str) -> Guarded:
-    """The callback of one tracker.
+def tracker(name: str, folder: Path) -> Guarded:
+    """The callback of one tracker; TensorBoard writes into ``folder``.
 
     Raises:
         UnavailableError: its package is not installed.
     """
     try:
-        return Guarded(name, TRACKERS[name]())
+        found = TRACKERS[name]()
+        found.logging_dir = str(folder)  # read by TensorBoard's alone, which would fill the checkpoints' folder
+        return Guarded(name, found)
     except (ImportError, RuntimeError) as error:
         raise UnavailableError(
             f'report.trackers: {name} is not installed; run\n  pip install -c constraints.txt "ftcls[{name}]"'

@@ -15,7 +15,7 @@ from ftcls import inference
 from ftcls.batching import StepSampler
 from ftcls.config.schema import Loss, Training
 from ftcls.data.corpus import Task
-from ftcls.devices import TOKEN_BUDGETS, Machine
+from ftcls.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
 from ftcls.encode import Encoded
 from ftcls.errors import Interrupted, TrainingError
 from ftcls.rundir import RunDir
@@ -120,47 +120,27 @@ def fit(
         raise TypeError("training needs targets")
     pace = cadence(training, len(train))
     budget = token_budget(training, machine)
-    checkpoints.recover(run.checkpoints)
-    start = checkpoints.newest(run.checkpoints) if resume else None
-    tally = Tally()
-    history = History(run.history)
-    if start is not None:
-        progress = checkpoints.read_progress(start)
-        if (progress.planned_budget, progress.processes) != (budget, machine.processes):
-            log.warning(
-                "resumed with token budget %d on %d processes, was %d on %d: dropout masks will differ",
-                *(budget, machine.processes, progress.planned_budget, progress.processes),
-            )
-        tally = Tally(
-            best=progress.best,
-            evaluations_without_better=progress.evaluations_without_better,
-            stopped_early=progress.stopped_early,
-            seconds=progress.seconds,
-            examples=progress.examples,
-            tokens=progress.tokens,
-            micro_batches=progress.micro_batches,
-        )
-        log.info("resuming after step %d of %d from %s", progress.step, pace.total, start)
+    start = _start(run, resume=resume, budget=budget, machine=machine)
+    tally, history = start.tally, History(run.history)
     if machine.main:
-        history.start(progress.step if start is not None else 0)
-    in_force = min(budget, progress.token_budget) if start is not None else budget
-
+        history.start(start.step)
     set_seed(seed)
     bar = Bar(best_metric)
     with StopRequest() as stop:
         trainer = Trainer(
             model=model,
-            args=arguments(training, pace=pace, machine=machine, seed=seed, folder=run.checkpoints),
+            args=arguments(training, pace=pace, machine=machine, seed=seed, run=run),
             encoded=train,
             sampler=StepSampler(
                 train.lengths,
                 batch_size=training.batch_size,
                 token_budget=budget,
+                pass_cost=PASS_COSTS[machine.device],
                 seed=seed,
                 rank=machine.rank,
                 processes=machine.processes,
             ),
-            token_budget=in_force,
+            token_budget=start.token_budget,
             objective=losses.build(
                 loss.kind,
                 multilabel=validation.task == "multilabel",
@@ -180,23 +160,25 @@ def fit(
                 Schedule(pace, tally, stop, training.early_stopping_patience),
                 Recorder(history),
                 bar,
-                *(tracker(name) for name in trackers),
+                *(tracker(name, run.path / name) for name in trackers),
             ],
         )
-        if start is None or not (tally.stopped_early or progress.step >= pace.total):
+        steps = start.step
+        if not (tally.stopped_early or steps >= pace.total):
             try:
-                trainer.train(resume_from_checkpoint=None if start is None else str(start))
+                trainer.train(resume_from_checkpoint=None if start.checkpoint is None else str(start.checkpoint))
             finally:
                 bar.close()
                 history.flush()
+            steps = trainer.state.global_step
     if tally.interrupted:
         raise Interrupted(
-            f"interrupted after step {trainer.state.global_step} of {pace.total}; the run is saved. Continue with\n"
+            f"interrupted after step {steps} of {pace.total}; the run is saved. Continue with\n"
             f"  ftcls train {run.config} --output {run.path} --resume"
         )
     if tally.best is None:
         raise TrainingError(f"metrics.best: {best_metric} was undefined in every evaluation; choose another metric")
-    steps = trainer.state.global_step if start is None or trainer.state.global_step else progress.step
+    seconds = max(tally.seconds, 1e-9)
     return Fit(
         best=tally.best,
         steps=steps,
@@ -204,20 +186,59 @@ def fit(
         micro_batches=tally.micro_batches,
         seconds=tally.seconds,
         token_budget=trainer.token_budget,
-        examples_per_second=tally.examples / max(tally.seconds, 1e-9),
-        tokens_per_second=tally.tokens / max(tally.seconds, 1e-9),
+        examples_per_second=tally.examples / seconds,
+        tokens_per_second=tally.tokens / seconds,
         peak_memory_bytes=peak_memory(machine),
         stopped_early=tally.stopped_early,
-        resumed=start is not None,
+        resumed=start.checkpoint is not None,
     )
 
 
-def arguments(section: Training, *, pace: Cadence, machine: Machine, seed: int, folder: Path) -> TrainingArguments:
+@dataclass(frozen=True)
+class _Start:
+    """Where training begins."""
+
+    checkpoint: Path | None
+    step: int
+    token_budget: int
+    """The budget in force: smaller than the planned one if memory ran out before."""
+    tally: Tally
+
+
+def _start(run: RunDir, *, resume: bool, budget: int, machine: Machine) -> _Start:
+    """The newest complete checkpoint, or the beginning."""
+    if machine.main:
+        checkpoints.recover(run.checkpoints)
+    checkpoints.barrier()
+    checkpoint = checkpoints.newest(run.checkpoints) if resume else None
+    if checkpoint is None:
+        return _Start(None, 0, budget, Tally())
+    progress = checkpoints.read_progress(checkpoint)
+    if (progress.planned_budget, progress.processes) != (budget, machine.processes):
+        log.warning(
+            "resumed with token budget %d on %d processes, was %d on %d: dropout masks will differ",
+            *(budget, machine.processes, progress.planned_budget, progress.processes),
+        )
+    log.info("resuming after step %d from %s", progress.step, checkpoint)
+    tally = Tally(
+        best=progress.best,
+        evaluations_without_better=progress.evaluations_without_better,
+        stopped_early=progress.stopped_early,
+        seconds=progress.seconds,
+        examples=progress.examples,
+        tokens=progress.tokens,
+        micro_batches=progress.micro_batches,
+    )
+    return _Start(checkpoint, progress.step, min(budget, progress.token_budget), tally)
+
+
+def arguments(section: Training, *, pace: Cadence, machine: Machine, seed: int, run: RunDir) -> TrainingArguments:
     """The Trainer's arguments; when to log, evaluate and save is decided by `Schedule`, so its strategies are off."""
     schedule = section.lr_scheduler_type
     warmup = section.warmup_steps if section.warmup_steps >= 1 else math.ceil(section.warmup_steps * pace.total)
     return TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(run.checkpoints),
+        run_name=run.path.name,
         max_steps=pace.total,
         per_device_train_batch_size=section.batch_size,
         learning_rate=section.learning_rate,

@@ -38,7 +38,8 @@ def categorical(
     goal = functional.one_hot(targets, k).to(log_p.dtype) * (1 - label_smoothing) + label_smoothing / k
     terms = -goal * log_p
     if gamma:
-        terms = terms * (1 - log_p.exp()).clamp_min(0) ** gamma
+        # Below eps 1 - p is rounding, and at 0 a power below 1 has an infinite slope.
+        terms = terms * (1 - log_p.exp()).clamp_min(torch.finfo(log_p.dtype).eps) ** gamma
     loss = terms.sum(-1)
     return loss if class_weights is None else loss * class_weights.to(loss.device)[targets]
 
@@ -62,7 +63,8 @@ def binary(
     goal = targets.float() * (1 - label_smoothing) + label_smoothing / 2
     log_p, log_q = functional.logsigmoid(logits), functional.logsigmoid(-logits)
     if gamma:
-        terms = -goal * log_q.exp() ** gamma * log_p - (1 - goal) * log_p.exp() ** gamma * log_q
+        # The power inside exp: a probability that underflows to 0 has an infinite slope under a power below 1.
+        terms = -goal * (gamma * log_q).exp() * log_p - (1 - goal) * (gamma * log_p).exp() * log_q
     else:
         terms = -goal * log_p - (1 - goal) * log_q
     if class_weights is not None:

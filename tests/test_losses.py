@@ -1,0 +1,200 @@
+"""The losses against PyTorch's own, values and gradients, and the focal loss against its formula written out."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from ftcls.training import losses
+
+K = 4
+SMOOTHINGS = [0.0, 0.1]
+
+
+@pytest.fixture
+def logits():
+    return (torch.randn(7, K, generator=torch.Generator().manual_seed(1)) * 3).requires_grad_()
+
+
+@pytest.fixture
+def classes():
+    return torch.tensor([0, 1, 2, 3, 3, 1, 0])
+
+
+@pytest.fixture
+def many():
+    return (torch.rand(7, K, generator=torch.Generator().manual_seed(2)) > 0.6).float()
+
+
+WEIGHTS = torch.tensor([0.5, 1.0, 2.0, 0.25])
+
+
+def objective(kind="cross_entropy", *, multilabel=False, gamma=2.0, label_smoothing=0.0, class_weights=None):
+    return losses.build(
+        kind, multilabel=multilabel, gamma=gamma, label_smoothing=label_smoothing, class_weights=class_weights
+    )
+
+
+def assert_equal_with_gradients(found, expected, logits, rtol=1e-5):
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=1e-6)
+    assert found.dtype == torch.float32
+    # Every example another factor, so that no error cancels in the sum.
+    factors = torch.arange(1.0, len(found) + 1)
+    gradients = [
+        torch.autograd.grad((each * factors).sum(), logits, retain_graph=True)[0] for each in (found, expected)
+    ]
+    torch.testing.assert_close(*gradients, rtol=rtol, atol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_categorical_is_cross_entropy(logits, classes, smoothing):
+    found = objective(label_smoothing=smoothing)(logits, classes)
+    expected = functional.cross_entropy(logits, classes, reduction="none", label_smoothing=smoothing)
+    assert_equal_with_gradients(found, expected, logits)
+
+
+def test_a_class_weight_scales_the_whole_loss_of_an_example_of_that_class(logits, classes):
+    weighted = objective(class_weights=WEIGHTS)(logits, classes)
+    assert_equal_with_gradients(
+        weighted, functional.cross_entropy(logits, classes, weight=WEIGHTS, reduction="none"), logits
+    )
+    smoothed = objective(class_weights=WEIGHTS, label_smoothing=0.1)(logits, classes)
+    unweighted = functional.cross_entropy(logits, classes, reduction="none", label_smoothing=0.1)
+    assert_equal_with_gradients(smoothed, unweighted * WEIGHTS[classes], logits)
+
+
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_binary_is_binary_cross_entropy_as_a_mean_over_the_labels(logits, many, smoothing, weights):
+    found = objective(multilabel=True, label_smoothing=smoothing, class_weights=weights)(logits, many)
+    goal = many * (1 - smoothing) + 0.5 * smoothing
+    expected = functional.binary_cross_entropy_with_logits(logits, goal, weight=weights, reduction="none").mean(-1)
+    assert_equal_with_gradients(found, expected, logits)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_categorical_focal_is_its_formula(logits, classes, gamma, weights):
+    found = objective("focal", gamma=gamma, class_weights=weights)(logits, classes)
+    p = torch.softmax(logits, -1)[torch.arange(len(classes)), classes]
+    expected = -((1 - p) ** gamma) * torch.log(p) * (1 if weights is None else weights[classes])
+    assert_equal_with_gradients(found, expected, logits, rtol=1e-4)
+
+
+def test_smoothed_categorical_focal_has_one_term_for_each_class(logits, classes):
+    found = objective("focal", gamma=2.0, label_smoothing=0.2)(logits, classes)
+    p = torch.softmax(logits, -1)
+    goal = torch.full_like(p, 0.2 / K)
+    goal[torch.arange(len(classes)), classes] += 0.8
+    assert_equal_with_gradients(found, -(goal * (1 - p) ** 2 * torch.log(p)).sum(-1), logits, rtol=1e-4)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_binary_focal_is_its_formula(logits, many, gamma, smoothing, weights):
+    found = objective("focal", multilabel=True, gamma=gamma, label_smoothing=smoothing, class_weights=weights)(
+        logits, many
+    )
+    p = torch.sigmoid(logits)
+    goal = many * (1 - smoothing) + 0.5 * smoothing
+    terms = -goal * (1 - p) ** gamma * torch.log(p) - (1 - goal) * p**gamma * torch.log(1 - p)
+    assert_equal_with_gradients(found, (terms * (1 if weights is None else weights)).mean(-1), logits, rtol=1e-4)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_the_gradient_is_the_slope_of_the_loss(logits, classes, many, multilabel):
+    loss = objective("focal", multilabel=multilabel, label_smoothing=0.1, class_weights=WEIGHTS)
+    targets = many if multilabel else classes
+    (gradient,) = torch.autograd.grad(loss(logits, targets).sum(), logits)
+    with torch.no_grad():  # the losses compute in float32: central differences with a wide step
+        for i, j in ((0, 0), (3, 2), (6, 1)):
+            step = torch.zeros_like(logits)
+            step[i, j] = 0.02
+            slope = (loss(logits + step, targets).sum() - loss(logits - step, targets).sum()) / 0.04
+            assert gradient[i, j].item() == pytest.approx(slope.item(), rel=0.01, abs=1e-3)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_focal_with_gamma_zero_is_the_plain_loss(logits, classes, many, multilabel, weights, smoothing):
+    targets = many if multilabel else classes
+    settings = {"multilabel": multilabel, "class_weights": weights, "label_smoothing": smoothing}
+    torch.testing.assert_close(
+        objective("focal", gamma=0.0, **settings)(logits, targets), objective(**settings)(logits, targets)
+    )
+
+
+def test_the_plain_loss_has_no_gamma(logits, classes):
+    torch.testing.assert_close(objective(gamma=5.0)(logits, classes), objective(gamma=0.0)(logits, classes))
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "focal"])
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_extreme_logits_have_finite_losses_and_gradients(kind, gamma, smoothing, multilabel):
+    extreme = torch.tensor([[1e4, -1e4], [-1e4, 1e4], [0.0, 0.0], [60.0, -60.0]], requires_grad=True)
+    targets = torch.tensor([[1.0, 0.0]] * 4) if multilabel else torch.tensor([0, 0, 1, 0])
+    loss = objective(kind, multilabel=multilabel, gamma=gamma, label_smoothing=smoothing)(extreme, targets)
+    loss.sum().backward()
+    assert torch.isfinite(loss).all()
+    assert torch.isfinite(extreme.grad).all()
+    assert loss[1] > 1_000  # surely wrong
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_half_precision_logits_are_taken_in_float32(logits, classes, many, multilabel):
+    targets = many if multilabel else classes
+    half = logits.detach().bfloat16()
+    found = objective("focal", multilabel=multilabel)(half, targets)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, objective("focal", multilabel=multilabel)(half.float(), targets))
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_micro_batches_summed_and_divided_are_the_mean_of_the_batch(logits, classes, many, multilabel):
+    targets = many if multilabel else classes
+    loss = objective("focal", multilabel=multilabel, class_weights=WEIGHTS)
+    parts = [loss(logits[a:b], targets[a:b]).sum() / len(logits) for a, b in ((0, 3), (3, 4), (4, 7))]
+    torch.testing.assert_close(sum(parts), loss(logits, targets).mean())
+
+
+LABELS = ("world", "sports", "no", "a, b")
+
+
+def test_no_choice_is_no_weights():
+    assert losses.weights(None, np.array([0, 1]), LABELS) is None
+
+
+def test_balanced_weights_are_inverse_frequencies_with_mean_one_over_the_rows():
+    targets = np.repeat([0, 1, 2, 3], [10, 5, 4, 1])
+    found = losses.weights("balanced", targets, LABELS).double().numpy()
+    assert found.dtype == np.float64
+    assert found[targets].mean() == pytest.approx(1.0)
+    # As scikit-learn's compute_class_weight("balanced"): n / (k * count).
+    np.testing.assert_allclose(found, 20 / (4 * np.array([10, 5, 4, 1])), rtol=1e-6)
+
+
+def test_a_label_without_a_row_counts_as_if_it_had_one():
+    targets = np.array([0, 0, 1, 1, 3])
+    found = losses.weights("balanced", targets, LABELS).double().numpy()
+    assert found[2] == found[3] == pytest.approx(2 * found[0])
+    assert found[targets].mean() == pytest.approx(1.0)
+
+
+def test_a_mapping_goes_by_name_and_a_label_it_leaves_out_weighs_one_before_scaling():
+    targets = np.array([0, 1, 2, 3, 3, 3])
+    found = losses.weights({"a, b": 3.0, "no": 0.5}, targets, LABELS).double().numpy()
+    np.testing.assert_allclose(found / found[0], [1.0, 1.0, 0.5, 3.0], rtol=1e-6)
+    assert found[targets].mean() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("choice", ["balanced", {"sports": 4.0}])
+def test_multilabel_weights_have_mean_one_over_the_labels(choice):
+    targets = np.array([[1, 0, 0, 1], [1, 1, 0, 1], [1, 0, 0, 0]], dtype=np.float32)
+    found = losses.weights(choice, targets, LABELS).double().numpy()
+    assert found.mean() == pytest.approx(1.0)
+    expected = np.array([1 / 3, 1, 1, 1 / 2] if choice == "balanced" else [1, 4, 1, 1])
+    np.testing.assert_allclose(found / found[0], expected / expected[0], rtol=1e-6)
