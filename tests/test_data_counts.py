@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import ag_news, go_emotions, hub, imdb, reuters21578
+from ftcls.data import ag_news, go_emotions, hub, imdb, labels, reuters21578, split
 from ftcls.data.clean import clean
 from ftcls.data.corpus import fingerprint
 from ftcls.data.read import READERS, read
@@ -44,10 +44,10 @@ def duplicates(split):
 
 
 def by_text(split):
-    labels = {}
+    found = {}
     for text, label in zip(texts(split), split.labels, strict=True):
-        labels.setdefault(text, set()).add(label if isinstance(label, str) else tuple(sorted(label)))
-    return labels
+        found.setdefault(text, set()).add(label if isinstance(label, str) else tuple(sorted(label)))
+    return found
 
 
 def shared(one, other):
@@ -166,6 +166,16 @@ def test_modapte_repeats_texts(raw):
     assert shared(splits["train"], splits["test"]) == (4, 3)
 
 
+@pytest.mark.parametrize("source", ["reuters21578", "go_emotions"])
+def test_a_tenth_has_every_labels_share_to_within_a_row_and_unlabelled_rows_too(source, raw):
+    targets = labels.encode(raw(source).splits["train"], raw(source).labels, task="multilabel")[1]
+    part, _ = split.cut(targets, [len(targets) // 10], seed=[42, 0])
+    assert len(part) == len(targets) // 10
+    wanted = targets.sum(axis=0) * len(part) / len(targets)
+    assert np.abs(targets[part].sum(axis=0) - wanted).max() < 1
+    assert (targets[part].sum(axis=1) == 0).sum() == pytest.approx((targets.sum(axis=1) == 0).sum() / 10, abs=1)
+
+
 def test_reuters_control_characters_and_sign_off_are_cleaned(raw):
     every = [text for split in raw("reuters21578").splits.values() for text in split.texts]
     assert sum(CONTROL.search(text) is not None for text in every) > 11_000
@@ -282,10 +292,10 @@ def test_goemotions_rows_with_one_label_suffice_for_four_labels_but_not_for_sixt
     assert sum(counts.values()) == 36_308
     ranked = [count for _, count in counts.most_common()]
     assert (ranked[3], ranked[15]) == (1_857, 709)
-    labels = [name for name, _ in counts.most_common(16)]
+    names = [name for name, _ in counts.most_common(16)]
     rows = {}
     for total in (800, 1_600, 2_400):
-        keys = {"single_label": True, "labels": labels, "subset": {"train": {"balanced": total}}}
+        keys = {"single_label": True, "labels": names, "subset": {"train": {"balanced": total}}}
         train = read(Data(source="go_emotions", path=str(data_folder / "go_emotions"), **keys), seed=7).splits["train"]
         assert np.bincount(train.targets).tolist() == [total // 16] * 16
         rows[total] = set(train.rows.tolist())
@@ -307,8 +317,8 @@ FEATURES = {
 def test_a_copy_as_the_hub_has_it_is_the_same_corpus(source, raw, tmp_path, monkeypatch):
     (column, feature), *_ = FEATURES[source].items()
     files = {}
-    for name, split in raw(source).splits.items():
-        rows = {"text": split.texts, column: [list(one) if isinstance(one, tuple) else one for one in split.labels]}
+    for name, found in raw(source).splits.items():
+        rows = {"text": found.texts, column: [list(one) if isinstance(one, tuple) else one for one in found.labels]}
         features = datasets.Features({"text": datasets.Value("string"), column: feature})
         files[name] = str(tmp_path / f"{name}.parquet")
         datasets.Dataset.from_dict(rows, features=features).to_parquet(files[name])
