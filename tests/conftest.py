@@ -1,6 +1,7 @@
 """What every test shares: no Hub, no cache but its own, and the original data sets where they are."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no original data sets at {folder}; FTCLS_DATA can name their folder")
     return folder
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """An endpoint that takes every connection and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(16)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

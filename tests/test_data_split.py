@@ -111,7 +111,7 @@ def test_more_rows_than_there_are_is_an_error_that_says_how_many_there_are():
         split.subset(targets, ("a", "b"), seed=0, per_class=4)
     with pytest.raises(DataError, match="'c' has 0"):
         split.subset(targets, ("a", "b", "c"), seed=0, per_class=2)
-    with pytest.raises(DataError, match="rows per class need one label per row"):
+    with pytest.raises(DataError, match="as many rows of every label need one label per row"):
         split.subset(np.ones((4, 2), dtype=np.float32), ("a", "b"), seed=0, per_class=1)
     with pytest.raises(DataError, match="9 rows cannot be cut into 5 \\+ 4 rows and a rest"):
         split.cut(targets, [5, 4], seed=0)
@@ -146,7 +146,40 @@ def test_equal_texts_and_clusters_are_joined_through_each_other():
 def test_the_draw_is_the_same_in_every_version_of_every_library():
     order = split.sequence(np.array([0, 0, 1, 1, 1, 2, 0, 1]), seed=[42, 0])
     assert order.tolist() == [4, 6, 7, 1, 5, 3, 0, 2]
+    sets = ["100", "110", "010", "001", "100", "000", "101", "010"]
+    several = np.array([[float(digit) for digit in row] for row in sets], dtype=np.float32)
+    assert split.sequence(several, seed=[42, 0]).tolist() == [4, 7, 3, 0, 1, 5, 6, 2]
 
 
 def test_sizes_are_shares_below_one_and_numbers_from_one():
     assert [split.size(wanted, 200) for wanted in (0.1, 0.001, 1, 30)] == [20, 1, 1, 30]
+
+
+def many_labels(n=4_000, k=30, seed=0):
+    """Rows with none to a few of 30 labels, of which the rarest has a thousandth of the most frequent one's rows."""
+    generator = np.random.default_rng(seed)
+    return (generator.random((n, k)) < 0.3 * np.geomspace(1, 0.002, k)).astype(np.float32)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+def test_every_beginning_has_every_labels_share_to_within_one_row(share):
+    targets = many_labels()
+    targets = np.c_[targets, ~targets.any(axis=1)]
+    for seed in range(3):
+        part = split.sequence(targets[:, :-1], seed=seed)[: round(share * len(targets))]
+        assert np.abs(targets[part].sum(axis=0) - share * targets.sum(axis=0)).max() <= 1.0
+
+
+def test_another_seed_takes_other_rows_with_the_same_shares():
+    targets = many_labels()
+    one, two = (set(split.sequence(targets, seed=seed)[:400].tolist()) for seed in (1, 2))
+    assert len(one & two) < 150
+
+
+def test_label_sets_beyond_number_are_still_cut_by_the_rarest_label(monkeypatch):
+    targets = many_labels()
+    monkeypatch.setattr(split, "AFFORDABLE", 0)
+    part = split.sequence(targets, seed=0)[:400]
+    frequent = targets.sum(axis=0) > 100
+    assert np.abs(targets[part].mean(axis=0) / targets.mean(axis=0) - 1)[frequent].max() < 0.25
+    assert targets[part][:, ~frequent].sum() == pytest.approx(0.1 * targets[:, ~frequent].sum(), abs=6)

@@ -26,15 +26,6 @@ def no_proxy(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-@pytest.fixture
-def black_hole():
-    """An endpoint that takes every connection and never says a word."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(16)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-
 def test_the_hub_that_says_nothing_is_given_up_within_five_seconds(black_hole, tmp_path):
     program = """
 import time
@@ -57,14 +48,13 @@ except UnavailableError as error:
     assert all(way in message[1] for way in ("data.path", "HF_ENDPOINT", "--offline"))
 
 
-def test_silence_and_refusal_are_no_answer(black_hole, monkeypatch):
-    monkeypatch.setattr(hub, "PATIENCE", 0.3)
+def test_silence_and_refusal_are_no_answer(black_hole):
     start = time.perf_counter()
-    assert not hub.answers(black_hole)
+    assert not hub.answers(black_hole, 0.3)
     assert time.perf_counter() - start < 2
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        assert not hub.answers(f"http://127.0.0.1:{closed.getsockname()[1]}")
+        assert not hub.answers(f"http://127.0.0.1:{closed.getsockname()[1]}", 0.3)
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
@@ -80,13 +70,13 @@ def test_any_http_answer_is_an_answer(status):
     with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        assert hub.answers(f"http://127.0.0.1:{server.server_port}")
+        assert hub.answers(f"http://127.0.0.1:{server.server_port}", hub.PATIENCE)
         server.shutdown()
         thread.join()
 
 
 def test_offline_by_word_asks_nobody(monkeypatch):
-    monkeypatch.setattr(hub, "answers", lambda endpoint: pytest.fail("asked"))
+    monkeypatch.setattr(hub, "answers", lambda address, patience: pytest.fail("asked"))
     hub.connect.cache_clear()
     assert hub.connect() is False
 

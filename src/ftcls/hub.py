@@ -46,7 +46,7 @@ def connect() -> bool:
     if huggingface_hub.constants.is_offline_mode() or datasets.config.HF_HUB_OFFLINE:
         reachable = False
     else:
-        reachable = answers(huggingface_hub.constants.ENDPOINT)
+        reachable = answers(huggingface_hub.constants.ENDPOINT, PATIENCE)
         if not reachable:
             log.info("%s does not answer: only what is in the cache can be used", huggingface_hub.constants.ENDPOINT)
     if not reachable:
@@ -57,7 +57,7 @@ def connect() -> bool:
     return reachable
 
 
-def answers(address: str, patience: float = PATIENCE) -> bool:
+def answers(address: str, patience: float) -> bool:
     """Whether any HTTP answer comes in so many seconds; in a thread, because a name lookup has no limit of its own."""
     answered = threading.Event()
 

@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, List, load_dataset
 from datasets.exceptions import DatasetsError
 
 from ftcls.data.corpus import SplitName, Task
-from ftcls.data.files import Label, columns_of, rows_of
+from ftcls.data.files import Indicators, Label, Several, columns_of, rows_of
 from ftcls.data.raw import Raw
 from ftcls.data.table import Cell, Table, missing_column
 from ftcls.errors import DataError, UnavailableError
@@ -97,14 +97,13 @@ def read(
     found, commit = load(dataset, config=config, revision=revision, remedy=remedy)
     chosen = _chosen(dataset, found, splits)
     columns = (*text, *columns_of(label))
-    classes = [feature for name in columns_of(label) if (feature := _class_label(found[chosen["train"]], name))]
     return Raw(
         task,
         {
             name: rows_of(_table(f"{dataset} {split}", found[split], columns), text, label, task)
             for name, split in chosen.items()
         },
-        labels=tuple(classes[0].names) if classes and isinstance(label, str) else None,
+        labels=_labels(found[chosen["train"]], label),
         versions={dataset: commit},
     )
 
@@ -121,6 +120,18 @@ def _chosen(dataset: str, found: DatasetDict, splits: Mapping[SplitName, str] | 
     if chosen["train"] is None:
         raise DataError(f"{dataset} has no split 'train', it has {there}; write data.splits: {{train: ...}}")
     return {name: split for name, split in chosen.items() if split is not None}
+
+
+def _labels(rows: Dataset, label: Label) -> tuple[str, ...] | None:
+    """The labels in the order of the data set, where it has one."""
+    match label:
+        case Indicators(columns=columns):
+            return columns
+        case Several(separator=str()):
+            return None
+        case _:
+            classes = _class_label(rows, *columns_of(label))
+            return None if classes is None else tuple(classes.names)
 
 
 def _class_label(rows: Dataset, column: str) -> ClassLabel | None:

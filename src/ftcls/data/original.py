@@ -16,7 +16,7 @@ _DAMAGE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error)
 
 
 def files(path: Path, names: Sequence[str], *, of: str, inside: str = "") -> dict[str, tuple[str, bytes]]:
-    """Where each file is, for messages, and what it holds; ``.gz`` ones unpacked.
+    """Where each file is, for messages, and what it holds, in the order of the names; ``.gz`` ones unpacked.
 
     Args:
         path: a folder that has the files, or a folder ``inside`` that has them, or an archive (``.tar``, ``.tar.gz``).
@@ -33,7 +33,7 @@ def files(path: Path, names: Sequence[str], *, of: str, inside: str = "") -> dic
         there = f", it holds {_listed(path)}" if path.is_dir() else ""
         place = "folder" if path.is_dir() else "archive"
         raise DataError(f"data.path: {path}: no {' and no '.join(_either(path, missing))} in this {place}{there}")
-    return found
+    return {name: found[name] for name in names}
 
 
 def is_folder(path: Path, *, of: str) -> bool:

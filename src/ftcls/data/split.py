@@ -17,6 +17,12 @@ Targets = NDArray[np.int64] | NDArray[np.float32]
 Seed = int | Sequence[int]
 GOLDEN = (5**0.5 - 1) / 2
 """Multiples of the golden ratio, modulo 1, fill [0, 1) most evenly at every length (Knuth, TAOCP 3, 6.4)."""
+AFFORDABLE = 2e10
+"""Rows x distinct sets of labels x labels up to which iterative stratification takes some ten seconds. Beyond that,
+where nearly every row has a set of its own, the class of a row is its rarest label, and the rows of one class are taken
+at golden-ratio steps through their other labels."""
+TASTE = 0.2
+"""How far the seed moves the moment at which a set of labels is due, in rows."""
 
 
 def text_ids(texts: Sequence[str]) -> NDArray[np.int64]:
@@ -42,9 +48,8 @@ def sequence(
     """int64 [n]: the rows in an order whose every beginning has each label's share of rows, to within about one row.
 
     Row j of the n_c rows of class c has the key (j + 1/2) / n_c, and keys ascend (the Sainte-Laguë apportionment, so
-    that a class with one or two rows comes late and stays in training). The class of a multilabel row is its rarest
-    label; rows of one class are ordered by their other labels and then taken at golden-ratio steps, so that these are
-    spread too. Which rows those are is drawn by ``seed`` from the raw bits of PCG64, a stream that NumPy keeps fixed.
+    that a class with one or two rows comes late and stays in training). Rows with several labels: see `_iterative`.
+    Which rows come first is drawn by ``seed`` from the raw bits of PCG64, a stream that NumPy keeps fixed.
 
     Args:
         targets: int64 [n] classes, or 0 and 1 of shape [n, k].
@@ -56,17 +61,62 @@ def sequence(
     bits = np.random.PCG64(seed).random_raw(n) if n else np.zeros(0, dtype=np.uint64)
     if not stratify or n == 0:
         return np.argsort(bits, kind="stable")
+    entries = np.ones(n) if weights is None else weights.astype(np.float64)
+    if targets.ndim == 2:
+        hot = np.c_[targets > 0, ~(targets > 0).any(axis=1)]  # no label is a label too
+        sets = label_sets(hot)
+        if n * (int(sets.max()) + 1) * hot.shape[1] <= AFFORDABLE:
+            return _iterative(hot, sets, bits, entries)
     stratum, pattern = _strata(targets)
     by_pattern = np.lexsort((bits, pattern, stratum))
     starts, counts = _runs(stratum[by_pattern])
     place = np.arange(n) - np.repeat(starts, counts)
     offset = np.repeat(bits[by_pattern[starts]] / 2.0**64, counts)
     inside = by_pattern[np.lexsort(((place * GOLDEN + offset) % 1.0, np.repeat(np.arange(len(starts)), counts)))]
-    weight = (np.ones(n) if weights is None else weights)[inside].astype(np.float64)
+    weight = entries[inside]
     total = np.repeat(np.add.reduceat(weight, starts), counts)
     before = np.cumsum(weight) - weight
     key = (before - np.repeat(before[starts], counts) + weight / 2) / total
     return inside[np.lexsort((bits[inside], key))]
+
+
+def _iterative(
+    hot: NDArray[np.bool_], sets: NDArray[np.int64], bits: NDArray[np.uint64], weight: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) as one order, of which any beginning is a part.
+
+    Each place goes to the set of labels that its labels lack most: d is what every label is short of its share at this
+    place, and the next row is of the set that makes the sum of d**2 / sqrt(share) smallest; in the set, by ``bits``. On
+    Reuters-21578 and GoEmotions a tenth of the rows then has every label's share to within one row, as the original
+    algorithm does, but with the size that was asked for, and smaller parts inside larger ones.
+
+    Args:
+        hot: bool [n, k], each row with one label or more.
+        sets: int64 [n], the number of each row's set of labels.
+        bits: uint64 [n], random.
+        weight: float64 [n], rows that an entry stands for.
+    """
+    by_set = np.lexsort((bits, sets))
+    starts, counts = _runs(sets[by_set])
+    share = (hot * weight[:, None]).sum(axis=0) / weight.sum()
+    present = share > 0
+    # Float64: how a library adds up must not decide between two sets, or machines would draw other rows.
+    members, share = hot[by_set[starts]][:, present].astype(np.float64), share[present]
+    gain = 2 * members / np.sqrt(share)
+    # Another seed prefers other sets where several would do equally well.
+    cost = gain.sum(axis=1) / 2 * (1 + TASTE * (bits[by_set[starts]] / 2.0**64 - 0.5))
+    lacking = np.zeros(len(share))
+    following, ends = starts.tolist(), (starts + counts).tolist()
+    order = np.empty(len(bits), dtype=np.int64)
+    for place in range(len(bits)):
+        chosen = int((gain @ (lacking + share) - cost).argmax())
+        row = by_set[following[chosen]]
+        order[place] = row
+        following[chosen] += 1
+        if following[chosen] == ends[chosen]:
+            cost[chosen] = np.inf
+        lacking += weight[row] * (share - members[chosen])
+    return order
 
 
 def _runs(ordered: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
