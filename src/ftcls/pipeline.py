@@ -9,7 +9,7 @@ from pathlib import Path
 from ftcls import account, baseline, devices, predictions, results, session
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
-from ftcls.config.schema import Data, Experiment, SplitPaths, Subset
+from ftcls.config.schema import Data, Experiment, Split, SplitPaths, Subset
 from ftcls.data.read import read
 from ftcls.errors import DataError
 from ftcls.model import factory
@@ -168,6 +168,7 @@ def _elsewhere(section: Data, data: Path, trained: Classifier) -> Data:
             "path": SplitPaths(train=place, validation=place, test=place),
             "task": trained.task,
             "labels": trained.labels,
+            "split": Split(),  # nothing is pooled and cut anew: the file is taken whole
             "subset": Subset(),
         }
     )
