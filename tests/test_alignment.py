@@ -31,11 +31,13 @@ def test_only_numbered_labels_are_bare():
 
 def test_a_file_in_place_of_a_known_data_set_keeps_what_is_about_its_texts(tmp_path):
     (tmp_path / "own.csv").touch()
-    section = Data(source="reuters21578", topics="R10", clean=("reuter",), on_bad_row="drop")
+    pooled = {"pooled": True}
+    section = Data(source="reuters21578", topics="R10", clean=("reuter",), on_bad_row="drop", split=pooled)
     found = alignment.elsewhere(section, tmp_path / "own.csv", task="multilabel", labels=("earn", "acq"))
     assert (found.source, found.task, found.labels) == ("files", "multilabel", ("earn", "acq"))
     assert (found.clean, found.on_bad_row) == (("reuter",), "drop")
     assert found.topics == Data.model_fields["topics"].default
+    assert not found.split.pooled, "the file is taken whole"
 
 
 def test_a_folder_in_place_of_a_known_data_set_is_another_copy_of_it(tmp_path):

@@ -203,6 +203,14 @@ def test_a_missing_file_is_named(folder):
         corpus(folder)
 
 
+def test_a_damaged_file_is_named(folder):
+    content = gzip.compress((folder / "test.tsv").read_bytes())
+    (folder / "test.tsv").unlink()
+    (folder / "test.tsv.gz").write_bytes(content[:-20])
+    with pytest.raises(DataError, match=r"test\.tsv\.gz: not a whole gzip file"):
+        corpus(folder)
+
+
 def test_groups_hold_every_label_once():
     for groups in GROUPS.values():
         assert sorted(name for names in groups.values() for name in names) == sorted(LABELS)

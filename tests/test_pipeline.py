@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import transformers
 from ftcls import account, pipeline, plan, predictions, results
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
+from ftcls.config.schema import Data, Split, Subset
 from ftcls.data.read import read
 from ftcls.errors import DataError
 from ftcls.rundir import RunDir
@@ -95,6 +97,14 @@ def test_eval_scores_a_file_of_ones_own_and_refuses_labels_it_does_not_know(run,
     (tmp_path / "mine.csv").write_text("text,label\nhello,Weather\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"mine.csv:2.*Weather"):
         pipeline.evaluate(run.path, data=tmp_path / "mine.csv")
+
+
+def test_a_file_of_ones_own_is_taken_whole_whatever_the_config_pools_or_draws(tmp_path):
+    (tmp_path / "mine.csv").write_text("text,label\nhello,World\nhello,Sports\n", encoding="utf-8")
+    section = Data(source="ag_news", split=Split(pooled=True), subset=Subset(test=1))
+    trained = SimpleNamespace(task="multiclass", labels=("World", "Sports"))
+    elsewhere = read(pipeline._elsewhere(section, tmp_path / "mine.csv", trained), seed=1)
+    assert elsewhere.splits["test"].texts == ["hello", "hello"]
 
 
 def test_plain_transformers_gives_the_same_labels_and_probabilities(run):
