@@ -4,13 +4,12 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import transformers
 
-from ftcls import account, pipeline, plan, predictions, results
+from ftcls import account, alignment, pipeline, plan, predictions, results
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.schema import Data, Split, Subset
@@ -102,8 +101,8 @@ def test_eval_scores_a_file_of_ones_own_and_refuses_labels_it_does_not_know(run,
 def test_a_file_of_ones_own_is_taken_whole_whatever_the_config_pools_or_draws(tmp_path):
     (tmp_path / "mine.csv").write_text("text,label\nhello,World\nhello,Sports\n", encoding="utf-8")
     section = Data(source="ag_news", split=Split(pooled=True), subset=Subset(test=1))
-    trained = SimpleNamespace(task="multiclass", labels=("World", "Sports"))
-    elsewhere = read(pipeline._elsewhere(section, tmp_path / "mine.csv", trained), seed=1)
+    found = alignment.elsewhere(section, tmp_path / "mine.csv", task="multiclass", labels=("World", "Sports"))
+    elsewhere = read(found, seed=1)
     assert elsewhere.splits["test"].texts == ["hello", "hello"]
 
 
