@@ -49,6 +49,7 @@ def run(
     resume: bool = False,
     callbacks: tuple[TrainerCallback, ...] = (),
     loss: Loss | None = None,
+    best_metric: str = "f1_macro",
     trackers: tuple[str, ...] = (),
 ) -> fit.Fit:
     """One training on one thread; the final weights go to ``folder/weights-RANK.pt``."""
@@ -71,7 +72,7 @@ def run(
             fit.Validation(rows, labels, task, None if multilabel else 1),
             training=section,
             loss=loss or Loss(),
-            best_metric="f1_macro",
+            best_metric=best_metric,
             trackers=trackers,
             seed=3,
             machine=machine,
@@ -163,12 +164,13 @@ def killed(folder, moment, number, training):
         callbacks = (KillAtStep(number),)
     else:
         PLANTS[moment](number)
-    run(Path(folder), training=training, dropout=0.1, resume=True, callbacks=callbacks)
+    run(Path(folder), training=training, dropout=0.1, resume=True, callbacks=callbacks, best_metric="loss")
     raise AssertionError("the process was to be killed before the end")
 
 
 def undisturbed(folder, training, dropout=0.1, resume=False):
-    run(Path(folder), training=training, dropout=dropout, resume=resume)
+    # The loss of the very rows that it learns from falls from epoch to epoch: every evaluation is a new best one.
+    run(Path(folder), training=training, dropout=dropout, resume=resume, best_metric="loss")
 
 
 def one_of_two(folder, rank, port, training, multilabel):
@@ -193,7 +195,7 @@ def terminated(folder, training, step):
                 os.kill(os.getpid(), signal.SIGTERM)
 
     try:
-        run(Path(folder), training=training, dropout=0.1, callbacks=(Terminate(),))
+        run(Path(folder), training=training, dropout=0.1, callbacks=(Terminate(),), best_metric="loss")
     except FtclsError as error:
         (Path(folder) / "outcome.json").write_text(json.dumps({"code": error.exit_code, "message": str(error)}))
 

@@ -94,7 +94,7 @@ def test_eval_scores_a_file_of_ones_own_and_refuses_labels_it_does_not_know(run,
     assert found.metrics["accuracy"] == results.read_report(run).metrics["test"]["accuracy"]
     assert results.read_evaluation(tmp_path / "found.json") == found
     (tmp_path / "mine.csv").write_text("text,label\nhello,Weather\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"mine.csv:2.*Weather"):
+    with pytest.raises(DataError, match=r"^1 row cannot be used:\n.*mine.csv:2.*Weather"):
         pipeline.evaluate(run.path, data=tmp_path / "mine.csv")
 
 

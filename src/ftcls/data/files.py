@@ -63,14 +63,10 @@ def read(path: Path | Mapping[SplitName, Path], *, text: Sequence[str], label: L
         DataError: a file or a column is missing, or cannot be read.
     """
     paths = _split_folders(path) if isinstance(path, Path) else dict(path)
-    windows: list[str] = []
-    splits: dict[SplitName, RawSplit] = {}
-    for name, one in paths.items():
-        if one.is_dir():
-            splits[name], found = _folder(one)
-        else:
-            splits[name], found = _table(one, text, label, task)
-        windows.extend(found)
+    # A file that stands for several splits (`ftcls eval --data FILE`) is read once.
+    found = {one: _folder(one) if one.is_dir() else _table(one, text, label, task) for one in paths.values()}
+    splits = {name: found[one][0] for name, one in paths.items()}
+    windows = [place for _, places in found.values() for place in places]
     order = label.columns if isinstance(label, Indicators) else None
     return Raw(task, splits, order, _encodings(windows))
 

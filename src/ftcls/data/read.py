@@ -157,7 +157,11 @@ def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[
     """The splits with cleaned texts and numbers for labels, and the rows that were left out."""
     splits: dict[SplitName, Split] = {}
     bad = BadRows()
+    done: list[tuple[RawSplit, Split]] = []
     for name, found in raw.splits.items():
+        if same := [split for before, split in done if before is found]:  # one file in the place of several splits
+            splits[name] = same[0]
+            continue
         kept, targets, unlabelled = labels.encode(found, names, task=raw.task)
         bad.join(found.bad)
         bad.join(unlabelled)
@@ -167,6 +171,7 @@ def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[
             rows=found.rows[kept],
             clusters=None if found.clusters is None else found.clusters[kept],
         )
+        done.append((found, splits[name]))
     if bad.count and data.on_bad_row == "error":
         raise DataError(_bad_rows(bad))
     for name, one in splits.items():
