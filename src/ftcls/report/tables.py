@@ -157,7 +157,7 @@ def _training(report: Report) -> list[Text]:
     training = report.training
     rate = f"{training.examples_per_second:,.1f} examples/s, {training.tokens_per_second:,.0f} tokens/s"
     lines = [
-        f"{training.steps:,} steps, {training.epochs:g} epochs in {_duration(training.seconds)}: {rate}",
+        f"{training.steps:,} steps, {training.epochs:.3g} epochs in {_duration(training.seconds)}: {rate}",
         f"best step {training.best.step:,}: {training.best.metric} {_number(training.best.value)} on validation"
         + (", stopped early" if training.stopped_early else "")
         + (", resumed" if training.resumed else ""),

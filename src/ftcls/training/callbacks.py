@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
@@ -152,7 +153,7 @@ class Bar(TrainerCallback):  # type: ignore[misc]
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[loss]} {task.fields[score]}"),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=_console(),
                 transient=True,
             )
             self._task = self._bar.add_task("", total=state.max_steps, completed=state.global_step, loss="", score="")
@@ -186,6 +187,12 @@ class Bar(TrainerCallback):  # type: ignore[misc]
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _console() -> Console:
+    """The console that the log goes to: only then do its lines and the bar make room for each other."""
+    handlers = logging.getLogger("ftcls").handlers
+    return next((h.console for h in handlers if isinstance(h, RichHandler)), Console(stderr=True))
 
 
 def _talkative() -> bool:
