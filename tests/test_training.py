@@ -110,6 +110,7 @@ def test_the_first_loss_is_the_plain_mean_over_the_step(tmp_path):
 # 67 examples in steps of 8: 9 steps an epoch, evaluation after each epoch, a checkpoint every 4 steps.
 THREE_EPOCHS = {
     "num_train_epochs": 3,
+    "learning_rate": 1e-4,
     "save_strategy": "steps",
     "save_steps": 4,
     "token_budget": 64,
