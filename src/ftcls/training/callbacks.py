@@ -173,7 +173,7 @@ class Bar(TrainerCallback):  # type: ignore[misc]
         where = f"step {state.global_step}/{state.max_steps}"
         if f"eval_{self.metric}" in logs:
             self._score = f"{self.metric} {logs[f'eval_{self.metric}']:.4f}"
-            log.info("%s: validation loss %.4f, %s", where, logs["eval_loss"], self._score)
+            log.info("%s: validation %s", where, self._score)
         elif "loss" in logs:
             self._loss = f"loss {logs['loss']:.4f}"
             if self._bar is None and time.monotonic() - self._last_line > self.SECONDS_BETWEEN_LINES:
