@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState
 
 import fitting
 from ftcls.config.schema import Loss, Training
@@ -357,3 +357,12 @@ def test_a_tracker_that_is_not_installed_gives_the_line_that_installs_it(tmp_pat
     monkeypatch.setitem(callbacks.TRACKERS, "wandb", missing)
     with pytest.raises(UnavailableError, match=r'wandb is not installed; run\n  pip install .*"ftcls\[wandb\]"'):
         fitting.run(tmp_path, training=TEN, trackers=("wandb",))
+
+
+def test_a_run_that_is_interrupted_as_its_patience_ends_is_still_saved():
+    pace = callbacks.Cadence(total=10, per_epoch=5, logging=1, evaluation=1, saving=None)
+    tally = callbacks.Tally(evaluations_without_better=2, interrupted=True)
+    schedule = callbacks.Schedule(pace, tally, callbacks.StopRequest(), patience=2)
+    control = TrainerControl(should_save=True)
+    schedule.on_evaluate(None, TrainerState(global_step=4), control)
+    assert (control.should_save, control.should_training_stop, tally.stopped_early) == (True, True, True)

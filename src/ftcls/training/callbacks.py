@@ -104,7 +104,8 @@ class Schedule(TrainerCallback):  # type: ignore[misc]
         if self.patience is not None and self.tally.evaluations_without_better >= self.patience:
             self.tally.stopped_early = state.global_step < self.cadence.total
             control.should_training_stop = True
-            control.should_save = self.cadence.saving is not None
+            # An interrupted run is saved whatever the strategy says.
+            control.should_save = control.should_save or self.cadence.saving is not None
         return control
 
 
