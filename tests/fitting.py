@@ -68,6 +68,7 @@ def run(
     with extra_callbacks(callbacks):
         result = fit.fit(
             model,
+            tokenizer,
             rows,
             fit.Validation(rows, labels, task, None if multilabel else 1),
             training=section,

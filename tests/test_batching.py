@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcls.batching import MicroBatch, StepSampler, narrow, plan
+from ftcls.batching import MicroBatch, StepSampler, balanced_shares, drawn, earlier_copies, narrow, plan
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=50).map(lambda found: np.array(found, dtype=np.int64))
 
@@ -176,3 +176,73 @@ def test_the_token_budget_does_not_change_which_examples_make_a_step():
         for budget in (20, 10_000)
     ]
     assert steps_of[0] == steps_of[1]
+
+
+def test_balanced_shares_give_every_label_the_same_number_of_draws():
+    targets = np.repeat([0, 1, 2], [90, 9, 1])
+    shares = balanced_shares(targets, 4)  # of the fourth label there is no row
+    assert shares.mean() == pytest.approx(1.0)
+    assert [shares[targets == label].sum() for label in range(3)] == pytest.approx([100 / 3] * 3)
+    counts = np.bincount(targets[drawn(shares, np.random.default_rng(0))], minlength=3)
+    assert np.abs(counts - 100 / 3).max() <= 5
+
+
+def test_balanced_shares_of_several_labels_go_by_the_rarest_one_of_a_row():
+    targets = np.array([[1, 1, 0]] * 4 + [[1, 0, 0]] * 60 + [[0, 0, 0]] * 16, dtype=np.float32)
+    shares = balanced_shares(targets, 3)
+    assert shares.mean() == pytest.approx(1.0)
+    # Label 1 has 4 rows, label 0 has 64, and 16 rows have none.
+    np.testing.assert_allclose(shares / shares[4], np.sqrt(64 / np.repeat([4, 64, 16], [4, 60, 16])))
+
+
+@given(st.lists(st.floats(0.01, 20), min_size=1, max_size=60), st.integers(0, 5))
+def test_a_row_is_drawn_as_often_as_its_share_says(raw, seed):
+    shares = np.array(raw) / np.mean(raw)
+    rows = drawn(shares, np.random.default_rng(seed))
+    counts = np.bincount(rows, minlength=len(shares))
+    assert len(rows) == len(shares)
+    assert (counts >= np.floor(shares - 1e-9)).all()
+    assert (counts <= np.ceil(shares + 1e-9)).all()
+
+
+@given(st.lists(st.integers(0, 5), max_size=30))
+def test_earlier_copies_counts_the_same_number_before(rows):
+    found = earlier_copies(np.array(rows, dtype=np.int64))
+    assert found.tolist() == [rows[:index].count(row) for index, row in enumerate(rows)]
+
+
+def test_a_balanced_epoch_is_as_long_and_the_same_on_every_process():
+    lengths = np.arange(1, 41)
+    shares = balanced_shares(np.repeat([0, 1], [36, 4]), 2)
+    settings = {"batch_size": 7, "token_budget": 100, "seed": 1, "shares": shares}
+    alone = StepSampler(lengths, **settings)
+    pair = [StepSampler(lengths, **settings, rank=rank, processes=2) for rank in (0, 1)]
+    for sampler in (alone, *pair):
+        sampler.set_epoch(3)
+    assert len(alone) == len(list(alone)) == 6
+    for step, *parts in zip(alone, *pair, strict=True):
+        batches = [batch for part in parts for batch in part if batch.weight]
+        found = [sorted(zip(b.rows, b.copies, strict=True)) for b in (_joined(step), _joined(batches))]
+        assert found[0] == found[1]
+        assert {batch.epoch for batch in step} == {3}
+    copies = np.concatenate([batch.copies for step in alone for batch in step])
+    assert copies.max() >= 4  # forty draws, half of them of four rows
+
+
+def _joined(batches):
+    rows, copies = (np.concatenate([getattr(batch, name) for batch in batches]) for name in ("rows", "copies"))
+    return MicroBatch(rows, step_examples=len(rows), step_tokens=0, copies=copies)
+
+
+def test_copies_stay_with_their_rows_when_a_step_is_cut_smaller():
+    rows = np.array([4, 2, 4, 4, 0])
+    (whole,) = plan(rows, np.arange(5) + 1, token_budget=1000, copies=earlier_copies(rows))
+    parts = narrow(whole, np.arange(5) + 1, 6)
+    assert len(parts) > 1
+    assert sorted(zip(_joined(parts).rows, _joined(parts).copies, strict=True)) == [
+        (0, 0),
+        (2, 0),
+        (4, 0),
+        (4, 1),
+        (4, 2),
+    ]

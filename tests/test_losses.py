@@ -9,6 +9,7 @@ from ftcls.training import losses
 
 K = 4
 SMOOTHINGS = [0.0, 0.1]
+KINDS = [(kind, task) for kind in ("cross_entropy", "focal") for task in (False, True)] + [("asymmetric", True)]
 
 
 @pytest.fixture
@@ -29,10 +30,18 @@ def many():
 WEIGHTS = torch.tensor([0.5, 1.0, 2.0, 0.25])
 
 
-def objective(kind="cross_entropy", *, multilabel=False, gamma=2.0, label_smoothing=0.0, class_weights=None):
-    return losses.build(
-        kind, multilabel=multilabel, gamma=gamma, label_smoothing=label_smoothing, class_weights=class_weights
-    )
+def objective(kind="cross_entropy", *, multilabel=False, **settings):
+    plain = {
+        "gamma": 2.0,
+        "gamma_positive": 0.0,
+        "gamma_negative": 4.0,
+        "margin": 0.05,
+        "label_smoothing": 0.0,
+        "class_weights": None,
+        "pos_weight": None,
+        "adjustment": None,
+    }
+    return losses.build(kind, multilabel=multilabel, **plain | settings)
 
 
 def assert_equal_with_gradients(found, expected, logits, rtol=1e-5):
@@ -130,18 +139,87 @@ def test_the_plain_loss_has_no_gamma(logits, classes):
     torch.testing.assert_close(objective(gamma=5.0)(logits, classes), objective(gamma=0.0)(logits, classes))
 
 
-@pytest.mark.parametrize("kind", ["cross_entropy", "focal"])
+@pytest.mark.parametrize(("kind", "multilabel"), KINDS)
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 @pytest.mark.parametrize("smoothing", SMOOTHINGS)
-@pytest.mark.parametrize("multilabel", [False, True])
 def test_extreme_logits_have_finite_losses_and_gradients(kind, gamma, smoothing, multilabel):
+    settings = {"gamma": gamma, "gamma_negative": gamma, "label_smoothing": smoothing}
     extreme = torch.tensor([[1e4, -1e4], [-1e4, 1e4], [0.0, 0.0], [60.0, -60.0]], requires_grad=True)
     targets = torch.tensor([[1.0, 0.0]] * 4) if multilabel else torch.tensor([0, 0, 1, 0])
-    loss = objective(kind, multilabel=multilabel, gamma=gamma, label_smoothing=smoothing)(extreme, targets)
+    loss = objective(kind, multilabel=multilabel, **settings)(extreme, targets)
     loss.sum().backward()
     assert torch.isfinite(loss).all()
     assert torch.isfinite(extreme.grad).all()
-    assert loss[1] > 1_000  # surely wrong
+    # Surely wrong. The asymmetric loss cuts the cost of a label that does not apply off at -log(margin).
+    assert loss[1] > 1_000
+
+
+ODDS = torch.tensor([0.3, -1.0, 2.0, -4.0])
+
+
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_pos_weight_is_that_of_pytorch(logits, many, smoothing, weights):
+    found = objective(multilabel=True, label_smoothing=smoothing, class_weights=weights, pos_weight=WEIGHTS * 9)(
+        logits, many
+    )
+    goal = many * (1 - smoothing) + 0.5 * smoothing
+    expected = functional.binary_cross_entropy_with_logits(
+        logits, goal, weight=weights, pos_weight=WEIGHTS * 9, reduction="none"
+    )
+    assert_equal_with_gradients(found, expected.mean(-1), logits)
+
+
+@pytest.mark.parametrize(("positive", "negative", "margin"), [(0, 4, 0.05), (1, 4, 0.05), (1, 2.5, 0.0), (0, 0, 0.2)])
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_asymmetric_is_its_formula(logits, many, positive, negative, margin, weights):
+    settings = {"gamma_positive": positive, "gamma_negative": negative, "margin": margin}
+    found = objective("asymmetric", multilabel=True, pos_weight=weights, **settings)(logits, many)
+    p = torch.sigmoid(logits.double())
+    q = (p - margin).clamp_min(0)
+    applies = (1 - p) ** positive * torch.log(p) * (1 if weights is None else weights)
+    terms = -many * applies - (1 - many) * q**negative * torch.log(1 - q)
+    assert_equal_with_gradients(found, terms.mean(-1).float(), logits, rtol=1e-4)
+
+
+def test_asymmetric_without_gammas_and_margin_is_binary_cross_entropy(logits, many):
+    found = objective("asymmetric", multilabel=True, gamma_negative=0.0, margin=0.0)(logits, many)
+    assert_equal_with_gradients(found, objective(multilabel=True)(logits, many), logits)
+
+
+def test_below_the_margin_a_label_that_does_not_apply_costs_nothing_and_pulls_nowhere():
+    logits = torch.tensor([[-5.0, -3.2, 0.0]], requires_grad=True)  # probabilities .007, .039 and .5
+    loss = objective("asymmetric", multilabel=True)(logits, torch.zeros(1, 3))
+    (gradient,) = torch.autograd.grad(loss.sum(), logits)
+    assert loss.item() > 0
+    assert gradient[0, :2].tolist() == [0.0, 0.0]
+    assert gradient[0, 2] > 0
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "focal"])
+def test_an_adjustment_is_added_to_the_logits(logits, classes, many, kind):
+    found = objective(kind, adjustment=ODDS)(logits, classes)
+    assert_equal_with_gradients(found, objective(kind)(logits + ODDS, classes), logits)
+    found = objective(kind, multilabel=True, adjustment=ODDS)(logits, many)
+    assert_equal_with_gradients(found, objective(kind, multilabel=True)(logits + ODDS, many), logits)
+
+
+@pytest.mark.parametrize(("kind", "multilabel"), KINDS)
+def test_the_gradients_of_every_loss_are_right_to_double_precision(logits, classes, many, multilabel, kind):
+    extra = {"pos_weight": WEIGHTS} if multilabel else {}
+    loss = objective(
+        kind, multilabel=multilabel, gamma=1.5, label_smoothing=0.1, class_weights=WEIGHTS, adjustment=ODDS, **extra
+    )
+    exact = logits.detach().double().requires_grad_()
+    targets = many if multilabel else classes
+    assert loss(exact, targets).dtype == torch.float64
+    assert torch.autograd.gradcheck(lambda x: loss(x, targets), exact)
+
+
+@pytest.mark.parametrize("settings", [{"kind": "asymmetric"}, {"pos_weight": WEIGHTS}])
+def test_losses_of_several_labels_refuse_a_single_one(settings):
+    with pytest.raises(ValueError, match="multilabel"):
+        objective(**{"kind": "cross_entropy", **settings})
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
@@ -165,12 +243,12 @@ LABELS = ("world", "sports", "no", "a, b")
 
 
 def test_no_choice_is_no_weights():
-    assert losses.weights(None, np.array([0, 1]), LABELS) is None
+    assert losses.weights(None, np.array([0, 1]), LABELS, beta=0.999) is None
 
 
 def test_balanced_weights_are_inverse_frequencies_with_mean_one_over_the_rows():
     targets = np.repeat([0, 1, 2, 3], [10, 5, 4, 1])
-    found = losses.weights("balanced", targets, LABELS).double().numpy()
+    found = losses.weights("balanced", targets, LABELS, beta=0.999).double().numpy()
     assert found.dtype == np.float64
     assert found[targets].mean() == pytest.approx(1.0)
     # As scikit-learn's compute_class_weight("balanced"): n / (k * count).
@@ -179,14 +257,14 @@ def test_balanced_weights_are_inverse_frequencies_with_mean_one_over_the_rows():
 
 def test_a_label_without_a_row_counts_as_if_it_had_one():
     targets = np.array([0, 0, 1, 1, 3])
-    found = losses.weights("balanced", targets, LABELS).double().numpy()
+    found = losses.weights("balanced", targets, LABELS, beta=0.999).double().numpy()
     assert found[2] == found[3] == pytest.approx(2 * found[0])
     assert found[targets].mean() == pytest.approx(1.0)
 
 
 def test_a_mapping_goes_by_name_and_a_label_it_leaves_out_weighs_one_before_scaling():
     targets = np.array([0, 1, 2, 3, 3, 3])
-    found = losses.weights({"a, b": 3.0, "no": 0.5}, targets, LABELS).double().numpy()
+    found = losses.weights({"a, b": 3.0, "no": 0.5}, targets, LABELS, beta=0.999).double().numpy()
     np.testing.assert_allclose(found / found[0], [1.0, 1.0, 0.5, 3.0], rtol=1e-6)
     assert found[targets].mean() == pytest.approx(1.0)
 
@@ -194,7 +272,46 @@ def test_a_mapping_goes_by_name_and_a_label_it_leaves_out_weighs_one_before_scal
 @pytest.mark.parametrize("choice", ["balanced", {"sports": 4.0}])
 def test_multilabel_weights_have_mean_one_over_the_labels(choice):
     targets = np.array([[1, 0, 0, 1], [1, 1, 0, 1], [1, 0, 0, 0]], dtype=np.float32)
-    found = losses.weights(choice, targets, LABELS).double().numpy()
+    found = losses.weights(choice, targets, LABELS, beta=0.999).double().numpy()
     assert found.mean() == pytest.approx(1.0)
     expected = np.array([1 / 3, 1, 1, 1 / 2] if choice == "balanced" else [1, 4, 1, 1])
     np.testing.assert_allclose(found / found[0], expected / expected[0], rtol=1e-6)
+
+
+def test_effective_numbers_are_those_of_their_formula():
+    targets = np.repeat([0, 1, 2, 3], [2000, 500, 40, 1])
+    found = losses.weights("effective_number", targets, LABELS, beta=0.99).double().numpy()
+    expected = 0.01 / (1 - 0.99 ** np.array([2000, 500, 40, 1]))
+    np.testing.assert_allclose(found / found[3], expected / expected[3], rtol=1e-5)
+    assert found[targets].mean() == pytest.approx(1.0)
+    assert found[0] == pytest.approx(found[1], rel=0.01)  # both have all there is to know
+
+
+SEVERAL = np.array([[1, 0, 0, 1]] + [[0, 0, 0, 1]] * 15, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("balanced", [15, 16, 16, 1 / 16]),  # a label without a row counts as if it had one, on either side
+        ("square_root", [15**0.5, 4, 4, 1 / 4]),
+        ({"no": 7.0}, [1, 1, 7, 1]),
+    ],
+)
+def test_pos_weights(choice, expected):
+    np.testing.assert_allclose(losses.pos_weights(choice, SEVERAL, LABELS).numpy(), expected, rtol=1e-6)
+    assert losses.pos_weights(None, SEVERAL, LABELS) is None
+
+
+def test_logit_adjustment_is_the_log_prior_of_a_class():
+    found = losses.logit_adjustment(2.0, np.repeat([0, 1, 3], [500, 300, 200]), LABELS).double().numpy()
+    np.testing.assert_allclose(found[[0, 1, 3]], 2 * np.log([0.5, 0.3, 0.2]), rtol=0.005)
+    assert np.isfinite(found[2])
+    assert found[2] == found.min()
+
+
+def test_logit_adjustment_is_the_log_odds_of_one_label_of_several():
+    found = losses.logit_adjustment(1.0, np.tile(SEVERAL, (100, 1)), LABELS).double().numpy()
+    np.testing.assert_allclose(found[0], np.log(1 / 15), rtol=0.01)
+    assert np.isfinite(found).all()
+    assert losses.logit_adjustment(0.0, SEVERAL, LABELS) is None

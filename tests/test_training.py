@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 import fitting
 from ftcls.config.schema import Loss, Training
-from ftcls.errors import TrainingError, UnavailableError
+from ftcls.errors import ConfigError, TrainingError, UnavailableError
 from ftcls.rundir import RunDir
 from ftcls.training import callbacks, checkpoints, history
 from ftcls.training.fit import arguments, cadence
@@ -149,6 +149,32 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, processes, undisturbed,
     assert [line["step"] for line in scores[1]] == [9, 18, 27]
     assert [line["eval_loss"] for line in scores[0]] == [line["eval_loss"] for line in scores[1]]
     assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+RARE = {"sampling": "balanced", "augmentation": {"word_dropout": 0.2, "word_swap": 0.2, "token_masking": 0.2}}
+
+
+@posix_only
+@pytest.mark.slow
+def test_drawn_rows_and_changed_words_are_the_same_after_a_resume(tmp_path, processes):
+    settings = {**THREE_EPOCHS, **RARE}
+    assert finish(start(processes, fitting.undisturbed, str(tmp_path / "one"), settings)) == 0
+    assert finish(start(processes, fitting.killed, str(tmp_path / "two"), "step", 15, settings)) == -signal.SIGKILL
+    assert finish(start(processes, fitting.undisturbed, str(tmp_path / "two"), settings, 0.1, True)) == 0
+    expected, found = fitting.weights(tmp_path / "one"), fitting.weights(tmp_path / "two")
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_drawn_rows_and_changed_words_do_not_depend_on_the_micro_batches(tmp_path, multilabel):
+    for name, budget in (("whole", WHOLE), ("cut", 40)):
+        fitting.run(tmp_path / name, training={**TEN, **RARE, "token_budget": budget}, multilabel=multilabel)
+    plain = fitting.run(tmp_path / "plain", training=TEN, multilabel=multilabel)
+    assert plain.steps == 10
+    whole, cut, other = (steps_of(tmp_path / name) for name in ("whole", "cut", "plain"))
+    assert [line["loss"] for line in cut] == pytest.approx([line["loss"] for line in whole], rel=1e-5)
+    assert [line["grad_norm"] for line in cut] == pytest.approx([line["grad_norm"] for line in whole], rel=1e-4)
+    assert whole[-1]["loss"] != pytest.approx(other[-1]["loss"], rel=1e-5)
 
 
 @posix_only
@@ -330,6 +356,34 @@ def test_class_weights_and_smoothing_reach_the_loss(tmp_path):
     assert plain.steps == 10
     first, other = (steps_of(tmp_path / name)[0]["loss"] for name in ("plain", "weighted"))
     assert first != pytest.approx(other, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("multilabel", "settings"),
+    [
+        (False, {"class_weights": "effective_number", "logit_adjustment": 1.0}),
+        (True, {"pos_weight": "square_root", "logit_adjustment": 1.0}),
+        (True, {"kind": "asymmetric", "class_weights": "balanced"}),
+    ],
+)
+def test_every_loss_is_the_same_whole_and_in_micro_batches(tmp_path, multilabel, settings):
+    runs = {"whole": 10_000, "pieces": 40}
+    for name, budget in runs.items():
+        fitting.run(
+            tmp_path / name,
+            training={**TEN, "token_budget": budget},
+            multilabel=multilabel,
+            loss=Loss(**settings),
+        )
+    whole, pieces = (steps_of(tmp_path / name) for name in runs)
+    for one, other in zip(whole, pieces, strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
+        assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-4)
+
+
+def test_a_weight_for_a_name_that_is_no_label_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"loss\.class_weights: 'c': no such label in the data; it has a, b"):
+        fitting.run(tmp_path, training=TEN, loss=Loss(class_weights={"a": 1.0, "c": 20.0}))
 
 
 def test_tensorboard_writes_into_the_run(tmp_path):

@@ -27,6 +27,9 @@ class MicroBatch:
     """Tokens of those examples, without padding."""
     weight: float = 1.0
     """0 for a copy that only gives an idle process something to do."""
+    copies: NDArray[np.int64] | None = None
+    """[b] how often each row came before in this epoch; None: no row comes twice."""
+    epoch: int = 0
 
 
 def plan(
@@ -37,6 +40,7 @@ def plan(
     pass_cost: int = 0,
     processes: int = 1,
     max_rows: int | None = None,
+    copies: NDArray[np.int64] | None = None,
 ) -> list[MicroBatch]:
     """Cut some rows into micro-batches of at most ``token_budget`` tokens, padding included.
 
@@ -48,23 +52,39 @@ def plan(
             which is best for rows so many that neighbours in the order are equally long.
         processes: the number of micro-batches returned is a multiple of it; process r takes ``[r::processes]``.
         max_rows: most rows in one micro-batch.
+        copies: [m] how often each row came before; goes where its row goes.
     """
     # Longest first: if memory is short, that shows in the first forward pass and not in the last.
-    ordered = rows[np.argsort(-lengths[rows], kind="stable")]
+    order = np.argsort(-lengths[rows], kind="stable")
+    ordered = rows[order]
     fill = _fill if not pass_cost else functools.partial(_cheapest, pass_cost=pass_cost)
     cuts = fill(lengths[ordered], token_budget, max_rows)
-    parts = [ordered[a:b] for a, b in itertools.pairwise(cuts)]
+    parts = list(itertools.pairwise(cuts))
     while len(parts) % processes:
-        widest = max(range(len(parts)), key=lambda i: (len(parts[i]) > 1) * len(parts[i]) * lengths[parts[i][0]])
-        if len(parts[widest]) == 1:
+        widest = max(range(len(parts)), key=lambda i: _worth_splitting(*parts[i], lengths[ordered]))
+        first, end = parts[widest]
+        if end - first == 1:
             break
-        middle = (len(parts[widest]) + 1) // 2
-        parts[widest : widest + 1] = [parts[widest][:middle], parts[widest][middle:]]
+        middle = first + (end - first + 1) // 2
+        parts[widest : widest + 1] = [(first, middle), (middle, end)]
     tokens = int(lengths[rows].sum())
-    batches = [MicroBatch(part, step_examples=len(rows), step_tokens=tokens) for part in parts]
+    batches = [
+        MicroBatch(
+            ordered[a:b],
+            step_examples=len(rows),
+            step_tokens=tokens,
+            copies=None if copies is None else copies[order[a:b]],
+        )
+        for a, b in parts
+    ]
     while len(batches) % processes:
         batches.append(replace(batches[-1], weight=0.0))
     return batches
+
+
+def _worth_splitting(first: int, end: int, lengths: NDArray[np.int64]) -> int:
+    """Padded tokens of a piece; nothing where there is only one row."""
+    return 0 if end - first == 1 else (end - first) * int(lengths[first])
 
 
 def _fill(lengths: NDArray[np.int64], token_budget: int, max_rows: int | None) -> list[int]:
@@ -103,14 +123,56 @@ def _most(longest: int, token_budget: int, max_rows: int | None) -> int:
 
 def narrow(batch: MicroBatch, lengths: NDArray[np.int64], token_budget: int) -> list[MicroBatch]:
     """The same examples under a smaller budget: how one process alone goes on after it ran out of memory."""
-    return [replace(batch, rows=part.rows) for part in plan(batch.rows, lengths, token_budget=token_budget)]
+    parts = plan(batch.rows, lengths, token_budget=token_budget, copies=batch.copies)
+    return [replace(batch, rows=part.rows, copies=part.copies) for part in parts]
+
+
+def balanced_shares(targets: NDArray[np.int64] | NDArray[np.float32], k: int) -> NDArray[np.float64]:
+    """How often each of n rows is to come in an epoch of n draws, on average, float64 [n] with mean 1.
+
+    One label per row: every label gets the same number of draws. Several: a row is drawn by the square root of the
+    inverse frequency of its rarest label, as in repeat factor sampling (Gupta et al. 2019, section 4): all of it would
+    repeat the few rows of the rarest labels hundreds of times. Rows without any label count as rows of one more label.
+    """
+    if targets.ndim == 1:
+        labels = targets.astype(np.int64)
+        raw = 1.0 / np.bincount(labels, minlength=k)[labels]
+    else:
+        bare = ~targets.any(axis=1)
+        counts = np.append(targets.sum(axis=0, dtype=np.float64), bare.sum())
+        given = np.column_stack([targets > 0, bare])
+        raw = np.sqrt(1.0 / np.where(given, counts, np.inf).min(axis=1))
+    shares: NDArray[np.float64] = raw / raw.mean()
+    return shares
+
+
+def drawn(shares: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Row numbers [n] in random order, row i about ``shares[i]`` times.
+
+    Systematic sampling (Madow 1949): a row comes as often as its share says, rounded up or down, so that chance does
+    not leave out rows whose share is 1 or more.
+    """
+    order = rng.permutation(len(shares))
+    ends = np.cumsum(shares[order])
+    places = (rng.random() + np.arange(len(shares))) * (ends[-1] / len(shares))
+    return rng.permutation(order[np.minimum(np.searchsorted(ends, places, side="right"), len(shares) - 1)])
+
+
+def earlier_copies(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each of m row numbers stands before, [m]."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    copies = np.empty(len(rows), dtype=np.int64)
+    copies[order] = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
+    return copies
 
 
 class StepSampler:
     """Yields, for each optimizer step, the micro-batches of one process.
 
     The order of the examples comes from (seed, epoch) and from nothing else, so a resumed run sees what the
-    undisturbed one would have seen.
+    undisturbed one would have seen. With ``shares`` (`balanced_shares`) rows come more or less than once.
     """
 
     def __init__(
@@ -123,8 +185,10 @@ class StepSampler:
         seed: int,
         rank: int = 0,
         processes: int = 1,
+        shares: NDArray[np.float64] | None = None,
     ) -> None:
         self.lengths = lengths
+        self.shares = shares
         self.batch_size = batch_size
         self.token_budget = token_budget
         self.pass_cost = pass_cost
@@ -141,14 +205,17 @@ class StepSampler:
         return -(-len(self.lengths) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[MicroBatch]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.lengths))
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(len(self.lengths)) if self.shares is None else drawn(self.shares, rng)
+        copies = None if self.shares is None else earlier_copies(order)
         for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
+            step = slice(start, start + self.batch_size)
             whole = plan(
-                rows,
+                order[step],
                 self.lengths,
                 token_budget=self.token_budget,
                 pass_cost=self.pass_cost,
                 processes=self.processes,
+                copies=None if copies is None else copies[step],
             )
-            yield whole[self.rank :: self.processes]
+            yield [replace(batch, epoch=self.epoch) for batch in whole[self.rank :: self.processes]]

@@ -51,13 +51,21 @@ class Encoded:
 
     def pad(self, rows: NDArray[np.int64], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Input ids and attention mask of some rows, int64 [b, t], padded on the right to the longest."""
-        lengths = self.offsets[rows + 1] - self.offsets[rows]
-        input_ids = np.full((len(rows), int(lengths.max())), pad_id, dtype=np.int64)
-        attention_mask = np.zeros_like(input_ids)
-        for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            input_ids[i, :length] = self.ids[self.offsets[row] : self.offsets[row] + length]
-            attention_mask[i, :length] = 1
-        return input_ids, attention_mask
+        return pad([self.row(int(row)) for row in rows], pad_id)
+
+    def row(self, index: int) -> NDArray[np.int32]:
+        """The token ids of one text, int32 [t]."""
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+
+def pad(texts: Sequence[NDArray[np.int32]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Input ids and attention mask of b texts, int64 [b, t], padded on the right to the longest."""
+    input_ids = np.full((len(texts), max(map(len, texts))), pad_id, dtype=np.int64)
+    attention_mask = np.zeros_like(input_ids)
+    for i, ids in enumerate(texts):
+        input_ids[i, : len(ids)] = ids
+        attention_mask[i, : len(ids)] = 1
+    return input_ids, attention_mask
 
 
 def encode(

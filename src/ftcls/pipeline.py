@@ -64,6 +64,7 @@ def train(
         )
         fitted = fit(
             built.model,
+            prepared.tokenizer,
             prepared.encoded["train"],
             Validation(prepared.encoded["validation"], corpus.labels, corpus.task, corpus.positive),
             training=section,

@@ -126,7 +126,8 @@ def smoke(experiment: Experiment) -> Experiment:
         rows = {name: SMOKE_ROWS[name] for name, size in sizes.items() if size > SMOKE_ROWS[name]}
         data = data.model_copy(update={"subset": Subset(**rows)})
     # Weights by name would not fit the labels of a miniature.
-    weights = None if isinstance(experiment.loss.class_weights, dict) else experiment.loss.class_weights
+    loss = experiment.loss
+    by_name = [key for key in ("class_weights", "pos_weight") if isinstance(getattr(loss, key), dict)]
     return experiment.model_copy(
         update={
             "name": f"{experiment.name}-smoke",
@@ -134,7 +135,7 @@ def smoke(experiment: Experiment) -> Experiment:
             "model": experiment.model.model_copy(
                 update={"checkpoint": "scratch:bert", "max_length": SMOKE_LENGTH, "attention": None}
             ),
-            "loss": experiment.loss.model_copy(update={"class_weights": weights}),
+            "loss": loss.model_copy(update=dict.fromkeys(by_name)),
             "training": experiment.training.model_copy(update=SMOKE_TRAINING),
             "report": Report(),
         }

@@ -229,24 +229,56 @@ def _best(experiment: Experiment) -> Found:
     yield Problem(("metrics", "best"), f"{reason}{hint} Allowed: {', '.join(names)}")
 
 
-def _class_weights(experiment: Experiment) -> Found:
-    weights, labels = experiment.loss.class_weights, experiment.data.labels
-    if not isinstance(weights, Mapping):
-        return
-    if not weights:
-        yield Problem(("loss", "class_weights"), "is empty; name labels with their weights, or write null")
-    if labels is None:
-        return
-    for name in weights.keys() - set(labels):
-        close = nearest(name, labels)
-        hint = f", did you mean '{close}'?" if close else f"; one of {flow(list(labels))}"
-        yield Problem(("loss", "class_weights", name), f"is not in data.labels{hint}")
+def _weights_by_name(key: str) -> Callable[[Experiment], Found]:
+    def check(experiment: Experiment) -> Found:
+        weights, labels = getattr(experiment.loss, key), experiment.data.labels
+        if not isinstance(weights, Mapping):
+            return
+        if not weights:
+            yield Problem(("loss", key), "is empty; name labels with their weights, or write null")
+        if labels is None:
+            return
+        for name in weights.keys() - set(labels):
+            close = nearest(name, labels)
+            hint = f", did you mean '{close}'?" if close else f"; one of {flow(list(labels))}"
+            yield Problem(("loss", key, name), f"is not in data.labels{hint}")
+
+    return check
 
 
-def _gamma(experiment: Experiment) -> Found:
+# Keys that mean something for one kind of loss only.
+_LOSS_KEYS = {"gamma": "focal", "gamma_positive": "asymmetric", "gamma_negative": "asymmetric", "margin": "asymmetric"}
+
+
+def _loss_keys(experiment: Experiment) -> Found:
     loss = experiment.loss
-    if loss.kind != "focal" and _changed(loss, "gamma"):
-        yield Problem(("loss", "gamma"), f"has no effect with kind {loss.kind}; write kind: focal, or remove the line")
+    for key, kind in _LOSS_KEYS.items():
+        if loss.kind != kind and _changed(loss, key):
+            text = f"has no effect with kind {loss.kind}; write kind: {kind}, or remove the line"
+            yield Problem(("loss", key), text)
+    if loss.class_weights != "effective_number" and _changed(loss, "beta"):
+        text = f"has no effect without {line(('loss', 'class_weights'), 'effective_number')}; write that, or remove it"
+        yield Problem(("loss", "beta"), text)
+
+
+def _loss_of_several_labels(experiment: Experiment) -> Found:
+    loss, task = experiment.loss, task_of(experiment.data)
+    if task in (None, "multilabel"):
+        return
+    if loss.kind == "asymmetric":
+        yield Problem(
+            ("loss", "kind"), f"asymmetric is for multilabel tasks, and this one is {task}; write kind: focal"
+        )
+    if loss.pos_weight is not None:
+        text = f"is for multilabel tasks, and this one is {task}; write {line(('loss', 'class_weights'), 'balanced')}"
+        yield Problem(("loss", "pos_weight"), text)
+
+
+def _augmentation(experiment: Experiment) -> Found:
+    chosen = experiment.training.augmentation
+    if chosen.rare and not (chosen.word_dropout or chosen.word_swap or chosen.token_masking):
+        text = f"has no rate to raise; add {line(('training', 'augmentation', 'word_dropout'), 0.1)}, or remove it"
+        yield Problem(("training", "augmentation", "rare"), text)
 
 
 def _rule(check: Callable[[Experiment], Found], *reads: str) -> Rule:
@@ -270,6 +302,9 @@ RULES: tuple[Rule, ...] = (
     _rule(_patience, "training.early_stopping_patience", "training.eval_strategy"),
     _rule(_length_of_training, "training.max_steps", "training.num_train_epochs"),
     _rule(_best, "data.source", "data.task", "data.single_label", "metrics.best"),
-    _rule(_class_weights, "loss.class_weights", "data.labels"),
-    _rule(_gamma, "loss.kind", "loss.gamma"),
+    _rule(_augmentation, "training.augmentation"),
+    _rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
+    _rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),
+    _rule(_loss_keys, "loss.kind", "loss.class_weights", "loss.beta", *(f"loss.{key}" for key in _LOSS_KEYS)),
+    _rule(_loss_of_several_labels, "data.source", "data.task", "data.single_label", "loss.kind", "loss.pos_weight"),
 )

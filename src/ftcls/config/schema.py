@@ -176,14 +176,46 @@ class Model(Section):
 class Loss(Section):
     """The loss of one example; a step's loss is the mean over its examples."""
 
-    kind: Literal["cross_entropy", "focal"] = "cross_entropy"
-    """Cross-entropy, or the focal loss; multilabel: the binary form, as a mean over the labels."""
-    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
-    """Weight per label name, or `balanced`; scaled to mean 1 over the training rows."""
+    kind: Literal["cross_entropy", "focal", "asymmetric"] = "cross_entropy"
+    """Cross-entropy, the focal loss, or the asymmetric loss (multilabel). multilabel: the binary form, as a mean over
+    the labels."""
+    class_weights: Literal["balanced", "effective_number"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
+    """Weight per label name; `balanced`: inverse frequency; `effective_number`: gentler, by `beta`. Scaled to mean 1
+    over the training rows."""
+    beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """How many rows of a label add something, of class_weights: effective_number: about 1 / (1 - beta)."""
+    pos_weight: Literal["balanced", "square_root"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
+    """How much more a label counts where it applies: by label name, `balanced` (negatives over positives), or the
+    square root of that (multilabel)."""
+    logit_adjustment: Annotated[float, Field(ge=0)] = 0.0
+    """While training, the logits get so many times the log prior of their label: predictions then lean on frequent
+    labels less. 0: none, 1: as if all labels were equally frequent."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the target spread evenly over all labels."""
+    """Share of the target spread evenly over all labels; multilabel: over applies and does not apply."""
     gamma: Annotated[float, Field(ge=0)] = 2.0
     """How strongly the focal loss turns away from easy examples."""
+    gamma_positive: Annotated[float, Field(ge=0)] = 0.0
+    """The asymmetric loss's gamma where a label applies."""
+    gamma_negative: Annotated[float, Field(ge=0)] = 4.0
+    """The asymmetric loss's gamma where a label does not apply."""
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Probability up to which a label that does not apply costs nothing, of the asymmetric loss."""
+
+
+Rate = Annotated[float, Field(ge=0, le=0.5)]
+
+
+class Augmentation(Section):
+    """What happens to the words of a training text, anew in every epoch; validation and test stay as they are."""
+
+    word_dropout: Rate = 0.0
+    """Chance of each word to be left out; one word always stays."""
+    word_swap: Rate = 0.0
+    """Chance of each word to change places with the next one."""
+    token_masking: Rate = 0.0
+    """Chance of each token to be masked, as in the pretraining of a masked language model."""
+    rare: bool = False
+    """More of it for rows of rare labels, up to twice the rates, and less for others, down to half."""
 
 
 class Training(Section):
@@ -195,6 +227,11 @@ class Training(Section):
     """Stop after so many optimizer steps; takes the place of num_train_epochs."""
     batch_size: Positive = 16
     """Examples per optimizer step, over all devices."""
+    sampling: Literal["balanced"] | None = None
+    """`balanced`: an epoch is as long as before, but rows of rare labels come more often. Every label equally often;
+    multilabel: by the square root of how rare the rarest label of a row is."""
+    augmentation: Augmentation = Augmentation()
+    """Changes to the words of the training texts."""
     eval_batch_size: Positive | None = None
     """Most examples in one forward pass outside training; null: token_budget alone decides."""
     token_budget: Annotated[int, Field(ge=4)] | None = None

@@ -11,7 +11,13 @@ from transformers import BertConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from ftcls.errors import UnavailableError
 
-SPECIAL: Final = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+SPECIAL: Final = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
 # Enough to read English; a tokenizer for more words would cost the embedding more than the rest of the model.
 VOCABULARY: Final = 8_000
 POSITIONS: Final = 512

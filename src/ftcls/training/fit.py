@@ -7,24 +7,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
 import torch
-from transformers import PreTrainedModel, TrainingArguments, set_seed
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
 from ftcls import inference
-from ftcls.batching import StepSampler
-from ftcls.config.schema import Loss, Training
+from ftcls.batching import StepSampler, balanced_shares
+from ftcls.config.schema import Augmentation, Loss, Training
 from ftcls.data.corpus import Task
 from ftcls.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
 from ftcls.encode import Encoded
-from ftcls.errors import Interrupted, TrainingError
+from ftcls.errors import ConfigError, Interrupted, TrainingError
 from ftcls.rundir import RunDir
 from ftcls.scoring import decision, metrics
 from ftcls.scoring.apply import apply
-from ftcls.training import checkpoints, losses
+from ftcls.training import augment, checkpoints, losses
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, Tally, tracker
 from ftcls.training.checkpoints import Best
 from ftcls.training.history import History
+from ftcls.training.losses import Objective
 from ftcls.training.signals import StopRequest
 from ftcls.training.trainer import Trainer
 
@@ -93,8 +96,62 @@ def token_budget(section: Training, machine: Machine) -> int:
     return section.token_budget or TOKEN_BUDGETS[machine.device]
 
 
+def objective(section: Loss, targets: NDArray[np.int64] | NDArray[np.float32], labels: tuple[str, ...]) -> Objective:
+    """The loss of the config, with weights and priors of the training rows.
+
+    Raises:
+        ConfigError: a weight for a name that is no label.
+    """
+    for key in ("class_weights", "pos_weight"):
+        chosen = getattr(section, key)
+        unknown = sorted(chosen.keys() - set(labels)) if isinstance(chosen, dict) else []
+        if unknown:
+            raise ConfigError(
+                f"loss.{key}: {', '.join(map(repr, unknown))}: no such label in the data; it has {', '.join(labels)}"
+            )
+    several = targets.ndim == 2
+    return losses.build(
+        section.kind,
+        multilabel=several,
+        gamma=section.gamma,
+        gamma_positive=section.gamma_positive,
+        gamma_negative=section.gamma_negative,
+        margin=section.margin,
+        label_smoothing=section.label_smoothing,
+        class_weights=losses.weights(section.class_weights, targets, labels, beta=section.beta),
+        pos_weight=losses.pos_weights(section.pos_weight, targets, labels) if several else None,
+        adjustment=losses.logit_adjustment(section.logit_adjustment, targets, labels),
+    )
+
+
+def augmentation(
+    section: Augmentation,
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    seed: int,
+) -> augment.Augmentation | None:
+    """What is done to the training texts; None: nothing.
+
+    Raises:
+        ConfigError: tokens are to be masked, and the tokenizer has no mask token.
+    """
+    if not (section.word_dropout or section.word_swap or section.token_masking):
+        return None
+    k = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
+    return augment.build(
+        tokenizer,
+        word_dropout=section.word_dropout,
+        word_swap=section.word_swap,
+        token_masking=section.token_masking,
+        strength=augment.strength_by_rarity(targets, losses.counts(targets, k)) if section.rare else None,
+        seed=seed,
+    )
+
+
 def fit(
     model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     train: Encoded,
     validation: Validation,
     *,
@@ -139,15 +196,11 @@ def fit(
                 seed=seed,
                 rank=machine.rank,
                 processes=machine.processes,
+                shares=balanced_shares(train.targets, len(validation.labels)) if training.sampling else None,
             ),
             token_budget=start.token_budget,
-            objective=losses.build(
-                loss.kind,
-                multilabel=validation.task == "multilabel",
-                gamma=loss.gamma,
-                label_smoothing=loss.label_smoothing,
-                class_weights=losses.weights(loss.class_weights, train.targets, validation.labels),
-            ),
+            augmentation=augmentation(training.augmentation, train.targets, tokenizer, seed=seed),
+            objective=objective(loss, train.targets, validation.labels),
             scorer=lambda m: validation.score(m, token_budget=budget, max_rows=training.eval_batch_size),
             best_metric=best_metric,
             higher_is_better=metrics.higher_is_better(best_metric),

@@ -1,10 +1,10 @@
 """Per-example losses: pure functions of logits and targets.
 
 Each returns float32 [b], one loss per example; the trainer sums them and divides by the number of examples in the
-optimizer step. All are computed in float32 whatever the precision of the forward pass.
+optimizer step. All are computed in float32 whatever the precision of the forward pass (float64 stays what it is).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -19,7 +19,13 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 
 
 def categorical(
-    logits: Tensor, targets: Tensor, *, gamma: float, label_smoothing: float, class_weights: Tensor | None
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma: float,
+    label_smoothing: float,
+    class_weights: Tensor | None,
+    adjustment: Tensor | None,
 ) -> Tensor:
     """Cross-entropy over k classes, or with ``gamma`` > 0 the focal loss (Lin et al. 2017, eq. 4, one term per class).
 
@@ -29,11 +35,12 @@ def categorical(
         gamma: each class's term is scaled by (1 - p)^gamma; 0 is plain cross-entropy.
         label_smoothing: this share of the target is spread evenly over all k classes.
         class_weights: float32 [k]; an example's loss is scaled by the weight of its class.
+        adjustment: float32 [k]; added to the logits (`logit_adjustment`).
 
     Returns:
         float32 [b].
     """
-    log_p = functional.log_softmax(logits.float(), dim=-1)
+    log_p = functional.log_softmax(_adjusted(logits, adjustment), dim=-1)
     k = log_p.shape[-1]
     goal = functional.one_hot(targets, k).to(log_p.dtype) * (1 - label_smoothing) + label_smoothing / k
     terms = -goal * log_p
@@ -41,72 +48,180 @@ def categorical(
         # Below eps 1 - p is rounding, and at 0 a power below 1 has an infinite slope.
         terms = terms * (1 - log_p.exp()).clamp_min(torch.finfo(log_p.dtype).eps) ** gamma
     loss = terms.sum(-1)
-    return loss if class_weights is None else loss * class_weights.to(loss.device)[targets]
+    return loss if class_weights is None else loss * class_weights.to(loss)[targets]
 
 
 def binary(
-    logits: Tensor, targets: Tensor, *, gamma: float, label_smoothing: float, class_weights: Tensor | None
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma_positive: float,
+    gamma_negative: float,
+    margin: float,
+    label_smoothing: float,
+    class_weights: Tensor | None,
+    pos_weight: Tensor | None,
+    adjustment: Tensor | None,
 ) -> Tensor:
-    """Binary cross-entropy, or its focal form, of k independent labels: the mean over the labels.
+    """Binary cross-entropy of k independent labels, or its focal or asymmetric form: the mean over the labels.
+
+    A label that applies costs -(1 - p)^gamma_positive log p; one that does not, -q^gamma_negative log(1 - q) with
+    q = max(p - margin, 0), so that below the margin it costs nothing (Ridnik et al. 2021, eq. 7). Equal gammas without
+    a margin are the focal loss (Lin et al. 2017), gammas of 0 plain binary cross-entropy.
 
     Args:
         logits: float [b, k].
         targets: float32 [b, k] of 0 and 1.
-        gamma: each term is scaled by (1 - probability of the truth)^gamma; 0 is plain binary cross-entropy.
+        gamma_positive: exponent for labels that apply.
+        gamma_negative: exponent for labels that do not.
+        margin: probability up to which a label that does not apply costs nothing.
         label_smoothing: targets are drawn this share of the way towards 0.5.
         class_weights: float32 [k]; scales each label's term.
+        pos_weight: float32 [k]; scales each label's term where the label applies.
+        adjustment: float32 [k]; added to the logits (`logit_adjustment`).
 
     Returns:
         float32 [b].
     """
-    logits = logits.float()
-    goal = targets.float() * (1 - label_smoothing) + label_smoothing / 2
+    logits = _adjusted(logits, adjustment)
+    goal = targets.to(logits.dtype) * (1 - label_smoothing) + label_smoothing / 2
     log_p, log_q = functional.logsigmoid(logits), functional.logsigmoid(-logits)
-    if gamma:
+    positive = -goal * log_p
+    if gamma_positive:
         # The power inside exp: a probability that underflows to 0 has an infinite slope under a power below 1.
-        terms = -goal * (gamma * log_q).exp() * log_p - (1 - goal) * (gamma * log_p).exp() * log_q
+        positive = positive * (gamma_positive * log_q).exp()
+    if pos_weight is not None:
+        positive = positive * pos_weight.to(positive)
+    if margin:
+        shifted = (log_p.exp() - margin).clamp_min(0)
+        negative = -(1 - goal) * torch.log1p(-shifted)
+        if gamma_negative:
+            negative = negative * shifted.clamp_min(torch.finfo(shifted.dtype).eps) ** gamma_negative
     else:
-        terms = -goal * log_p - (1 - goal) * log_q
-    if class_weights is not None:
-        terms = terms * class_weights.to(terms.device)
-    return terms.mean(-1)
+        negative = -(1 - goal) * log_q
+        if gamma_negative:
+            negative = negative * (gamma_negative * log_p).exp()
+    terms = positive + negative
+    return (terms if class_weights is None else terms * class_weights.to(terms)).mean(-1)
+
+
+def _adjusted(logits: Tensor, adjustment: Tensor | None) -> Tensor:
+    """In float32, unless they are more precise."""
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    return logits if adjustment is None else logits + adjustment.to(logits)
+
+
+def counts(targets: NDArray[np.int64] | NDArray[np.float32], k: int) -> NDArray[np.float64]:
+    """Training rows of each of k labels, [k]."""
+    found = targets.sum(0, dtype=np.float64) if targets.ndim == 2 else np.bincount(targets, minlength=k)
+    return found.astype(np.float64)
 
 
 def weights(
-    choice: Literal["balanced"] | dict[str, float] | None,
+    choice: Literal["balanced", "effective_number"] | Mapping[str, float] | None,
     targets: NDArray[np.int64] | NDArray[np.float32],
     labels: Sequence[str],
+    *,
+    beta: float,
 ) -> Tensor | None:
     """Weight of each label, float32 [k], scaled to mean 1 over the training rows (multilabel: over the labels).
 
-    ``balanced`` is inverse frequency; a label without a training row counts as if it had one. Labels that a mapping
-    does not name weigh 1 before the scaling.
+    ``balanced`` is inverse frequency; ``effective_number`` is (1 - beta) / (1 - beta^count), which falls from 1 to
+    1 - beta and hardly any more beyond 1 / (1 - beta) rows (Cui et al. 2019, eq. 1). A label without a training row
+    counts as if it had one. Labels that a mapping does not name weigh 1 before the scaling.
     """
     if choice is None:
         return None
-    k = len(labels)
-    multilabel = targets.ndim == 2
-    counts = targets.sum(0) if multilabel else np.bincount(targets, minlength=k)
+    rows = counts(targets, len(labels))
     if choice == "balanced":
-        raw = 1.0 / np.maximum(counts, 1.0)
+        raw = 1.0 / np.maximum(rows, 1.0)
+    elif choice == "effective_number":
+        raw = (1 - beta) / (1 - beta ** np.maximum(rows, 1.0))
     else:
-        raw = np.array([choice[label] if label in choice else 1.0 for label in labels])
-    mean = raw.mean() if multilabel else (raw * counts).sum() / counts.sum()
+        raw = _by_name(choice, labels)
+    mean = raw.mean() if targets.ndim == 2 else (raw * rows).sum() / rows.sum()
     return torch.tensor(raw / mean, dtype=torch.float32)
 
 
+def pos_weights(
+    choice: Literal["balanced", "square_root"] | Mapping[str, float] | None,
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    labels: Sequence[str],
+) -> Tensor | None:
+    """How much more a label counts where it applies, float32 [k].
+
+    ``balanced`` is negatives over positives, so that both sides of a label weigh the same; ``square_root`` is its
+    square root, for labels so rare that the ratio would be in the thousands. A label without a positive row counts as
+    if it had one, one without a negative row likewise. Labels that a mapping does not name weigh 1.
+    """
+    if choice is None:
+        return None
+    if choice in ("balanced", "square_root"):
+        positives = counts(targets, len(labels))
+        raw = np.maximum(len(targets) - positives, 1.0) / np.maximum(positives, 1.0)
+        raw = np.sqrt(raw) if choice == "square_root" else raw
+    else:
+        raw = _by_name(choice, labels)  # type: ignore[arg-type]
+    return torch.tensor(raw, dtype=torch.float32)
+
+
+def logit_adjustment(
+    tau: float, targets: NDArray[np.int64] | NDArray[np.float32], labels: Sequence[str]
+) -> Tensor | None:
+    """What training adds to the logits, float32 [k]: tau times the log prior of each label (Menon et al. 2021, eq. 10).
+
+    The model then learns what the prior does not say already, and predicts as if all labels were equally frequent.
+    multilabel: tau times the log odds of each label, the same for a sigmoid. Half a row is added to every count, so
+    that a label without a training row has a prior.
+    """
+    if not tau:
+        return None
+    rows = counts(targets, len(labels)) + 0.5
+    prior = np.log(rows / (len(targets) + 1 - rows)) if targets.ndim == 2 else np.log(rows / rows.sum())
+    return torch.tensor(tau * prior, dtype=torch.float32)
+
+
+def _by_name(choice: Mapping[str, float], labels: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([choice[label] if label in choice else 1.0 for label in labels])
+
+
 def build(
-    kind: Literal["cross_entropy", "focal"],
+    kind: Literal["cross_entropy", "focal", "asymmetric"],
     *,
     multilabel: bool,
     gamma: float,
+    gamma_positive: float,
+    gamma_negative: float,
+    margin: float,
     label_smoothing: float,
     class_weights: Tensor | None,
+    pos_weight: Tensor | None,
+    adjustment: Tensor | None,
 ) -> Objective:
-    """The objective that the trainer minimizes."""
+    """The objective that the trainer minimizes; see `categorical` and `binary` for what the settings mean.
+
+    ``gamma`` is of the focal loss, ``gamma_positive``, ``gamma_negative`` and ``margin`` of the asymmetric one, which
+    like ``pos_weight`` is for several labels per row only.
+    """
+    focal = gamma if kind == "focal" else 0.0
+    if not multilabel:
+        if kind == "asymmetric" or pos_weight is not None:
+            raise ValueError("the asymmetric loss and pos_weight are for multilabel tasks")
+        return partial(
+            categorical,
+            gamma=focal,
+            label_smoothing=label_smoothing,
+            class_weights=class_weights,
+            adjustment=adjustment,
+        )
+    asymmetric = kind == "asymmetric"
     return partial(
-        binary if multilabel else categorical,
-        gamma=gamma if kind == "focal" else 0.0,
+        binary,
+        gamma_positive=gamma_positive if asymmetric else focal,
+        gamma_negative=gamma_negative if asymmetric else focal,
+        margin=margin if asymmetric else 0.0,
         label_smoothing=label_smoothing,
         class_weights=class_weights,
+        pos_weight=pos_weight,
+        adjustment=adjustment,
     )

@@ -15,17 +15,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from ftcls.batching import MicroBatch, StepSampler, narrow
-from ftcls.encode import Encoded
+from ftcls.encode import Encoded, pad
 from ftcls.errors import TrainingError
 from ftcls.training import checkpoints
+from ftcls.training.augment import Augmentation
 from ftcls.training.callbacks import Tally
 from ftcls.training.checkpoints import BEST, STEP, Best, Progress
 from ftcls.training.history import History
@@ -76,6 +79,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         sampler: StepSampler,
         token_budget: int,
         objective: Objective,
+        augmentation: Augmentation | None,
         scorer: Callable[[PreTrainedModel], dict[str, float | None]],
         best_metric: str,
         higher_is_better: bool,
@@ -94,6 +98,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.sampler = sampler
         self.token_budget = token_budget
         self.objective = objective
+        self.augmentation = augmentation
         self.scorer = scorer
         self.best_metric = best_metric
         self.higher_is_better = higher_is_better
@@ -142,7 +147,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         return total
 
     def _inputs(self, batch: MicroBatch) -> dict[str, Any]:
-        input_ids, attention_mask = self.encoded.pad(batch.rows, self.model.config.pad_token_id)
+        input_ids, attention_mask = pad(self._texts(batch), self.model.config.pad_token_id)
         targets = self.encoded.targets
         if targets is None:
             raise TypeError("training needs targets")
@@ -153,6 +158,16 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             # DDP averages gradients over processes: times their number makes the mean a sum.
             "scale": batch.weight * self.args.world_size / batch.step_examples,
         }
+
+    def _texts(self, batch: MicroBatch) -> list[NDArray[np.int32]]:
+        texts = [self.encoded.row(int(row)) for row in batch.rows]
+        if self.augmentation is None:
+            return texts
+        copies = np.zeros_like(batch.rows) if batch.copies is None else batch.copies
+        return [
+            self.augmentation(ids, epoch=batch.epoch, row=int(row), copy=int(copy))
+            for ids, row, copy in zip(texts, batch.rows, copies, strict=True)
+        ]
 
     def compute_loss(
         self,
