@@ -14,6 +14,7 @@ from ftcls.config.schema import Experiment
 from ftcls.data.read import read
 from ftcls.errors import DataError
 from ftcls.model import factory
+from ftcls.model.head import start_at_frequencies
 from ftcls.prepare import prepare
 from ftcls.rundir import RunDir
 from ftcls.training.checkpoints import MANIFEST
@@ -62,6 +63,8 @@ def train(
         built = factory.load_model(
             experiment.model.checkpoint, prepared.config, attention=experiment.model.attention, seed=seed
         )
+        if corpus.task == "multilabel":
+            start_at_frequencies(built, corpus.splits["train"].targets)
         fitted = fit(
             built.model,
             prepared.tokenizer,

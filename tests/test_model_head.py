@@ -1,0 +1,43 @@
+"""A new head for several labels says at first what the training rows say: how frequent each label is."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
+
+from ftcls.model.factory import Classifiable
+from ftcls.model.head import start_at_frequencies
+
+TARGETS = np.array([[1, 0, 0, 1]] * 30 + [[0, 1, 0, 1]] * 10 + [[0, 0, 0, 1]] * 160, dtype=np.float32)
+SMALL = {"vocab_size": 11, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 4}
+
+
+def built(new=None):
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig(**SMALL, num_labels=4)).eval()
+    return Classifiable(model, tuple(name for name, _ in model.named_parameters()) if new is None else new)
+
+
+def test_the_first_probabilities_are_the_frequencies():
+    made = built()
+    pooler = made.model.bert.pooler.dense.bias.clone()  # as wide as there are labels, and not the output
+    assert start_at_frequencies(made, TARGETS)
+    with torch.no_grad():
+        made.model.classifier.weight.zero_()
+        found = torch.sigmoid(made.model(input_ids=torch.tensor([[1, 2, 3]])).logits)[0]
+    assert found.tolist() == pytest.approx([0.15, 0.05, 0.0025, 0.9975], abs=0.003)
+    assert torch.equal(made.model.bert.pooler.dense.bias, pooler)
+
+
+def test_a_head_that_was_trained_before_keeps_its_bias():
+    made = built(new=("classifier.weight",))
+    before = made.model.classifier.bias.clone()
+    assert not start_at_frequencies(made, TARGETS)
+    assert torch.equal(made.model.classifier.bias, before)
+
+
+def test_a_head_without_bias_is_left_alone():
+    model = GPT2ForSequenceClassification(
+        GPT2Config(vocab_size=11, n_embd=4, n_layer=1, n_head=1, num_labels=4, pad_token_id=0)
+    )
+    assert not start_at_frequencies(Classifiable(model, ("score.weight",)), TARGETS)
