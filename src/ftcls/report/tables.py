@@ -14,6 +14,7 @@ from ftcls.data.corpus import Check
 from ftcls.results import BaselineScores, Evaluation, Intervals, Metrics, PerLabel, Report
 from ftcls.scoring.intervals import Difference, Interval
 from ftcls.scoring.metrics import higher_is_better
+from ftcls.scoring.unleaked import WithoutLeaks
 
 _LABELS = 15
 """Most labels shown one by one."""
@@ -37,6 +38,7 @@ def summary(report: Report) -> RenderableType:
         Text(),
         _metrics(report.metrics, report.intervals, report.baseline),
         *_notes(test, report.data.positive_label),
+        *_without_leaks(report.metrics_without_leaks, "test", report.training.best.metric),
         Text(),
         *_labels(report.per_label["test"], "test"),
         Text(),
@@ -58,6 +60,7 @@ def evaluation(evaluation: Evaluation) -> RenderableType:
         Text(),
         _metrics({data.split: evaluation.metrics}, {data.split: evaluation.intervals}, None),
         *_notes(evaluation.metrics, data.positive_label),
+        *_without_leaks(evaluation.metrics_without_leaks, data.split, "f1_macro"),
         Text(),
         *_labels(evaluation.per_label, data.split),
     )
@@ -132,6 +135,23 @@ def _notes(metrics: Metrics, positive: str | None) -> list[Text]:
     if any(value is None for value in metrics.values()):
         notes.append("-: undefined, the gold labels of these rows are all alike")
     return [Text(note, style="dim") for note in notes]
+
+
+def _without_leaks(found: WithoutLeaks | None, split: str, metric: str) -> list[Text]:
+    """The scores of the rows that are new, and how many are not."""
+    if found is None:
+        return []
+    count = found.equal + found.near
+    lines = [
+        Text(),
+        Text(f"Without the {count:,} {split} rows whose text is in an earlier split", style="bold"),
+        Text(f"({found.equal:,} equal, {found.near:,} nearly equal; {found.examples:,} rows are left)"),
+    ]
+    for name in dict.fromkeys((metric, "accuracy")):
+        lines.append(
+            Text(f"  {name:<{_NAME_WIDTH}} {_number(found.metrics[name])}  {_interval(found.intervals[name])}")
+        )
+    return lines
 
 
 def _labels(scores: PerLabel, split: str) -> list[RenderableType]:
