@@ -59,10 +59,10 @@ def _truncated(lengths: Mapping[SplitName, NDArray[np.integer]], max_length: int
     if worst < _CUT_INFO:
         return
     examples = tuple(f"{name}: {cut[name]:,} ({share:.1%})" for name, share in shares.items())
-    everything = np.concatenate(list(lengths.values()))
+    longest = lengths[max(shares, key=lambda name: shares[name])]
     advice = (
         f"Texts longer than model.max_length: {max_length}, whose {_LOST[truncation]} the model does not see. "
-        f"{int(np.quantile(everything, 0.95)):,} would hold 95 % of them"
+        f"{int(np.quantile(longest, 0.95)):,} would hold 95 % of them, if the checkpoint reads as many"
     )
     advice += "." if truncation == "head_tail" else "; model.truncation: head_tail keeps beginning and end."
     severity: Literal["info", "warning"] = "warning" if worst >= _CUT_WARNING else "info"

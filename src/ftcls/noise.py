@@ -21,6 +21,8 @@ FOLDS: Final = 3
 """Five find a hundredth more of planted errors in twice the time."""
 FEWEST: Final = 50
 """Rows, and for multilabel rows of a label, below which nothing is judged: a linear model of fewer knows too little."""
+_FEWEST_EACH = 5
+"""Rows of a single label on average, below which nothing is judged."""
 _LABEL_WORK = 0.2
 """Reading a text once more for a label's own model costs this share of hashing it."""
 
@@ -58,20 +60,26 @@ def judge(
             core. Rows are drawn at random until it is spent. None: all rows are judged.
 
     Returns:
-        None where there are fewer than `FEWEST` rows or groups, or all rows have the same labels.
+        None where there are fewer than `FEWEST` rows or groups or five rows a label, or all rows have the same labels.
     """
     labels = np.arange(k)
     if task == "multilabel":
         labels = np.flatnonzero(targets.sum(axis=0) >= FEWEST)
     rows = _drawn(texts, 1 + _LABEL_WORK * len(labels) if task == "multilabel" else 1.0, work, seed)
     chosen = targets[rows] if task != "multilabel" else targets[rows][:, labels]
-    if len(rows) < FEWEST or len(np.unique(groups[rows])) < FEWEST or not (chosen != chosen[0]).any():
+    if len(rows) < FEWEST or len(np.unique(groups[rows])) < FEWEST or not _tells_apart(chosen):
         return None
     probabilities = _out_of_sample([texts[row] for row in rows.tolist()], chosen, groups[rows], task, len(labels), seed)
     if task != "multilabel":
         return Judged(rows, suspicion(probabilities, chosen.astype(np.int64)))
     found = multilabel_suspicion(probabilities, chosen)
     return Judged(rows, Suspicion(found.confidence, labels[found.suggested], found.candidate))
+
+
+def _tells_apart(targets: Targets) -> bool:
+    """Whether some label has rows without it, and single labels have enough rows each to be learnt."""
+    distinct = len(np.unique(targets)) if targets.ndim == 1 else 2
+    return bool((targets != targets[0]).any()) and len(targets) >= _FEWEST_EACH * distinct
 
 
 def _drawn(texts: Sequence[str], factor: float, work: int | None, seed: int) -> NDArray[np.int64]:
