@@ -4,8 +4,8 @@ Two texts are as similar as their sets of word pairs: the Jaccard index, the sha
 have. Case, punctuation and spacing do not count, digits do. From `SIMILAR` on they are near duplicates; a text belongs
 to the group of every text that it nearly equals. Candidates come from MinHash with banding (Broder 1997; Leskovec,
 Rajaraman and Ullman, Mining of Massive Datasets, 3.4) and are then compared exactly, so what is found is never wrong,
-and at the threshold itself 1 pair in 100 is missed. Time is linear in the words, memory about 600 bytes and 4 bytes per
-word a text. The result depends on the texts alone.
+and at the threshold itself 1 pair in 100 is missed. Time is linear in the words, memory some 450 bytes and 4 bytes a
+word for each text. The result depends on the texts alone.
 """
 
 import hashlib
