@@ -53,8 +53,8 @@ class Pooled:
 
     @cached_property
     def text(self) -> NDArray[np.int64]:
-        """[n] equal texts have equal numbers."""
-        return text_ids(self.texts)
+        """[n] equal texts have equal numbers; white space at the ends does not tell texts apart."""
+        return text_ids([text.strip() for text in self.texts])
 
     def place(self, row: int) -> str:
         """Where a row stands, such as ``train:17``."""

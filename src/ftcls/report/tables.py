@@ -22,6 +22,7 @@ _NAME_WIDTH = 17
 _CHECKPOINT_WIDTH = 36
 _EXAMPLES = 2
 _EXAMPLE_WIDTH = 60
+_ADVICE_WIDTH = 78
 _SURE = 0.05
 """p-value below which a difference is called one."""
 
@@ -192,7 +193,8 @@ def _warning(check: Check) -> Text:
     text.append(f"{check.name}: {check.count:,}", style="default")
     for example in check.examples[:_EXAMPLES]:
         text.append(f"\n  {textwrap.shorten(_line(example), _EXAMPLE_WIDTH, placeholder=' ...')}", style="dim")
-    return text.append(f"\n  {check.advice}", style="default")
+    advice = textwrap.fill(check.advice, _ADVICE_WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return text.append(f"\n{advice}", style="default")
 
 
 def _line(text: str) -> str:
