@@ -28,6 +28,8 @@ ORDER = (
     ("pipeline",),
     ("account", "plan", "session"),
     ("profile", "doctor", "alignment", "extra_metrics"),
+    ("checks",),
+    ("noise",),
     ("prepare",),
     ("classifier", "baseline"),
     ("training",),
@@ -49,7 +51,7 @@ HEAVY = ("torch", "transformers", "datasets", "sklearn")
 # predicted, the device of a model) is no sight of the stage.
 WORK = ("data", "model", "training", "baseline")
 HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean", "ftcls.devices")
-KNOW_THE_ORDER = ("pipeline", "plan", "prepare", "account", "session", "profile", "cli")
+KNOW_THE_ORDER = ("pipeline", "plan", "prepare", "account", "session", "profile", "checks", "noise", "cli")
 
 # Builders take config objects; these take arrays and keywords.
 WITHOUT_CONFIG = ("ftcls.scoring", "ftcls.training.losses", "ftcls.batching", "ftcls.inference", "ftcls.results")

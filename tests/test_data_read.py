@@ -121,9 +121,10 @@ def test_texts_in_two_splits_are_reported_with_and_without_the_same_label(table)
     }
     found = {check.name: check for check in read(data(paths), seed=0).checks}
     assert found["shared_between_splits"].count == 2
-    assert found["shared_between_splits"].examples == ("train, validation: same", "train, test: same")
-    assert found["shared_between_splits_with_other_labels"].examples == ("train, test: other",)
-    assert found["duplicates_with_other_labels"].examples == ("test, test: twice",)
+    assert found["shared_between_splits"].examples == ("train:20, validation:0: same", "train:20, test:0: same")
+    assert found["shared_between_splits"].rows == {"validation": (0,), "test": (0,)}
+    assert found["shared_between_splits_with_other_labels"].examples == ("train:21, test:1: other",)
+    assert found["duplicates_with_other_labels"].examples == ("test:2, test:3: twice",)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import pytest
 from rich.console import Console
 
+from ftcls import checks
 from ftcls.cli.app import run
 from ftcls.config.load import load
 from ftcls.profile import profile
@@ -146,14 +147,16 @@ WHOLE = {"reuters21578": ["data.subset.train=null", "data.topics=all"], "ag_news
 
 @pytest.fixture(scope="module")
 def original(data_folder):
-    """The profile of an original data set, its lengths in words, which is quicker."""
+    """The profile of an original data set, its lengths in words and few labels judged, which is quicker."""
 
     @functools.cache
     def make(name):
         more = WHOLE[name] if name in WHOLE else []
         return profile(load(name, [f"data.path={data_folder / name}", "model.checkpoint=none/here", *more]))
 
-    return make
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "USUAL", checks.BRIEF // 4)
+        yield make
 
 
 @pytest.mark.slow
@@ -165,6 +168,20 @@ def test_an_original_data_set_has_the_rows_repeats_and_leaks_that_are_known_of_i
     assert {(s.first, s.second): (s.texts, s.with_other_labels) for s in given.shared} == shared
     assert [split.empty for split in given.splits.values()] == [0] * len(splits)
     assert max(map(len, shown(original(name)).splitlines())) <= 80
+
+
+# Rows of the test split as the config cuts it: those with an equal text in train or validation.
+LEAKING = {"imdb": 123, "reuters21578": 4, "ag_news": 0, "go_emotions": 42}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEAKING)
+def test_an_original_data_set_leaks_what_is_known_of_it_and_a_few_near_duplicates(original, name):
+    found = original(name)
+    leaking = found.leaks["test"]
+    assert leaking.equal == LEAKING[name]
+    assert 0 < leaking.near < 0.04 * leaking.examples
+    assert "near_duplicates" in {check.name for check in found.checks}
 
 
 @pytest.mark.slow

@@ -55,11 +55,12 @@ def test_the_report_has_every_key_that_readers_rely_on():
         "baseline": "name metrics intervals seconds",
     }
     rest = "schema_version status metrics intervals per_label confusion decision metrics_at_default diagnosis slices"
+    rest += " metrics_without_leaks"
     assert set(keys) | set(rest.split()) == set(document)
     for section, names in keys.items():
         assert set(names.split()) <= set(document[section]), section
     assert set(document["data"]["splits"]["test"]) >= {"examples", "label_counts", "tokens", "truncated"}
-    assert set(document["data"]["checks"][0]) == {"name", "severity", "count", "examples", "advice"}
+    assert set(document["data"]["checks"][0]) == {"name", "severity", "count", "examples", "advice", "rows"}
     assert set(document["training"]["best"]) == {"step", "metric", "value"}
     assert set(document["training"]["loss"]) == {"first", "last", "min"}
     assert list(document["metrics"]) == list(document["intervals"]) == ["validation", "test"]

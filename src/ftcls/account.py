@@ -12,18 +12,20 @@ import numpy as np
 import torch
 
 import ftcls
-from ftcls import results
+from ftcls import checks, results
 from ftcls.baseline import Baseline
 from ftcls.classifier import Classifier
 from ftcls.config.schema import Experiment
+from ftcls.data import leaks
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
 from ftcls.devices import Machine
 from ftcls.encode import Encoded
 from ftcls.prepare import Prepared
 from ftcls.rundir import RunDir
-from ftcls.scoring import metrics
+from ftcls.scoring import metrics, unleaked
 from ftcls.scoring.intervals import intervals, paired_difference
 from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.unleaked import WithoutLeaks
 from ftcls.training import history
 from ftcls.training.fit import Fit
 
@@ -48,10 +50,12 @@ def report(
     new_parameters: tuple[str, ...],
     scores: Mapping[str, results.Scores],
     baseline: results.BaselineScores,
+    metrics_without_leaks: WithoutLeaks | None,
     command: str,
     started: datetime,
 ) -> results.Report:
     """The whole of report.json."""
+    about = data(corpus, prepared, seed=experiment.seed)
     finished = datetime.now(UTC)
     decided = trained.decision
     thresholds = None if decided.thresholds is None else dict(zip(corpus.labels, decided.thresholds, strict=True))
@@ -69,7 +73,7 @@ def report(
             git_commit=git_commit(),
         ),
         environment=environment(machine),
-        data=data(corpus, prepared.encoded),
+        data=about,
         model=model(trained, run, checkpoint=experiment.model.checkpoint, new_parameters=new_parameters),
         training=training(fitted, run, batch_size=experiment.training.batch_size),
         metrics={name: found.metrics for name, found in scores.items()},
@@ -78,6 +82,7 @@ def report(
         confusion={name: found.confusion for name, found in scores.items()},
         baseline=baseline,
         decision=results.DecisionReport(thresholds, decided.temperature, calibration_error=None),
+        metrics_without_leaks=metrics_without_leaks,
     )
 
 
@@ -91,6 +96,7 @@ def evaluation(
     split: str,
     seed: int,
     extra: Mapping[str, float | None],
+    metrics_without_leaks: WithoutLeaks | None,
 ) -> results.Evaluation:
     """One file of evals/."""
     found = results.scores(predictions, seed=seed, thresholds=trained.decision.thresholds, extra=extra)
@@ -108,7 +114,14 @@ def evaluation(
         intervals=found.intervals,
         per_label=found.per_label,
         confusion=found.confusion,
+        metrics_without_leaks=metrics_without_leaks,
     )
+
+
+def without_leaks(corpus: Corpus, split: SplitName, predictions: Predictions, *, seed: int) -> WithoutLeaks | None:
+    """The scores of a split without the rows whose text, equal or nearly, is in an earlier one."""
+    known = leaks.leaks(corpus, split)
+    return unleaked.without_leaks(predictions, equal=known.equal, near=known.near, seed=seed)
 
 
 def against(simple: Baseline, trained: Predictions, *, seed: int) -> results.BaselineScores:
@@ -147,8 +160,17 @@ def git_commit() -> str | None:
     return found.stdout.strip()
 
 
-def data(corpus: Corpus, encoded: Mapping[SplitName, Encoded]) -> results.Data:
-    """The corpus as it was used."""
+def data(corpus: Corpus, prepared: Prepared, *, seed: int) -> results.Data:
+    """The corpus as it was used, and all that was found about it; `seed` draws the folds of the label check."""
+    encoded, settings = prepared.encoded, prepared.settings
+    found = checks.found(
+        corpus,
+        lengths={name: rows.full_lengths for name, rows in encoded.items()},
+        max_length=settings.max_length,
+        truncation=settings.truncation,
+        seed=seed,
+        work=checks.BRIEF,
+    )
     return results.Data(
         source=corpus.source,
         fingerprint=fingerprint(corpus),
@@ -156,7 +178,7 @@ def data(corpus: Corpus, encoded: Mapping[SplitName, Encoded]) -> results.Data:
         labels=corpus.labels,
         positive_label=corpus.positive_label,
         splits={name: _split(corpus, name, encoded[name]) for name in corpus.splits},
-        checks=corpus.checks,
+        checks=found,
         versions=dict(corpus.versions),
     )
 

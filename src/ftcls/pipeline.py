@@ -111,6 +111,7 @@ def train(
                 for name, rows in found.items()
             },
             baseline=account.against(simple, found["test"], seed=seed),
+            metrics_without_leaks=account.without_leaks(corpus, "test", found["test"], seed=seed),
             command=command,
             started=started,
         )
@@ -169,6 +170,8 @@ def evaluate(
     rows = corpus.splits[split]  # type: ignore[index]
     said = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
     name = corpus.source if data is None else data.stem
+    # Only of a run on its own data is it known what the model was trained on.
+    own = config is None and data is None
     found = account.evaluation(
         trained,
         corpus,
@@ -178,6 +181,7 @@ def evaluate(
         split=split,
         seed=experiment.seed,
         extra=extra_metrics.score(extra_metrics.load(experiment.metrics.evaluate, corpus), said),
+        metrics_without_leaks=account.without_leaks(corpus, split, said, seed=experiment.seed) if own else None,  # type: ignore[arg-type]
     )
     for path in filter(None, (run.evals / f"{name}-{split}.json" if is_run else None, output)):
         results.write_evaluation(path, found)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcls import checks
 from ftcls.config.schema import Experiment
+from ftcls.data import leaks
 from ftcls.data.corpus import Check, Corpus, Split, Task, fingerprint
 from ftcls.data.read import read
 from ftcls.data.split import label_sets, text_ids
@@ -65,6 +67,16 @@ class Shared:
 
 
 @dataclass(frozen=True)
+class Leaking:
+    """Rows of a split whose text is in an earlier one: train, for test also validation."""
+
+    examples: int
+    equal: int
+    near: int
+    """Beside the equal ones, rows that differ from a text there in a few words."""
+
+
+@dataclass(frozen=True)
 class Overview:
     """Some splits and what they share."""
 
@@ -93,18 +105,22 @@ class Profile:
     given: Overview
     """The same rows in the splits of the source: what was cut from a split is put back into it."""
     checks: tuple[Check, ...]
+    leaks: dict[str, Leaking]
+    """Every split but train."""
 
 
-def profile(experiment: Experiment) -> Profile:
+def profile(experiment: Experiment, *, thorough: bool = False) -> Profile:
     """Read and encode the data of an experiment and count what matters; linear in the rows.
 
-    Token ids go to the cache, where training finds them.
+    Token ids and near duplicates go to the cache, where training finds them. `thorough` judges the labels of all rows,
+    however many there are.
 
     Raises:
         FtclsError: the data cannot be had or used. A tokenizer that cannot be had is no error: words are counted then.
     """
     corpus = read(experiment.data, seed=experiment.seed)
     lengths, max_length, unit = _lengths(corpus, experiment)
+    pieces = np.split(lengths, np.cumsum([len(split) for split in corpus.splits.values()])[:-1])
     rows = _rows(corpus, lengths, max_length)
     return Profile(
         name=experiment.name,
@@ -118,8 +134,20 @@ def profile(experiment: Experiment) -> Profile:
         unit=unit,
         used=_overview(rows, _used(corpus), corpus.labels),
         given=_overview(rows, _given(corpus), corpus.labels),
-        checks=corpus.checks,
+        checks=checks.found(
+            corpus,
+            lengths=dict(zip(corpus.splits, pieces, strict=True)),
+            max_length=max_length,
+            truncation=experiment.model.truncation,
+            seed=experiment.seed,
+            work=None if thorough else checks.USUAL,
+        ),
+        leaks={name: _leaking(leaks.leaks(corpus, name)) for name in corpus.splits if name != "train"},
     )
+
+
+def _leaking(found: leaks.Leaks) -> Leaking:
+    return Leaking(len(found.equal), int(found.equal.sum()), int(found.near.sum()))
 
 
 @dataclass(frozen=True, eq=False)

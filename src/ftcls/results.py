@@ -21,6 +21,7 @@ from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
 from ftcls.scoring.intervals import Difference, Interval, intervals
 from ftcls.scoring.metrics import LabelScores, Predictions
+from ftcls.scoring.unleaked import WithoutLeaks
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 """The JSON schema of report.json."""
@@ -233,6 +234,8 @@ class Report:
     metrics_at_default: dict[str, Metrics] | None = None
     diagnosis: Diagnosis | None = None
     slices: dict[str, tuple[dict[str, Any], ...]] | None = None
+    metrics_without_leaks: WithoutLeaks | None = None
+    """Of the test split; None where no row leaks, or every one does."""
     schema_version: Literal[1] = 1
 
 
@@ -260,6 +263,8 @@ class Evaluation:
     intervals: Intervals
     per_label: PerLabel
     confusion: Confusion
+    metrics_without_leaks: WithoutLeaks | None = None
+    """None also where the training data is not that of the run: with --data and --config."""
     schema_version: Literal[1] = 1
 
 

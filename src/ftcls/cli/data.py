@@ -1,6 +1,9 @@
 """``ftcls data``: what a config's data is like."""
 
 from dataclasses import asdict
+from typing import Annotated
+
+import typer
 
 from ftcls.cli import console, options
 from ftcls.config.load import load
@@ -9,13 +12,17 @@ from ftcls.config.load import load
 def data(
     config: options.Config,
     overrides: options.Overrides = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Judge the labels of all rows, however long that takes.")
+    ] = False,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Count labels, lengths, truncated texts, duplicates and leaks before a model is trained.
+    """Count labels, lengths, duplicates and leaks, and look for odd texts and wrong labels, before a model is trained.
 
-    Lengths are tokens of the config's checkpoint; where that cannot be had, words.
+    Lengths are tokens of the config's checkpoint; where that cannot be had, words. Rows in the findings are named by
+    their split and their number there. Labels are judged in about a minute; of larger data a part is.
 
     Example: ftcls data imdb model.max_length=256
     """
@@ -24,7 +31,7 @@ def data(
     with console.results_only():
         from ftcls.profile import profile
 
-        found = profile(experiment)
+        found = profile(experiment, thorough=thorough)
     if as_json:
         console.emit(asdict(found))
         return

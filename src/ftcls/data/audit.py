@@ -1,58 +1,50 @@
-"""What is worth knowing about the data before a model is trained on it."""
+"""What reading shows about the data: empty and equal texts, labels that a split lacks.
+
+What takes longer (near duplicates, outliers, label noise) is in `ftcls.checks`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ftcls.data.corpus import Check, Split, SplitName
-from ftcls.data.split import label_sets, text_ids
+from ftcls.data.pooled import Pooled, short
 
 SHOWN = 3
-CHARACTERS = 60
 
 
 def checks(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> tuple[Check, ...]:
     """Findings about texts that are empty or occur twice, and labels that a split lacks; linear in the rows."""
-    texts = [text for split in splits.values() for text in split.texts]
-    names = list(splits)
-    origin = np.repeat(np.arange(len(names)), [len(split) for split in splits.values()])
-    targets = np.concatenate([split.targets for split in splits.values()])
-    found = (*_empty(texts, origin, names), *_equal(texts, origin, targets, names), *_missing(splits, labels))
-    return tuple(found)
+    pooled = Pooled(splits)
+    return (*_empty(pooled), *_equal(pooled), *_missing(splits, labels))
 
 
-def _empty(texts: Sequence[str], origin: NDArray[np.int64], names: Sequence[SplitName]) -> Iterator[Check]:
-    empty = np.fromiter((not text or text.isspace() for text in texts), dtype=bool, count=len(texts))
-    if empty.any():
-        counts = np.bincount(origin[empty], minlength=len(names))
-        examples = tuple(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True) if count)
+def _empty(pooled: Pooled) -> Iterator[Check]:
+    rows = np.flatnonzero([not text or text.isspace() for text in pooled.texts])
+    if len(rows):
         advice = "Empty texts are kept; a model can only guess at them. Is data.text the right column?"
-        yield Check("empty_texts", "warning", int(empty.sum()), examples, advice)
+        examples = tuple(pooled.counted(rows).split(", "))
+        yield Check("empty_texts", "warning", len(rows), examples, advice, pooled.by_split(rows))
 
 
-def _equal(
-    texts: Sequence[str], origin: NDArray[np.int64], targets: NDArray[np.generic], names: Sequence[SplitName]
-) -> Iterator[Check]:
+def _equal(pooled: Pooled) -> Iterator[Check]:
     """Compare each row with the first one of the same text: in its own split, and in the splits before it."""
-    ids = text_ids(texts)
-    label = targets if targets.ndim == 1 else label_sets(targets)
     for within in (True, False):
-        _, first, number = np.unique(
-            ids * len(names) + origin if within else ids, return_index=True, return_inverse=True
-        )
+        ids = pooled.text * len(pooled.names) + pooled.origin if within else pooled.text
+        _, first, number = np.unique(ids, return_index=True, return_inverse=True)
         earlier = first[number]
-        rows = np.flatnonzero((earlier != np.arange(len(ids))) & ((origin[earlier] == origin) == within))
-        agree = label[rows] == label[earlier[rows]]
+        together = pooled.origin[earlier] == pooled.origin
+        rows = np.flatnonzero((earlier != np.arange(len(ids))) & (together == within))
+        agree = pooled.labels[rows] == pooled.labels[earlier[rows]]
         for same_label, chosen in ((True, rows[agree]), (False, rows[~agree])):
             if len(chosen):
                 examples = tuple(
-                    f"{names[origin[earlier[row]]]}, {names[origin[row]]}: {_short(texts[row])}"
-                    for row in chosen[:SHOWN]
+                    f"{pooled.place(earlier[row])}, {pooled.place(row)}: {short(pooled.texts[row])}"
+                    for row in chosen[:SHOWN].tolist()
                 )
                 name, severity, advice = _EQUAL_TEXTS[within, same_label]
-                yield Check(name, severity, len(chosen), examples, advice)
+                yield Check(name, severity, len(chosen), examples, advice, pooled.by_split(chosen))
 
 
 _EQUAL_TEXTS: dict[tuple[bool, bool], tuple[str, Literal["info", "warning"], str]] = {
@@ -69,7 +61,8 @@ _EQUAL_TEXTS: dict[tuple[bool, bool], tuple[str, Literal["info", "warning"], str
     (False, True): (
         "shared_between_splits",
         "warning",
-        "Rows whose text is also in an earlier split: scores on them flatter. data.split.pooled cuts anew without.",
+        "Rows whose text is also in an earlier split: scores on them flatter. The report gives the test "
+        "score without them; data.split.pooled cuts anew.",
     ),
     (False, False): (
         "shared_between_splits_with_other_labels",
@@ -77,11 +70,6 @@ _EQUAL_TEXTS: dict[tuple[bool, bool], tuple[str, Literal["info", "warning"], str
         "Rows whose text is in an earlier split with another label: a model that remembers is wrong here.",
     ),
 }
-
-
-def _short(text: str) -> str:
-    text = " ".join(text[: 2 * CHARACTERS].split())
-    return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS - 3]}..."
 
 
 def _missing(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> Iterator[Check]:

@@ -42,7 +42,10 @@ class Check:
     severity: Literal["info", "warning"]
     count: int
     examples: tuple[str, ...]
+    """A few of them; a row is named by its split and its number there, as in ``train:17``."""
     advice: str
+    rows: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Row numbers by split, at most a few hundred of them, the most striking first."""
 
 
 @dataclass(frozen=True)

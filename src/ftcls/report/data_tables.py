@@ -11,7 +11,7 @@ from rich.text import Text
 from ftcls.data.corpus import Check
 
 if TYPE_CHECKING:
-    from ftcls.profile import Overview, Profile, Shared, SplitProfile
+    from ftcls.profile import Leaking, Overview, Profile, Shared, SplitProfile
 
 _WIDTH = 78
 _COUNTS = 5
@@ -31,6 +31,7 @@ def profile(found: "Profile") -> RenderableType:
     parts += [*_labels(found), Text(), *_texts(found.used, "Equal texts")]
     if found.given.splits.keys() != found.used.splits.keys():
         parts += [Text(), *_texts(found.given, "The same rows in the splits of the source")]
+    parts += [Text(), *_leaks(found.leaks)]
     for check in found.checks:
         parts += [Text(), _check(check)]
     return Group(*parts)
@@ -110,6 +111,15 @@ def _shared(shared: "Shared") -> Text:
     texts = "1 text is" if shared.texts == 1 else f"{shared.texts:,} texts are"
     text = Text(f"{texts} in {shared.first} and in {shared.second} ({shared.rows:,} of its rows)", style="yellow")
     return text.append(f", {shared.with_other_labels:,} with other labels" if shared.with_other_labels else "")
+
+
+def _leaks(found: "Mapping[str, Leaking]") -> Iterator[RenderableType]:
+    yield Text("Rows whose text is in an earlier split", style="bold")
+    table = _table("split", "examples", "equal", "nearly equal", "share")
+    for name, split in found.items():
+        share = (split.equal + split.near) / split.examples
+        table.add_row(name, f"{split.examples:,}", f"{split.equal:,}", f"{split.near:,}", f"{share:.1%}")
+    yield table
 
 
 def _check(check: Check) -> Text:

@@ -14,6 +14,7 @@ from ftcls.data.corpus import Check
 from ftcls.results import BaselineScores, Evaluation, Intervals, Metrics, PerLabel, Report
 from ftcls.scoring.intervals import Difference, Interval
 from ftcls.scoring.metrics import higher_is_better
+from ftcls.scoring.unleaked import WithoutLeaks
 
 _LABELS = 15
 """Most labels shown one by one."""
@@ -21,6 +22,7 @@ _NAME_WIDTH = 17
 _CHECKPOINT_WIDTH = 36
 _EXAMPLES = 2
 _EXAMPLE_WIDTH = 60
+_ADVICE_WIDTH = 78
 _SURE = 0.05
 """p-value below which a difference is called one."""
 
@@ -37,6 +39,7 @@ def summary(report: Report) -> RenderableType:
         Text(),
         _metrics(report.metrics, report.intervals, report.baseline),
         *_notes(test, report.data.positive_label),
+        *_without_leaks(report.metrics_without_leaks, "test", report.training.best.metric),
         Text(),
         *_labels(report.per_label["test"], "test"),
         Text(),
@@ -58,6 +61,7 @@ def evaluation(evaluation: Evaluation) -> RenderableType:
         Text(),
         _metrics({data.split: evaluation.metrics}, {data.split: evaluation.intervals}, None),
         *_notes(evaluation.metrics, data.positive_label),
+        *_without_leaks(evaluation.metrics_without_leaks, data.split, "f1_macro"),
         Text(),
         *_labels(evaluation.per_label, data.split),
     )
@@ -134,6 +138,23 @@ def _notes(metrics: Metrics, positive: str | None) -> list[Text]:
     return [Text(note, style="dim") for note in notes]
 
 
+def _without_leaks(found: WithoutLeaks | None, split: str, metric: str) -> list[Text]:
+    """The scores of the rows that are new, and how many are not."""
+    if found is None:
+        return []
+    count = found.equal + found.near
+    lines = [
+        Text(),
+        Text(f"Without the {count:,} {split} rows whose text is in an earlier split", style="bold"),
+        Text(f"({found.equal:,} equal, {found.near:,} nearly equal; {found.examples:,} rows are left)"),
+    ]
+    for name in dict.fromkeys((metric, "accuracy")):
+        lines.append(
+            Text(f"  {name:<{_NAME_WIDTH}} {_number(found.metrics[name])}  {_interval(found.intervals[name])}")
+        )
+    return lines
+
+
 def _labels(scores: PerLabel, split: str) -> list[RenderableType]:
     names, title = list(scores), f"Labels on {split}"
     if len(names) > _LABELS:
@@ -172,7 +193,8 @@ def _warning(check: Check) -> Text:
     text.append(f"{check.name}: {check.count:,}", style="default")
     for example in check.examples[:_EXAMPLES]:
         text.append(f"\n  {textwrap.shorten(_line(example), _EXAMPLE_WIDTH, placeholder=' ...')}", style="dim")
-    return text.append(f"\n  {check.advice}", style="default")
+    advice = textwrap.fill(check.advice, _ADVICE_WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return text.append(f"\n{advice}", style="default")
 
 
 def _line(text: str) -> str:

@@ -8,7 +8,7 @@ Everything is computed under row weights, so that an interval resamples the very
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -83,6 +83,17 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, chosen: NDArray[np.bool_]) -> "Predictions":
+        """Those of some rows, a mask [n]."""
+        return replace(
+            self,
+            gold=self.gold[chosen],
+            predicted=self.predicted[chosen],
+            probabilities=self.probabilities[chosen],
+            rows=self.rows[chosen],
+            clusters=None if self.clusters is None else self.clusters[chosen],
+        )
 
 
 @dataclass(frozen=True)
