@@ -48,6 +48,7 @@ def report(
     new_parameters: tuple[str, ...],
     scores: Mapping[str, results.Scores],
     baseline: results.BaselineScores,
+    majority: results.BaselineScores,
     command: str,
     started: datetime,
 ) -> results.Report:
@@ -76,7 +77,9 @@ def report(
         intervals={name: found.intervals for name, found in scores.items()},
         per_label={name: found.per_label for name, found in scores.items()},
         confusion={name: found.confusion for name, found in scores.items()},
+        label_intervals={name: found.label_intervals for name, found in scores.items()},
         baseline=baseline,
+        majority=majority,
         decision=results.DecisionReport(thresholds, decided.temperature, calibration_error=None),
     )
 
@@ -108,11 +111,12 @@ def evaluation(
         intervals=found.intervals,
         per_label=found.per_label,
         confusion=found.confusion,
+        label_intervals=found.label_intervals,
     )
 
 
 def against(simple: Baseline, trained: Predictions, *, seed: int) -> results.BaselineScores:
-    """The baseline's scores on the test split, and the run's paired difference from it on the same rows."""
+    """A simple model's scores on the test split, and the run's paired difference from it on the same rows."""
     found = simple.predictions
     return results.BaselineScores(
         name=simple.name,

@@ -19,8 +19,9 @@ from ftcls.data.corpus import Check
 from ftcls.errors import DataError
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
-from ftcls.scoring.intervals import Difference, Interval, intervals
+from ftcls.scoring.intervals import Difference, LabelIntervals, certainty
 from ftcls.scoring.metrics import LabelScores, Predictions
+from ftcls.scoring.shares import Interval
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 """The JSON schema of report.json."""
@@ -30,6 +31,8 @@ Metrics = dict[str, float | None]
 Intervals = dict[str, Interval | None]
 """95 % interval by metric name."""
 PerLabel = dict[str, LabelScores]
+LabelCertainty = dict[str, LabelIntervals]
+"""95 % intervals of every label's scores by label name."""
 Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...]
 """[k][k], rows gold, columns predicted; multilabel [k][2][2]."""
 
@@ -42,6 +45,7 @@ class Scores:
     intervals: Intervals
     per_label: PerLabel
     confusion: Confusion
+    label_intervals: LabelCertainty
 
 
 @dataclass(frozen=True)
@@ -233,6 +237,8 @@ class Report:
     metrics_at_default: dict[str, Metrics] | None = None
     diagnosis: Diagnosis | None = None
     slices: dict[str, tuple[dict[str, Any], ...]] | None = None
+    label_intervals: dict[str, LabelCertainty] | None = None
+    majority: BaselineScores | None = None
     schema_version: Literal[1] = 1
 
 
@@ -260,6 +266,7 @@ class Evaluation:
     intervals: Intervals
     per_label: PerLabel
     confusion: Confusion
+    label_intervals: LabelCertainty | None = None
     schema_version: Literal[1] = 1
 
 
@@ -278,11 +285,13 @@ def scores(
 
     `extra` are figures of other metrics; nothing is known about them, so they have no interval.
     """
+    found = certainty(predictions, seed=seed)
     return Scores(
         metrics=metrics.score(predictions) | dict(extra or {}),
-        intervals=intervals(predictions, seed=seed) | dict.fromkeys(extra or {}),
+        intervals=found.metrics | dict.fromkeys(extra or {}),
         per_label=metrics.per_label(predictions, thresholds),
         confusion=_tuples(metrics.confusion(predictions).tolist()),
+        label_intervals=found.labels,
     )
 
 

@@ -137,12 +137,13 @@ class Statistics:
         weights: NDArray[np.floating[Any]],
         wanted: Collection[str],
         *,
+        counts: Counts | None = None,
         label_areas: NDArray[np.float64] | None = None,
     ) -> dict[str, NDArray[np.float64]]:
         """The wanted metrics, each [d], under the weightings [d, n] (how often each row was drawn).
 
-        Weights of a row are best side by side in memory (the transpose of an array [n, d]). What `label_areas` found
-        under the same weights need not be found again.
+        Weights of a row are best side by side in memory (the transpose of an array [n, d]). What `counts` and
+        `label_areas` found under the same weights need not be found again.
 
         NaN where a metric has no value. A label whose ratio has a denominator among all rows but not under a
         weighting is left out of that weighting's macro average: a rare label that a resample happens to miss says
@@ -154,7 +155,7 @@ class Statistics:
             sums = np.stack([self.per_row[name] for name in means]) @ weights.T
             found |= dict(zip(means, sums / weights.sum(axis=1, dtype=np.float64), strict=True))
         if not set(wanted).isdisjoint((*_COUNTS, *_POSITIVE)):
-            found |= self._count_metrics(self.counts(weights))
+            found |= self._count_metrics(self.counts(weights) if counts is None else counts)
         found |= {name: self._area(name, weights, label_areas) for name in wanted if name in AREAS}
         return {name: found[name] for name in names(self.task) if name in wanted}
 
