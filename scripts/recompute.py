@@ -4,9 +4,11 @@
     python scripts/recompute.py runs/mine --data reviews.csv --label stars
 
 Predicted labels and probabilities come from predictions/test.parquet. The gold labels come from the raw data that
---data names, by row number: a folder with AG News as published (test.csv or test.csv.gz, classes.txt), or a CSV or TSV
-file with a header and a label column; without --data from the gold column. Prints each figure of report.json beside
-the recomputed one; exits with 1 if any two differ by more than 1e-12.
+--data names, by row number: a folder with AG News (test.csv or test.csv.gz, classes.txt), IMDb (aclImdb/, or its
+.tar.gz), Reuters-21578 (reut2-*.sgm, or its .tar.gz; ModApte) or GoEmotions (test.tsv or .tsv.gz, emotions.txt) as
+published, or a CSV or TSV file with a header and a label column; without --data from the gold column. Prints each
+figure of report.json beside the recomputed one, and whether it lies inside its interval; exits with 1 if any two
+differ by more than 1e-12, or a figure lies outside.
 """
 
 import argparse
@@ -14,7 +16,9 @@ import csv
 import gzip
 import io
 import json
+import re
 import sys
+import tarfile
 import warnings
 from pathlib import Path
 
@@ -31,7 +35,7 @@ def main() -> int:
     """Compare and print; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="a run directory")
-    parser.add_argument("--data", type=Path, help="the raw data: a folder with AG News, or one's own CSV or TSV file")
+    parser.add_argument("--data", type=Path, help="the raw data: a folder as published, or one's own CSV or TSV file")
     parser.add_argument("--label", default="label", help="the label column of one's own file (default: label)")
     parser.add_argument("--separator", help="what stands between two labels of one's own multilabel file")
     options = parser.parse_args()
@@ -40,24 +44,84 @@ def main() -> int:
     frame = pd.read_parquet(options.run / "predictions" / "test.parquet")
     names = frame["gold"].tolist()
     if options.data:
-        every = raw_labels(options.data, options.label, options.separator)
+        every = raw_labels(options.data, options.label, options.separator, set(report["data"]["labels"]))
         if frame["row"].max() >= len(every):
             sys.exit(f"{options.data}: {len(every)} rows, but the run scored row {frame['row'].max()}: other data")
         names = [every[row] for row in frame["row"]]
     found = recompute(report, frame, names)
-    return compare(reported(report), found)
+    return max(compare(reported(report), found), outside(report))
 
 
-def raw_labels(data: Path, label: str, separator: str | None) -> list[str] | list[list[str]]:
+def raw_labels(data: Path, label: str, separator: str | None, known: set[str]) -> list[str] | list[list[str]]:
     """The label name, or names, of every row of the raw file, in its order."""
     if data.is_dir():
-        classes = (data / "classes.txt").read_text(encoding="utf-8").split("\n")
-        path = next(path for path in (data / "test.csv", data / "test.csv.gz") if path.is_file())
-        return [classes[int(row[0]) - 1].strip() for row in csv.reader(io.StringIO(read_text(path), newline=""))]
+        if (data / "classes.txt").is_file():
+            return ag_news(data)
+        if (data / "emotions.txt").is_file():
+            return go_emotions(data)
+        return reuters(data, known) if members(data, ".sgm") else imdb(data)
     delimiter = "\t" if ".tsv" in data.suffixes else ","
     rows = csv.DictReader(io.StringIO(read_text(data), newline=""), delimiter=delimiter)
     values = [row[label] for row in rows]
     return values if separator is None else [[part for part in value.split(separator) if part] for value in values]
+
+
+def ag_news(data: Path) -> list[str]:
+    """The class of every row of test.csv."""
+    classes = (data / "classes.txt").read_text(encoding="utf-8").split("\n")
+    path = next(path for path in (data / "test.csv", data / "test.csv.gz") if path.is_file())
+    return [classes[int(row[0]) - 1].strip() for row in csv.reader(io.StringIO(read_text(path), newline=""))]
+
+
+def go_emotions(data: Path) -> list[list[str]]:
+    """The emotions of every row of test.tsv."""
+    emotions = (data / "emotions.txt").read_text(encoding="utf-8").split()
+    path = next(path for path in (data / "test.tsv", data / "test.tsv.gz") if path.is_file())
+    lines = [line for line in read_text(path).split("\n") if line]
+    return [[emotions[int(number)] for number in line.split("\t")[1].split(",")] for line in lines]
+
+
+def imdb(data: Path) -> list[str]:
+    """Neg or pos of every test review: all of neg by number, then all of pos, as on the Hub."""
+    names = [re.search(r"test/(neg|pos)/(\d+)_\d+\.txt$", name) for name, _ in members(data, "")]
+    return [kind for kind, _ in sorted((found[1], int(found[2])) for found in names if found)]
+
+
+def reuters(data: Path, known: set[str]) -> list[list[str]]:
+    """The topics, of those that the run knows, of every ModApte test document, in the order of the files."""
+    documents = []
+    for _, text in sorted(members(data, ".sgm")):
+        for head, body in re.findall(r"<REUTERS([^>]*)>(.*?)</REUTERS>", text, flags=re.DOTALL):
+            if 'LEWISSPLIT="TEST"' in head and 'TOPICS="YES"' in head:
+                topics = re.findall(r"<D>(.*?)</D>", re.search(r"<TOPICS>(.*?)</TOPICS>", body, re.DOTALL)[1])
+                documents.append(sorted(set(topics) & known))
+    return documents
+
+
+def members(data: Path, ending: str) -> list[tuple[str, str]]:
+    """Name and text of every file of a folder, or of the archive in it; texts only of those with this ending."""
+    archive = next(iter(sorted(data.glob("*.tar.gz"))), None)
+    if archive is None:
+        paths = [path for path in sorted(data.rglob("*")) if path.is_file() and path.name.endswith(ending)]
+        return [(path.as_posix(), path.read_text(encoding="latin-1") if ending else "") for path in paths]
+    with tarfile.open(archive) as opened:
+        files = [each for each in opened if each.isfile() and each.name.endswith(ending)]
+        return [(each.name, opened.extractfile(each).read().decode("latin-1") if ending else "") for each in files]
+
+
+def outside(report: dict) -> int:
+    """Print the figures that lie outside their intervals; whether there are any."""
+    pairs = {name: (value, report["intervals"]["test"].get(name)) for name, value in report["metrics"]["test"].items()}
+    for label, intervals in (report.get("label_intervals") or {}).get("test", {}).items():
+        scores = report["per_label"]["test"][label]
+        pairs |= {f"per_label.{label}.{name}": (scores[name], interval) for name, interval in intervals.items()}
+    wrong = [
+        f"{name}: {value} is outside {interval}"
+        for name, (value, interval) in pairs.items()
+        if interval is not None and not interval[0] - TOLERANCE <= value <= interval[1] + TOLERANCE
+    ]
+    print(*wrong, f"{len(pairs)} figures with intervals, {len(wrong)} of them outside.", sep="\n")
+    return int(bool(wrong))
 
 
 def read_text(path: Path) -> str:

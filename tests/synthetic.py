@@ -34,12 +34,12 @@ def predictions(task, n=200, *, seed=0, skill=1.5, labels=None, clusters=None):
     return Predictions(task, names, gold, predicted, probabilities, np.arange(n), clusters, positive)
 
 
-def baseline(test):
+def baseline(test, *, name="TF-IDF + linear SVM", skill=0.8):
     """The scores of worse predictions of the same rows."""
-    poor = predictions(test.task, len(test), seed=1, skill=0.8, labels=test.labels, clusters=test.clusters)
+    poor = predictions(test.task, len(test), seed=1, skill=skill, labels=test.labels, clusters=test.clusters)
     scores = results.scores(poor, seed=0)
     return results.BaselineScores(
-        name="TF-IDF + logistic regression",
+        name=name,
         metrics={"test": scores.metrics},
         intervals={"test": scores.intervals},
         seconds=1.25,
@@ -57,6 +57,7 @@ def evaluation(made):
         intervals=scores.intervals,
         per_label=scores.per_label,
         confusion=scores.confusion,
+        label_intervals=scores.label_intervals,
     )
 
 
@@ -152,5 +153,7 @@ def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
         per_label={name: each.per_label for name, each in scores.items()},
         confusion={name: each.confusion for name, each in scores.items()},
         baseline=baseline(made["test"]) if with_baseline else None,
+        majority=baseline(made["test"], name="most frequent label", skill=0.0) if with_baseline else None,
+        label_intervals={name: each.label_intervals for name, each in scores.items()},
     )
     return whole, made

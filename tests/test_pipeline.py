@@ -40,6 +40,7 @@ def test_a_run_directory_holds_what_the_readme_says(run):
         "checkpoints/best/model.safetensors", "checkpoints/best/manifest.json", "checkpoints/step-8/optimizer.pt",
         "model/model.safetensors", "model/config.json", "model/tokenizer.json", "model/decision.json",
         "predictions/validation.parquet", "predictions/test.parquet", "predictions/test-baseline.parquet",
+        "predictions/test-majority.parquet",
     } <= there  # fmt: skip
     assert not [name for name in there if Path(name).name.startswith(".")]
 
@@ -147,6 +148,7 @@ def test_the_same_config_gives_the_same_report_but_for_times_and_paths(run, expe
         for key in ("seconds", "examples_per_second", "tokens_per_second", "peak_memory_bytes"):
             document["training"].pop(key)
         document["baseline"].pop("seconds")
+        document["majority"].pop("seconds")
     assert first == second
     assert (run.model / "model.safetensors").read_bytes() == (again.model / "model.safetensors").read_bytes()
 

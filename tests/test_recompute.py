@@ -142,3 +142,20 @@ def test_raw_data_of_another_set_is_refused(tmp_path, recompute):
     path.write_text("label\nno\n", encoding="utf-8")
     code, _ = recompute(run, "--data", path)
     assert code.endswith("mine.csv: 1 rows, but the run scored row 199: other data")
+
+
+def test_a_figure_outside_its_interval_is_caught(tmp_path, recompute):
+    run, predictions = made_run(tmp_path, "multiclass")
+    report = json.loads(run.report.read_text(encoding="utf-8"))
+    report["label_intervals"]["test"][predictions.labels[1]]["f1"] = [0.0, 0.001]
+    run.report.write_text(json.dumps(report), encoding="utf-8")
+    code, out = recompute(run)
+    assert code == 1
+    assert "1 of them outside" in out
+
+
+def test_gold_labels_are_taken_from_the_raw_data_sets(data_folder):
+    script = runpy.run_path(str(SCRIPT))
+    sizes = {"go_emotions": 5427, "reuters21578": 3299, "ag_news": 7600, "imdb": 25_000}
+    for name, size in sizes.items():
+        assert len(script["raw_labels"](data_folder / name, "label", None, {"earn"})) == size

@@ -39,7 +39,7 @@ def test_the_headline_has_the_score_its_interval_and_the_baseline():
     assert lines[2] == "f1_macro on the 200 test examples, with its 95 % interval"
     assert f"{report.metrics['test']['f1_macro']:.4f}".removeprefix("0") in lines[3]
     assert f"{low:.4f}-{high:.4f}".replace("0.", ".") in lines[3]
-    assert lines[4].strip().startswith("TF-IDF + logistic regression")
+    assert lines[4].strip().startswith("TF-IDF + linear SVM")
     assert lines[5].split()[0] == "difference"
     assert "the model is better than the baseline (paired bootstrap, 200 rows)" in lines[6]
 
@@ -79,6 +79,17 @@ def test_of_many_labels_the_worst_and_the_best_are_shown():
     found = [line.split("[/red]")[0] + "[/red]" for line in text.splitlines() if line.startswith("[red]")]
     ranked = sorted(scores, key=lambda name: scores[name].f1)
     assert found == [*ranked[:8], *ranked[-7:]]
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_f1_of_a_label_stands_beside_its_interval(task):
+    report, _ = synthetic.report(task)
+    label = report.data.labels[0]
+    low, high = report.label_intervals["test"][label].f1
+    row = next(line for line in shown(tables.summary(report)).splitlines() if line.startswith(f"{label} "))
+    assert f" {low:.2f}-{high:.2f} ".replace("0.", ".") in row
+    older = replace(report, label_intervals=None)
+    assert f"{low:.2f}-{high:.2f}".replace("0.", ".") not in shown(tables.summary(older)).replace(row, "")
 
 
 def test_steps_time_throughput_and_memory_are_shown():

@@ -53,9 +53,13 @@ def test_the_report_has_every_key_that_readers_rely_on():
             "peak_memory_bytes stopped_early resumed"
         ),
         "baseline": "name metrics intervals seconds",
+        "majority": "name metrics intervals seconds difference",
     }
-    rest = "schema_version status metrics intervals per_label confusion decision metrics_at_default diagnosis slices"
-    rest += " metrics_without_leaks"
+    rest = (
+        "schema_version status metrics intervals per_label confusion decision metrics_at_default diagnosis slices "
+        "label_intervals"
+        " metrics_without_leaks"
+    )
     assert set(keys) | set(rest.split()) == set(document)
     for section, names in keys.items():
         assert set(names.split()) <= set(document[section]), section
@@ -67,6 +71,7 @@ def test_the_report_has_every_key_that_readers_rely_on():
     assert tuple(document["metrics"]["test"]) == metrics.names("multilabel")
     label = {"precision", "recall", "f1", "support", "average_precision", "threshold"}
     assert set(document["per_label"]["test"]["earn"]) == label
+    assert set(document["label_intervals"]["test"]["earn"]) == label - {"support", "threshold"}
     assert np.shape(document["confusion"]["test"]) == (5, 2, 2)
     assert document["schema_version"] == 1
 
@@ -134,7 +139,7 @@ def test_an_evaluation_is_read_back_equal(tmp_path):
     path = tmp_path / "evals" / "ag_news-test.json"
     results.write_evaluation(path, evaluation)
     assert results.read_evaluation(path) == evaluation
-    keys = {"schema_version", "data", "metrics", "intervals", "per_label", "confusion"}
+    keys = {"schema_version", "data", "metrics", "intervals", "per_label", "label_intervals", "confusion"}
     assert keys <= set(json.loads(path.read_text(encoding="utf-8")))
 
 

@@ -8,8 +8,9 @@ from sklearn.metrics import f1_score
 from ftcls.errors import DataError
 from ftcls.scoring import intervals as module
 from ftcls.scoring import metrics
-from ftcls.scoring.intervals import intervals, paired_difference, wilson
+from ftcls.scoring.intervals import intervals, paired_difference
 from ftcls.scoring.metrics import Predictions, Statistics
+from ftcls.scoring.shares import wilson
 
 
 def made(task, n, k, *, seed=0, skill=1.0, clusters=None, shares=None):

@@ -51,6 +51,7 @@ def report(
     scores: Mapping[str, results.Scores],
     baseline: results.BaselineScores,
     metrics_without_leaks: WithoutLeaks | None,
+    majority: results.BaselineScores,
     command: str,
     started: datetime,
 ) -> results.Report:
@@ -80,7 +81,9 @@ def report(
         intervals={name: found.intervals for name, found in scores.items()},
         per_label={name: found.per_label for name, found in scores.items()},
         confusion={name: found.confusion for name, found in scores.items()},
+        label_intervals={name: found.label_intervals for name, found in scores.items()},
         baseline=baseline,
+        majority=majority,
         decision=results.DecisionReport(thresholds, decided.temperature, calibration_error=None),
         metrics_without_leaks=metrics_without_leaks,
     )
@@ -115,6 +118,7 @@ def evaluation(
         per_label=found.per_label,
         confusion=found.confusion,
         metrics_without_leaks=metrics_without_leaks,
+        label_intervals=found.label_intervals,
     )
 
 
@@ -125,7 +129,7 @@ def without_leaks(corpus: Corpus, split: SplitName, predictions: Predictions, *,
 
 
 def against(simple: Baseline, trained: Predictions, *, seed: int) -> results.BaselineScores:
-    """The baseline's scores on the test split, and the run's paired difference from it on the same rows."""
+    """A simple model's scores on the test split, and the run's paired difference from it on the same rows."""
     found = simple.predictions
     return results.BaselineScores(
         name=simple.name,

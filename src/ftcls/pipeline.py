@@ -85,12 +85,13 @@ def train(
             return run
         shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
         trained = _classifier(run.model, experiment)
-        simple = baseline.fit(corpus, seed=seed)
+        simple, constant = baseline.fit(corpus, seed=seed), baseline.majority(corpus)
         found = {
             "validation": trained.predictions(corpus.splits["validation"], prepared.encoded["validation"]),
             "test": trained.predictions(corpus.splits["test"], prepared.encoded["test"]),
         }
-        for name, rows in {**found, "test-baseline": simple.predictions}.items():
+        simplest = {"test-baseline": simple.predictions, "test-majority": constant.predictions}
+        for name, rows in {**found, **simplest}.items():
             predictions.write(run.predictions / f"{name}.parquet", rows)
         report = account.report(
             experiment,
@@ -112,6 +113,7 @@ def train(
             },
             baseline=account.against(simple, found["test"], seed=seed),
             metrics_without_leaks=account.without_leaks(corpus, "test", found["test"], seed=seed),
+            majority=account.against(constant, found["test"], seed=seed),
             command=command,
             started=started,
         )

@@ -19,8 +19,9 @@ from ftcls.data.corpus import Check
 from ftcls.errors import DataError
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
-from ftcls.scoring.intervals import Difference, Interval, intervals
+from ftcls.scoring.intervals import Difference, LabelIntervals, certainty
 from ftcls.scoring.metrics import LabelScores, Predictions
+from ftcls.scoring.shares import Interval
 from ftcls.scoring.unleaked import WithoutLeaks
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
@@ -31,6 +32,8 @@ Metrics = dict[str, float | None]
 Intervals = dict[str, Interval | None]
 """95 % interval by metric name."""
 PerLabel = dict[str, LabelScores]
+LabelCertainty = dict[str, LabelIntervals]
+"""95 % intervals of every label's scores by label name."""
 Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...]
 """[k][k], rows gold, columns predicted; multilabel [k][2][2]."""
 
@@ -43,6 +46,7 @@ class Scores:
     intervals: Intervals
     per_label: PerLabel
     confusion: Confusion
+    label_intervals: LabelCertainty
 
 
 @dataclass(frozen=True)
@@ -236,6 +240,8 @@ class Report:
     slices: dict[str, tuple[dict[str, Any], ...]] | None = None
     metrics_without_leaks: WithoutLeaks | None = None
     """Of the test split; None where no row leaks, or every one does."""
+    label_intervals: dict[str, LabelCertainty] | None = None
+    majority: BaselineScores | None = None
     schema_version: Literal[1] = 1
 
 
@@ -265,6 +271,7 @@ class Evaluation:
     confusion: Confusion
     metrics_without_leaks: WithoutLeaks | None = None
     """None also where the training data is not that of the run: with --data and --config."""
+    label_intervals: LabelCertainty | None = None
     schema_version: Literal[1] = 1
 
 
@@ -283,11 +290,13 @@ def scores(
 
     `extra` are figures of other metrics; nothing is known about them, so they have no interval.
     """
+    found = certainty(predictions, seed=seed)
     return Scores(
         metrics=metrics.score(predictions) | dict(extra or {}),
-        intervals=intervals(predictions, seed=seed) | dict.fromkeys(extra or {}),
+        intervals=found.metrics | dict.fromkeys(extra or {}),
         per_label=metrics.per_label(predictions, thresholds),
         confusion=_tuples(metrics.confusion(predictions).tolist()),
+        label_intervals=found.labels,
     )
 
 

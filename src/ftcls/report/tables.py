@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ftcls.data.corpus import Check
-from ftcls.results import BaselineScores, Evaluation, Intervals, Metrics, PerLabel, Report
-from ftcls.scoring.intervals import Difference, Interval
+from ftcls.results import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
+from ftcls.scoring.intervals import Difference
 from ftcls.scoring.metrics import higher_is_better
+from ftcls.scoring.shares import Interval
 from ftcls.scoring.unleaked import WithoutLeaks
 
 _LABELS = 15
@@ -41,7 +42,7 @@ def summary(report: Report) -> RenderableType:
         *_notes(test, report.data.positive_label),
         *_without_leaks(report.metrics_without_leaks, "test", report.training.best.metric),
         Text(),
-        *_labels(report.per_label["test"], "test"),
+        *_labels(report.per_label["test"], (report.label_intervals or {}).get("test"), "test"),
         Text(),
         *_training(report),
     ]
@@ -63,7 +64,7 @@ def evaluation(evaluation: Evaluation) -> RenderableType:
         *_notes(evaluation.metrics, data.positive_label),
         *_without_leaks(evaluation.metrics_without_leaks, data.split, "f1_macro"),
         Text(),
-        *_labels(evaluation.per_label, data.split),
+        *_labels(evaluation.per_label, evaluation.label_intervals, data.split),
     )
 
 
@@ -155,7 +156,7 @@ def _without_leaks(found: WithoutLeaks | None, split: str, metric: str) -> list[
     return lines
 
 
-def _labels(scores: PerLabel, split: str) -> list[RenderableType]:
+def _labels(scores: PerLabel, intervals: LabelCertainty | None, split: str) -> list[RenderableType]:
     names, title = list(scores), f"Labels on {split}"
     if len(names) > _LABELS:
         best = _LABELS // 2
@@ -163,14 +164,19 @@ def _labels(scores: PerLabel, split: str) -> list[RenderableType]:
         title = f"The {_LABELS - best} worst and {best} best of {len(names)} labels on {split}, by f1"
         names = [*ranked[: _LABELS - best], *ranked[-best:]]
     tuned = any(each.threshold is not None for each in scores.values())
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("label", overflow="ellipsis", no_wrap=True, max_width=24)
-    for column in ("precision", "recall", "f1", "avg prec", *(["threshold"] if tuned else []), "support"):
-        table.add_column(column, justify="right", no_wrap=True)
+    # With thresholds and intervals, one space between columns and shorter names just fit 80 columns.
+    gap, width = (1, 19) if tuned and intervals else (2, 22)
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    table.add_column("label", overflow="ellipsis", no_wrap=True, max_width=width)
+    sure = ["95 %"] if intervals else []
+    for column in ("precision", "recall", "f1", *sure, "avg prec", *(["threshold"] if tuned else []), "support"):
+        table.add_column(column, justify="right", no_wrap=True, style="dim" if column == "95 %" else "")
     for name in names:
         each = scores[name]
-        figures = [each.precision, each.recall, each.f1, each.average_precision, *([each.threshold] if tuned else [])]
-        table.add_row(Text(_line(name)), *(Text(_number(figure)) for figure in figures), Text(f"{each.support:,}"))
+        cells = [_number(each.precision), _number(each.recall), _number(each.f1)]
+        cells += [_interval(intervals[name].f1, digits=2)] if intervals else []
+        cells += [_number(each.average_precision), *([_number(each.threshold)] if tuned else []), f"{each.support:,}"]
+        table.add_row(Text(_line(name)), *map(Text, cells))
     return [Text(title, style="bold"), table]
 
 
@@ -207,10 +213,10 @@ def _tail(checkpoint: str) -> str:
     return checkpoint if len(checkpoint) <= _CHECKPOINT_WIDTH else f"...{checkpoint[3 - _CHECKPOINT_WIDTH :]}"
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "-"
-    text = f"{value:.4f}"
+    text = f"{value:.{digits}f}"
     return text.removeprefix("0") if text.startswith("0.") else text
 
 
@@ -218,8 +224,8 @@ def _signed(value: float) -> str:
     return ("-" if value < 0 else "+") + _number(abs(value))
 
 
-def _interval(interval: Interval | None) -> str:
-    return "-" if interval is None else f"{_number(interval[0])}-{_number(interval[1])}"
+def _interval(interval: Interval | None, digits: int = 4) -> str:
+    return "-" if interval is None else f"{_number(interval[0], digits)}-{_number(interval[1], digits)}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,10 +1,17 @@
-"""How sure a score is: 95 % intervals and paired differences by the bootstrap.
+"""How sure a score is: 95 % intervals and paired differences.
 
-Rows are drawn with replacement, n of them; where rows belong together (one file, one author), whole clusters are drawn
-instead. An interval runs from the 2.5th to the 97.5th percentile of the metric over the draws. Shares of independent
-rows (accuracy and what equals it) take Wilson's interval, which does not shrink to a point at 0 or 1 (Wilson 1927;
-Brown, Cai & DasGupta 2001). Draws in which a metric has no value are left out; a metric that has none in any draw
-has no interval: None.
+- Shares, that is accuracy and the precision, recall and F1 of one label: Wilson's interval (`shares`).
+- Macro averages: those of the labels put together, each side for itself (Zou & Donner 2008, "MOVER"), and what the
+  labels vary together, from the bootstrap. The percentiles of a bootstrap alone hold the truth too seldom where labels
+  are rare: the F1 of a few rows is too low on average, and once more in every resample.
+- Average precision of a label with few positives: Wilson's, with the number of positives for rows, after the binomial
+  interval that Boyd, Eng & Page (2013) recommend.
+- Everything else: the 2.5th to the 97.5th percentile of a bootstrap. Rows are drawn with replacement, n of them; where
+  rows belong together (one file, one author), whole clusters are drawn instead. Draws in which a metric has no value
+  are left out; a metric that has none in any draw has no interval: None.
+
+A label that neither occurs nor is predicted counts 0 in a macro average, and adds nothing to its interval: that is
+about the labels that the rows show. Coverage is measured by ``scripts/coverage.py``.
 """
 
 from collections.abc import Iterator
@@ -14,24 +21,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.errors import DataError
-from ftcls.scoring.metrics import AREAS, Predictions, Statistics, names
-
-Interval = tuple[float, float]
+from ftcls.scoring import shares
+from ftcls.scoring.metrics import AREAS, Counts, Predictions, Statistics, names
+from ftcls.scoring.shares import Interval
 
 DRAWS = 2000
 """Draws of a bootstrap: a percentile then wobbles by about a fiftieth of the interval's width from seed to seed."""
-_AREA_WORK = 1_000_000_000
+_AREA_WORK = 2_000_000_000
 """Most row x label x draw steps spent on areas under curves: some ten seconds of one core."""
 _AREA_DRAWS = 200
-"""Fewest draws for areas under curves, however large the data."""
-_WEIGHTS = 1_000_000
-"""Weights of one block of draws: 8 MB of float64, which the processor's cache can hold."""
+"""Fewest draws for areas under curves, however large the data; an end then wobbles by a twentieth of the width."""
+_WEIGHTS = 4_000_000
+"""Weights of one block of draws: 16 MB of float32."""
 _BLOCK = 32
-"""Fewest draws in a block: matrix products want them, and 32 draws of a million rows are 256 MB."""
+"""Fewest draws in a block: sums over rows want many side by side, and 32 draws of a million rows are 128 MB."""
+_FEW_POSITIVES = 20
+"""Up to so many positives, average precision takes Wilson's interval."""
 _SHARES = ("accuracy", "f1_micro")
 _MULTILABEL_SHARES = ("accuracy", "subset_accuracy")
-_NORMAL_97_5 = 1.959963984540054
-"""97.5th percentile of the standard normal distribution."""
+_MACRO = {"precision_macro": "precision", "recall_macro": "recall", "f1_macro": "f1"}
+_OF_POSITIVE = ("precision", "recall", "f1")
+_COUNTED = ("hits", "gold", "predicted")
+
+
+@dataclass(frozen=True)
+class LabelIntervals:
+    """The 95 % intervals of one label's scores; None where a score has no rows to stand on."""
+
+    precision: Interval | None
+    recall: Interval | None
+    f1: Interval | None
+    average_precision: Interval | None
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """The 95 % intervals of one set of predictions."""
+
+    metrics: dict[str, Interval | None]
+    """By metric of the task."""
+    labels: dict[str, LabelIntervals]
+    """By label name."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +87,88 @@ def area_draws(n: int, k: int, draws: int) -> int:
 
 def intervals(predictions: Predictions, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Interval | None]:
     """The 95 % interval of every metric of the task; the same for the same seed."""
-    wanted = names(predictions.task)
-    k = len(predictions.labels) if predictions.task == "multilabel" else 1
-    for_areas = area_draws(len(predictions), k, draws)
-    samples = _resample(predictions, wanted, seed=seed, draws=draws, for_areas=for_areas)
-    found = {name: _percentiles(samples[name]) for name in wanted}
-    if predictions.clusters is None:
-        shares = _MULTILABEL_SHARES if predictions.task == "multilabel" else _SHARES
-        found |= {name: wilson(score_of(predictions, name), len(predictions)) for name in shares}
+    return _certainty(predictions, seed=seed, draws=draws, areas_of_labels=False).metrics
+
+
+def certainty(predictions: Predictions, *, seed: int = 0, draws: int = DRAWS) -> Certainty:
+    """The 95 % interval of every metric of the task and of every label's scores; the same for the same seed."""
+    return _certainty(predictions, seed=seed, draws=draws, areas_of_labels=True)
+
+
+def _certainty(predictions: Predictions, *, seed: int, draws: int, areas_of_labels: bool) -> Certainty:
+    task, wanted, statistics = predictions.task, names(predictions.task), Statistics(predictions)
+    k = len(predictions.labels) if task == "multilabel" or areas_of_labels else 1
+    drawn = _resample(
+        statistics,
+        wanted,
+        seed=seed,
+        draws=draws,
+        for_areas=area_draws(len(predictions), k, draws),
+        areas_of_labels=areas_of_labels,
+    )
+    found = {name: _percentiles(values) for name, values in drawn.metrics.items()}
+    ratios = {name: _ratio_intervals(statistics, name) for name in _OF_POSITIVE}
+    found |= {name: _macro_interval(statistics, drawn.counts, ratio, ratios[ratio]) for name, ratio in _MACRO.items()}
+    if predictions.positive is not None:
+        found |= {name: ratios[name][predictions.positive] for name in _OF_POSITIVE}
+    right = statistics.per_row["accuracy"] > 0
+    of_rows = shares.of_rows(right, predictions.clusters)
+    found |= dict.fromkeys(_MULTILABEL_SHARES if task == "multilabel" else _SHARES, of_rows)
+    areas = _area_intervals(statistics, drawn.areas) if drawn.areas is not None else [None] * len(predictions.labels)
+    labels = {
+        label: LabelIntervals(**{name: ratios[name][index] for name in ratios}, average_precision=areas[index])
+        for index, label in enumerate(predictions.labels)
+    }
+    return Certainty({name: found[name] for name in wanted}, labels)
+
+
+def _ratio_intervals(statistics: Statistics, name: str) -> list[Interval | None]:
+    """Of each label: the interval of its precision, recall or F1."""
+    gold, predicted = statistics.indicators
+    clusters = statistics.predictions.clusters
+    interval = shares.of_f1 if name == "f1" else shares.of_rows
+    found = []
+    for of_label, said in zip(gold.T, predicted.T, strict=True):
+        relevant = np.flatnonzero({"precision": said, "recall": of_label, "f1": of_label | said}[name])
+        both = of_label[relevant] & said[relevant]
+        found.append(interval(both, None if clusters is None else clusters[relevant]))
     return found
 
 
-def wilson(share: float, n: int) -> Interval:
-    """Wilson's 95 % interval of a share of n independent rows."""
-    z2 = _NORMAL_97_5**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _NORMAL_97_5 / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    # At 0 and 1 rounding would leave the share itself just outside.
-    return min(share, float(centre - half)), max(share, float(centre + half))
+def _area_intervals(statistics: Statistics, drawn: NDArray[np.float64]) -> list[Interval | None]:
+    """Of each label: the interval of its average precision, which was `drawn` [d, k]."""
+    clusters = statistics.predictions.clusters
+    values = statistics.label_areas(np.ones((1, len(statistics.predictions))))[0]
+    found: list[Interval | None] = []
+    for value, draws, of_label in zip(values, drawn.T, statistics.indicators[0].T, strict=True):
+        positives = int(of_label.sum())
+        if 0 < positives <= _FEW_POSITIVES:
+            apart = positives if clusters is None else shares.effective(np.ones(positives, bool), clusters[of_label])
+            found.append(shares.wilson(float(value), apart))
+        else:
+            found.append(_percentiles(draws))
+    return found
+
+
+def _macro_interval(
+    statistics: Statistics, drawn: Counts, ratio: str, of_labels: list[Interval | None]
+) -> Interval | None:
+    """The interval of the mean of a ratio over the labels; None where no label has one."""
+    if all(interval is None for interval in of_labels):
+        return None
+    values = np.nan_to_num(getattr(statistics.sample, ratio)[0])
+    ends = [(value, value) if each is None else each for value, each in zip(values, of_labels, strict=True)]
+    low, high = np.array(ends).T
+    ratios = getattr(drawn, ratio)
+    ratios = np.where(np.isfinite(ratios), ratios, values)
+    # What the labels vary together: the variance of their sum, less what they would have apart.
+    together = shares.NORMAL_97_5**2 * (ratios.sum(axis=1).var() - ratios.var(axis=0).sum())
+    below, above = ((values - low) ** 2).sum(), ((high - values) ** 2).sum()
+    mean, k = float(values.mean()), len(values)
+    return (
+        max(0.0, mean - float(np.sqrt(max(below + together, 0.0))) / k),
+        min(1.0, mean + float(np.sqrt(max(above + together, 0.0))) / k),
+    )
 
 
 def paired_difference(
@@ -95,7 +189,10 @@ def paired_difference(
     values = [score_of(each, metric) for each in (first, second)]
     k = len(first.labels) if first.task == "multilabel" else 1
     count = area_draws(len(first), k, draws) if metric in AREAS else draws
-    samples = [_resample(each, (metric,), seed=seed, draws=count, for_areas=count)[metric] for each in (first, second)]
+    samples = [
+        _resample(Statistics(each), (metric,), seed=seed, draws=count, for_areas=count).metrics[metric]
+        for each in (first, second)
+    ]
     differences = samples[0] - samples[1]
     differences = differences[np.isfinite(differences)]
     interval = _percentiles(differences)
@@ -153,27 +250,52 @@ def _same_clusters(first: NDArray[np.int64] | None, second: NDArray[np.int64] | 
     return np.array_equal(first, second)
 
 
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    metrics: dict[str, NDArray[np.float64]]
+    """[d] by metric"""
+    counts: Counts
+    """[d, k] each"""
+    areas: NDArray[np.float64] | None
+    """[d, k] average precision of the labels"""
+
+
 def _resample(
-    predictions: Predictions, wanted: tuple[str, ...], *, seed: int, draws: int, for_areas: int
-) -> dict[str, NDArray[np.float64]]:
-    """The wanted metrics over the draws; those of `AREAS` over the first `for_areas` of them."""
-    statistics = Statistics(predictions)
+    statistics: Statistics,
+    wanted: tuple[str, ...],
+    *,
+    seed: int,
+    draws: int,
+    for_areas: int,
+    areas_of_labels: bool = False,
+) -> _Draws:
+    """The wanted metrics and the counts over the draws; areas over the first `for_areas` of them."""
     cheap = tuple(name for name in wanted if name not in AREAS)
     costly = tuple(name for name in wanted if name in AREAS)
     parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in wanted}
+    counts: list[Counts] = []
+    areas: list[NDArray[np.float64]] = []
     done = 0
-    for weights in _weights(predictions, seed=seed, draws=draws):
-        found = statistics.at(weights, cheap)
-        if done < for_areas and costly:
-            found |= statistics.at(weights[: for_areas - done], costly)
+    for weights in _weights(statistics.predictions, seed=seed, draws=draws):
+        counts.append(statistics.counts(weights))
+        found = statistics.at(weights, cheap, counts=counts[-1])
+        if done < for_areas and (costly or areas_of_labels):
+            first = weights[: for_areas - done]
+            if areas_of_labels:
+                areas.append(statistics.label_areas(first))
+            found |= statistics.at(first, costly, label_areas=areas[-1] if areas_of_labels else None)
         for name, values in found.items():
             parts[name].append(values)
         done += len(weights)
-    return {name: np.concatenate(values) for name, values in parts.items()}
+    return _Draws(
+        metrics={name: np.concatenate(values) for name, values in parts.items()},
+        counts=Counts(*(np.concatenate([getattr(each, name) for each in counts]) for name in _COUNTED)),
+        areas=np.concatenate(areas) if areas_of_labels else None,
+    )
 
 
-def _weights(predictions: Predictions, *, seed: int, draws: int) -> Iterator[NDArray[np.float64]]:
-    """Blocks [d, n] of how often each row is drawn; the same rows whatever the size of a block."""
+def _weights(predictions: Predictions, *, seed: int, draws: int) -> Iterator[NDArray[np.float32]]:
+    """Blocks [d, n] of how often each row is drawn, a row's side by side; the same whatever the size of a block."""
     rng = np.random.default_rng(seed)
     n, members = len(predictions), None
     units = n
@@ -183,10 +305,11 @@ def _weights(predictions: Predictions, *, seed: int, draws: int) -> Iterator[NDA
     size = max(_BLOCK, _WEIGHTS // n)
     for start in range(0, draws, size):
         count = min(size, draws - start)
-        drawn = np.empty((count, units))
+        drawn = np.empty((count, units), dtype=np.float32)
         for index in range(count):
             drawn[index] = np.bincount(rng.integers(0, units, size=units), minlength=units)
-        yield drawn if members is None else drawn.take(members, axis=1)
+        by_unit = np.ascontiguousarray(drawn.T)
+        yield (by_unit if members is None else by_unit.take(members, axis=0)).T
 
 
 def _percentiles(values: NDArray[np.float64]) -> Interval | None:

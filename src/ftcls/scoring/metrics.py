@@ -10,16 +10,17 @@ Everything is computed under row weights, so that an interval resamples the very
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
 from ftcls.scoring.decision import Task
 from ftcls.scoring.ranking import Ranking, divide, rank
 
 _COUNTS = ("f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro")
 _POSITIVE = ("precision", "recall", "f1")
-_ROWS = ("loss", "accuracy", "f1_samples", "subset_accuracy", "hamming_loss")
 AREAS = frozenset({"roc_auc", "average_precision", "average_precision_micro", "average_precision_macro"})
 """Metrics that depend on the order of the probabilities; costly to resample, undefined without positives."""
 LOWER_IS_BETTER = frozenset({"loss", "hamming_loss"})
@@ -142,20 +143,31 @@ class Statistics:
         self.predictions = predictions
         self.task = predictions.task
 
-    def at(self, weights: NDArray[np.float64], wanted: Collection[str]) -> dict[str, NDArray[np.float64]]:
+    def at(
+        self,
+        weights: NDArray[np.floating[Any]],
+        wanted: Collection[str],
+        *,
+        counts: Counts | None = None,
+        label_areas: NDArray[np.float64] | None = None,
+    ) -> dict[str, NDArray[np.float64]]:
         """The wanted metrics, each [d], under the weightings [d, n] (how often each row was drawn).
+
+        Weights of a row are best side by side in memory (the transpose of an array [n, d]). What `counts` and
+        `label_areas` found under the same weights need not be found again.
 
         NaN where a metric has no value. A label whose ratio has a denominator among all rows but not under a
         weighting is left out of that weighting's macro average: a rare label that a resample happens to miss says
         nothing about the model, and counting it as 0 would push the whole interval below the score.
         """
         found: dict[str, NDArray[np.float64]] = {}
-        if not set(wanted).isdisjoint(_ROWS):
-            total = weights.sum(axis=1)
-            found |= {name: weights @ values / total for name, values in self.per_row.items() if name in wanted}
+        means = [name for name in self.per_row if name in wanted]
+        if means:
+            sums = np.stack([self.per_row[name] for name in means]) @ weights.T
+            found |= dict(zip(means, sums / weights.sum(axis=1, dtype=np.float64), strict=True))
         if not set(wanted).isdisjoint((*_COUNTS, *_POSITIVE)):
-            found |= self._count_metrics(self.counts(weights))
-        found |= {name: self._area(name, weights) for name in wanted if name in AREAS}
+            found |= self._count_metrics(self.counts(weights) if counts is None else counts)
+        found |= {name: self._area(name, weights, label_areas) for name in wanted if name in AREAS}
         return {name: found[name] for name in names(self.task) if name in wanted}
 
     @cached_property
@@ -172,15 +184,15 @@ class Statistics:
         f1 = np.nan_to_num(divide(overlap, truth.sum(axis=1) + predicted.sum(axis=1)))
         return {"loss": loss, "accuracy": exact, "subset_accuracy": exact, "hamming_loss": wrong, "f1_samples": f1}
 
-    def counts(self, weights: NDArray[np.float64]) -> Counts:
+    def counts(self, weights: NDArray[np.floating[Any]]) -> Counts:
         """The counts [d, k] under weightings [d, n]."""
-        if self.task == "multilabel":
-            return Counts(*(weights @ indicator for indicator in self._indicators))
-        order, starts, gold, predicted = self._cells
-        cells = np.add.reduceat(weights.take(order, axis=1), starts, axis=1)
-        classes = np.arange(len(self.predictions.labels))
-        of_gold, of_predicted = (gold[:, None] == classes), (predicted[:, None] == classes)
-        return Counts(*(cells @ which.astype(np.float64) for which in (of_gold & of_predicted, of_gold, of_predicted)))
+        places, columns = self._indicators
+        ones = np.ones(len(places), dtype=weights.dtype)
+        k = len(self.predictions.labels)
+        # Column by column, that is row by row of the data, every weight is read once.
+        given = csc_array((ones, places, columns), shape=(3 * k, len(self.predictions)))
+        found = (given @ np.ascontiguousarray(weights.T)).astype(np.float64).T
+        return Counts(hits=found[:, :k], gold=found[:, k : 2 * k], predicted=found[:, 2 * k :])
 
     @cached_property
     def sample(self) -> Counts:
@@ -188,18 +200,21 @@ class Statistics:
         return self.counts(np.ones((1, len(self.predictions))))
 
     @cached_property
-    def _indicators(self) -> tuple[NDArray[np.float64], ...]:
-        gold, predicted = self.predictions.gold.astype(bool), self.predictions.predicted.astype(bool)
-        return tuple(array.astype(np.float64) for array in (gold & predicted, gold, predicted))
+    def indicators(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether each label is the gold one, and the predicted one, of each row: bool [n, k] twice."""
+        gold, predicted = self.predictions.gold, self.predictions.predicted
+        if self.task == "multilabel":
+            return gold > 0, predicted > 0
+        classes = np.arange(len(self.predictions.labels))
+        return gold[:, None] == classes, predicted[:, None] == classes
 
     @cached_property
-    def _cells(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-        # Rows sorted by their cell of the confusion matrix: one sum per occupied cell instead of 3 k per row.
-        k = len(self.predictions.labels)
-        cell = self.predictions.gold.astype(np.int64) * k + self.predictions.predicted
-        order = np.argsort(cell, kind="stable")
-        occupied, starts = np.unique(cell[order], return_index=True)
-        return order, starts, occupied // k, occupied % k
+    def _indicators(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Hits, gold and predicted of all labels as a sparse matrix [3 k, n]: row numbers, and where columns begin."""
+        gold, predicted = self.indicators
+        every = np.concatenate([gold & predicted, gold, predicted], axis=1)
+        begins = np.append(0, every.sum(axis=1).cumsum())
+        return np.nonzero(every)[1].astype(np.int32), begins.astype(np.int32)
 
     def _count_metrics(self, counts: Counts) -> dict[str, NDArray[np.float64]]:
         sample = self.sample
@@ -215,28 +230,32 @@ class Statistics:
             found |= {name: getattr(counts, name)[:, positive] for name in _POSITIVE}
         return found
 
-    def _area(self, name: str, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        if name == "roc_auc":
-            return self.rankings[0].roc_auc(weights)
-        if name == "average_precision":
-            return self.rankings[0].average_precision(weights)
+    def label_areas(self, weights: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Average precision [d, k] of every label against the rest under weightings [d, n]."""
+        return np.stack([ranking.average_precision(weights) for ranking in self.rankings], axis=1)
+
+    def _area(
+        self, name: str, weights: NDArray[np.floating[Any]], label_areas: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        positive = self.predictions.positive
         if name == "average_precision_micro":
             return self._pooled.average_precision(weights)
-        each = np.stack([ranking.average_precision(weights) for ranking in self.rankings], axis=1)
-        return _macro(each, np.where(self.sample.gold > 0, 1.0, np.nan))
+        if positive is None:
+            each = self.label_areas(weights) if label_areas is None else label_areas
+            return _macro(each, np.where(self.sample.gold > 0, 1.0, np.nan))
+        if name == "roc_auc":
+            return self.rankings[positive].roc_auc(weights)
+        return self.rankings[positive].average_precision(weights) if label_areas is None else label_areas[:, positive]
 
     @cached_property
     def rankings(self) -> tuple[Ranking, ...]:
-        """Rows ranked by the probability of the positive label; not binary: by that of each label."""
-        gold, scores, positive = self.predictions.gold, self.predictions.probabilities, self.predictions.positive
-        if self.task == "multilabel":
-            return tuple(rank(scores[:, j], gold[:, j] > 0) for j in range(scores.shape[1]))
-        which = range(scores.shape[1]) if positive is None else (positive,)
-        return tuple(rank(scores[:, j], gold == j) for j in which)
+        """Of each label: the rows by its probability."""
+        gold, scores = self.indicators[0], self.predictions.probabilities
+        return tuple(rank(scores[:, j], gold[:, j]) for j in range(scores.shape[1]))
 
     @cached_property
     def _pooled(self) -> Ranking:
-        return rank(self.predictions.probabilities, self.predictions.gold > 0)
+        return rank(self.predictions.probabilities, self.indicators[0])
 
 
 def score(predictions: Predictions) -> dict[str, float | None]:
@@ -249,16 +268,15 @@ def score(predictions: Predictions) -> dict[str, float | None]:
 def per_label(predictions: Predictions, thresholds: tuple[float, ...] | None = None) -> dict[str, LabelScores]:
     """The scores of every label by name; `thresholds` are those that the predictions were made with."""
     statistics = Statistics(predictions)
-    counts, everything = statistics.sample, np.ones((1, len(predictions)))
+    counts, areas = statistics.sample, statistics.label_areas(np.ones((1, len(predictions))))[0]
     found = {}
     for index, label in enumerate(predictions.labels):
-        area = rank(predictions.probabilities[:, index], _gold_of(predictions, index)).average_precision(everything)
         found[label] = LabelScores(
             precision=float(np.nan_to_num(counts.precision[0, index])),
             recall=float(np.nan_to_num(counts.recall[0, index])),
             f1=float(np.nan_to_num(counts.f1[0, index])),
             support=int(counts.gold[0, index]),
-            average_precision=None if np.isnan(area[0]) else float(area[0]),
+            average_precision=None if np.isnan(areas[index]) else float(areas[index]),
             threshold=None if thresholds is None else thresholds[index],
         )
     return found
@@ -299,9 +317,3 @@ def _value(name: str, value: float) -> float | None:
     if not np.isnan(value):
         return value
     return None if name in AREAS else 0.0
-
-
-def _gold_of(predictions: Predictions, index: int) -> NDArray[np.bool_]:
-    gold = predictions.gold
-    of_label: NDArray[np.bool_] = gold[:, index] > 0 if predictions.task == "multilabel" else gold == index
-    return of_label

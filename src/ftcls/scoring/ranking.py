@@ -1,94 +1,95 @@
-"""Areas under curves from scores that are sorted once and weighted many times."""
+"""Areas under curves from scores that are sorted once and weighted many times.
+
+Only the places with positives matter: the weight between two of them is one sum. All these sums of a ranking, under
+many weightings at once, are one product of a sparse matrix; it reads a row's weights side by side, which is ten times
+as fast as gathering them weighting by weighting (measured: 100,000 rows, 3,000 positives, 64 weightings).
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-# Sorted weights held at once: 2 MB of float64 stay in the cache of one core, twice as fast as 32 MB (measured).
-_ELEMENTS = 250_000
+# Sums held at once: 4 MB of float64. A ranking of ten million scores would else need gigabytes.
+_ELEMENTS = 500_000
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """m scores from highest to lowest, in groups of equal ones; each belongs to one of n weighted rows."""
+    """m scores from highest to lowest, each of one of n weighted rows, in groups of equal ones; g have a positive."""
 
-    rows: NDArray[np.intp]
-    """[m] the row of each score, highest score first."""
-    positive: NDArray[np.bool_]
-    """[m] whether it is a positive, in the same order."""
-    starts: NDArray[np.intp]
-    """[g] where each group of equal scores begins."""
+    rows: NDArray[np.int32]
+    """The row of each score, highest score first, down to the last group with a positive."""
+    positives: NDArray[np.int32]
+    """[p] the rows of the positives, in the same order."""
+    first: NDArray[np.int64]
+    """[g] where each group begins among the positives."""
+    starts: NDArray[np.int64]
+    """[g] where each group begins among the scores."""
+    stops: NDArray[np.int64]
+    """[g] where it ends."""
 
-    def average_precision(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def average_precision(self, weights: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Average precision [d] under each of the weightings [d, n]; NaN where no positive has weight.
 
         The sum of precision times the gain in recall over the distinct scores, not interpolated (scikit-learn's
         definition). Groups without a positive gain no recall, so only the others are looked at.
         """
-        if not len(self._positives):
-            return np.full(len(weights), np.nan)
-        first, stops = self._gains
-        segments, ranked, positives = np.append(0, stops[:-1]), self.rows[: stops[-1]], self._positives
-        parts = []
-        for block in self._blocks(weights):
-            # take is three to six times as fast as indexing here (measured).
-            above = np.add.reduceat(block.take(ranked, axis=1), segments, axis=1).cumsum(axis=1)
-            gained = np.add.reduceat(block.take(positives, axis=1), first, axis=1)
-            hits = gained.cumsum(axis=1)
-            precision = np.divide(hits, above, out=np.zeros_like(hits), where=above > 0)
-            parts.append(divide((gained * precision).sum(axis=1), hits[:, -1]))
-        return np.concatenate(parts)
+        total, hits = np.zeros(len(weights)), np.zeros(len(weights))
+        for gained, _, through in self._walk(weights):
+            hits_through = hits + gained.cumsum(axis=0)
+            hits = hits_through[-1]
+            precision = np.divide(hits_through, through, out=np.zeros_like(through), where=through > 0)
+            total += np.einsum("gd,gd->d", gained, precision)
+        return divide(total, hits)
 
-    def roc_auc(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def roc_auc(self, weights: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Area under the ROC curve [d] under each of the weightings [d, n]; NaN where one class has no weight.
 
         The chance that a positive is ranked above a negative, equal scores counting one half (Mann-Whitney).
         """
-        parts = []
-        for block in self._blocks(weights):
-            ranked = block.take(self.rows, axis=1)
-            positives = self._by_group(ranked * self.positive)
-            negatives = self._by_group(ranked * ~self.positive)
-            above = positives.cumsum(axis=1)
-            wins = (negatives * (above - positives / 2)).sum(axis=1)
-            parts.append(divide(wins, above[:, -1] * negatives.sum(axis=1)))
-        return np.concatenate(parts)
+        lost, hits = np.zeros(len(weights)), np.zeros(len(weights))
+        for gained, before, through in self._walk(weights):
+            hits_through = hits + gained.cumsum(axis=0)
+            # Negatives above a positive count against it, those of the same score by one half.
+            above = (before + through - 2 * hits_through + gained) / 2
+            lost += np.einsum("gd,gd->d", gained, above)
+            hits = hits_through[-1]
+        negatives = weights.sum(axis=1, dtype=np.float64) - hits
+        return 1 - divide(lost, hits * negatives)
 
-    @cached_property
-    def _positives(self) -> NDArray[np.intp]:
-        return self.rows[self.positive]
-
-    @cached_property
-    def _gains(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Of each group with a positive: where it begins among the positives, where it ends among the scores."""
-        places = np.flatnonzero(self.positive)
-        group = np.searchsorted(self.starts, places, side="right")  # one past the group's own number
-        with_positive, first = np.unique(group, return_index=True)
-        return first, np.append(self.starts, len(self.rows))[with_positive]
-
-    def _by_group(self, ranked: NDArray[np.float64]) -> NDArray[np.float64]:
-        if len(self.starts) == len(self.rows):
-            return ranked  # no two scores are equal
-        summed: NDArray[np.float64] = np.add.reduceat(ranked, self.starts, axis=1)
-        return summed
-
-    def _blocks(self, weights: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-        size = max(1, _ELEMENTS // len(self.rows))
-        for start in range(0, len(weights), size):
-            yield weights[start : start + size]
+    def _walk(self, weights: NDArray[np.floating[Any]]) -> Iterator[tuple[NDArray[np.float64], ...]]:
+        """Blocks of groups [b, d]: the weight of a group's positives; of all before the group; of all through it."""
+        by_row = np.ascontiguousarray(weights.T)
+        bounds = np.append(0, np.stack([self.starts, self.stops], axis=1).ravel())
+        firsts = np.append(self.first, len(self.positives))
+        size = max(16, _ELEMENTS // len(weights))
+        carried = np.zeros(len(weights))
+        for start in range(0, len(self.starts), size):
+            stop = min(start + size, len(self.starts))
+            gained = _sums(self.positives, firsts[start : stop + 1], by_row)
+            running = _sums(self.rows, bounds[2 * start : 2 * stop + 1], by_row)
+            running[0] += carried
+            running = running.cumsum(axis=0, out=running)
+            carried = running[-1].copy()
+            yield gained, running[0::2], running[1::2]
 
 
 def rank(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Ranking:
     """Sort scores [n], or [n, k] taken together, with whether each is a positive in the same shape."""
     flat = scores.ravel()
-    order = np.argsort(-flat, kind="stable")
+    order = np.argsort(-flat)
     ranked = flat[order]
-    starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
-    return Ranking(rows=order // (flat.size // len(scores)), positive=positive.ravel()[order], starts=starts)
+    changes = np.flatnonzero(ranked[1:] != ranked[:-1]) + 1
+    places = np.flatnonzero(positive.ravel()[order])
+    # Of each positive: the number of the group of equal scores that it is in; of each group, its first positive.
+    groups, first = np.unique(np.searchsorted(changes, places, side="right"), return_index=True)
+    starts, stops = np.append(0, changes)[groups], np.append(changes, flat.size)[groups]
+    rows = (order[: stops[-1] if len(stops) else 0] // (flat.size // len(scores))).astype(np.int32)
+    return Ranking(rows=rows, positives=rows[places], first=first, starts=starts, stops=stops)
 
 
 def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
@@ -96,3 +97,12 @@ def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.flo
     ratio: NDArray[np.float64] = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
     np.divide(numerator, denominator, out=ratio, where=denominator > 0)
     return ratio
+
+
+def _sums(rows: NDArray[np.int32], bounds: NDArray[np.int64], by_row: NDArray[Any]) -> NDArray[np.float64]:
+    """The weights [n, d] summed over the rows between each two bounds."""
+    inside = rows[bounds[0] : bounds[-1]]
+    ones = np.ones(len(inside), dtype=by_row.dtype)
+    chosen = csr_array((ones, inside, bounds - bounds[0]), shape=(len(bounds) - 1, len(by_row)))
+    summed: NDArray[np.float64] = (chosen @ by_row).astype(np.float64)
+    return summed
