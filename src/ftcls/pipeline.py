@@ -11,11 +11,14 @@ from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
+from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
 from ftcls.errors import DataError
 from ftcls.model import factory
 from ftcls.prepare import prepare
+from ftcls.report import page
 from ftcls.rundir import RunDir
+from ftcls.scoring.metrics import Predictions
 from ftcls.training.checkpoints import MANIFEST
 from ftcls.training.fit import Validation, fit
 
@@ -82,12 +85,20 @@ def train(
         shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
         trained = _classifier(run.model, experiment)
         simple = baseline.fit(corpus, seed=seed)
-        found = {
+        found: dict[SplitName, Predictions] = {
             "validation": trained.predictions(corpus.splits["validation"], prepared.encoded["validation"]),
             "test": trained.predictions(corpus.splits["test"], prepared.encoded["test"]),
         }
-        for name, rows in {**found, "test-baseline": simple.predictions}.items():
-            predictions.write(run.predictions / f"{name}.parquet", rows)
+        for name, rows in found.items():
+            encoded = prepared.encoded[name]
+            predictions.write(
+                run.predictions / f"{name}.parquet",
+                rows,
+                texts=corpus.splits[name].texts,
+                lengths=encoded.full_lengths,
+                truncated=encoded.truncated,
+            )
+        predictions.write(run.predictions / "test-baseline.parquet", simple.predictions)
         report = account.report(
             experiment,
             run,
@@ -110,6 +121,7 @@ def train(
             command=command,
             started=started,
         )
+        _draw(run, report)
         results.write_report(run, report)
     return run
 
@@ -178,6 +190,13 @@ def evaluate(
     for path in filter(None, (run.evals / f"{name}-{split}.json" if is_run else None, output)):
         results.write_evaluation(path, found)
     return found
+
+
+def _draw(run: RunDir, report: results.Report) -> None:
+    try:
+        page.write(run, report)
+    except Exception:  # noqa: BLE001 - whatever a drawing stumbles over, hours of training do not end with it
+        log.warning("%s cannot be drawn; `ftcls report %s` tries again", run.page, run.path, exc_info=True)
 
 
 def _weights(run: RunDir, checkpoint: str | None) -> Path:
