@@ -195,7 +195,7 @@ def evaluate(
 def _draw(run: RunDir, report: results.Report) -> None:
     try:
         page.write(run, report)
-    except Exception:  # noqa: BLE001 - whatever a drawing stumbles over, hours of training do not end with it
+    except Exception:
         log.warning("%s cannot be drawn; `ftcls report %s` tries again", run.page, run.path, exc_info=True)
 
 

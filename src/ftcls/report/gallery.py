@@ -89,7 +89,9 @@ def _lengths(test: Predictions, rows: Rows) -> dict[str, Drawing]:
     if len(groups) < 2:
         return {}
     words = "; ".join(f"{group.name} tokens: {group.accuracy:.3f}" for group in groups)
-    return {"length": Drawing(plots.by_group(groups, "tokens in the text"), f"Accuracy by length of the text: {words}.")}
+    return {
+        "length": Drawing(plots.by_group(groups, "tokens in the text"), f"Accuracy by length of the text: {words}.")
+    }
 
 
 def _by_frequency(found: Report, labels: Sequence[str]) -> list[int]:

@@ -78,16 +78,14 @@ def write(run: RunDir, found: Report, *, output: Path | None = None) -> Page:
     Raises:
         DataError: the predictions are missing or damaged.
     """
-    predictions = {
-        split: prediction_files.read(run.predictions / f"{split}.parquet") for split in found.metrics
-    }
+    predictions = {split: prediction_files.read(run.predictions / f"{split}.parquet") for split in found.metrics}
     rows = prediction_files.read_rows(run.predictions / f"{_SPLIT}.parquet")
     test = predictions[_SPLIT]
     problems = tuple(line for split, each in predictions.items() for line in disagreements(found, split, each))
     figures = gallery.figures(found, history.read(run.history), test, rows)
     drawn = plots.save({name: drawing.figure for name, drawing in figures.items()}, run.plots)
     images = {
-        name: {"svg": Markup(plots.inline(name, document)), "description": figures[name].description}  # noqa: S704
+        name: {"svg": Markup(plots.inline(name, document)), "description": figures[name].description}
         for name, document in drawn.items()
     }
     path = output or run.page
@@ -128,8 +126,8 @@ def _context(
         "truncation": [] if rows.truncated is None else evidence.by_truncation(test, rows.truncated),
         "slices": _tables(document["slices"]),
         "config": run.config.read_text(encoding="utf-8") if run.config.is_file() else None,
-        "style": Markup(_text("page.css")),  # noqa: S704 - a file of the package
-        "script": Markup(_text("page.js")),  # noqa: S704 - likewise
+        "style": Markup(_text("page.css")),
+        "script": Markup(_text("page.js")),
     }
 
 
@@ -184,17 +182,17 @@ def _text(name: str) -> str:
 
 def _number(value: float | None, digits: int = 4) -> str:
     if value is None:
-        return "–"
+        return "-"
     text = f"{value:.{digits}f}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
 def _signed(value: float) -> str:
-    return f"{'−' if value < 0 else '+'}{_number(abs(value))}"
+    return f"{'-' if value < 0 else '+'}{_number(abs(value))}"
 
 
 def _interval(interval: Sequence[float] | None) -> str:
-    return "–" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
+    return "-" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
 
 
 def _cell(value: Any) -> str:

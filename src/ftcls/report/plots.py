@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ftcls.report.evidence import Curve, Reliability, Slice
@@ -122,6 +122,7 @@ def reliability(found: Reliability) -> Figure:
             edgecolor=PAPER,
         )  # fmt: skip
         below.set_yscale("log")
+        _plain(below.yaxis)
         below.set(xlabel="probability", ylabel="how many")
     return figure
 
@@ -131,8 +132,11 @@ def frequency(counts: NDArray[np.int64], f1: NDArray[np.float64]) -> Figure:
     figure, axes = _empty("training rows with the label", "F1 on test")
     with matplotlib.rc_context(_STYLE):
         axes.scatter(counts, f1, s=18, color=SERIES[0], alpha=0.75, linewidths=0)
-        axes.set_xscale("symlog", linthresh=1)
-        axes.set_xlim(left=0)
+        # A logarithm where there is one; a label without training rows stands at 0.
+        axes.set_xscale("symlog", linthresh=1) if counts.min() < 1 else axes.set_xscale("log")
+        axes.set_xlim(left=counts.min() - 0.2 if counts.min() < 1 else counts.min() / 1.3)
+        axes.set_xlim(right=max(1, counts.max()) * 1.3)
+        _plain(axes.xaxis)
         axes.set_ylim(-0.03, 1.03)
     return figure
 
@@ -200,7 +204,9 @@ def inline(name: str, document: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"\bid=\"", f'id="{name}-', text)
     text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
-    text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 aria-hidden="true" focusable="false">', text, count=1)
+    text = re.sub(
+        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 aria-hidden="true" focusable="false">', text, count=1
+    )
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
     return re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text).replace("xlink:href", "href")
@@ -241,6 +247,14 @@ def _best(axes: Any, step: int) -> None:
 
 def _unit(axes: Any) -> None:
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.03))
+
+
+def _plain(axis: Any) -> None:
+    """Ticks of a logarithmic axis in plain digits: powers would be set as mathematics, which is switched off."""
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}")
+    )
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _short(name: str) -> str:
