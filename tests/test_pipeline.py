@@ -40,6 +40,7 @@ def test_a_run_directory_holds_what_the_readme_says(run):
         "checkpoints/best/model.safetensors", "checkpoints/best/manifest.json", "checkpoints/step-8/optimizer.pt",
         "model/model.safetensors", "model/config.json", "model/tokenizer.json", "model/decision.json",
         "predictions/validation.parquet", "predictions/test.parquet", "predictions/test-baseline.parquet",
+        "report.html", "plots/loss.png", "plots/loss.svg", "plots/confusion.svg", "plots/length.png",
     } <= there  # fmt: skip
     assert not [name for name in there if Path(name).name.startswith(".")]
 
@@ -58,6 +59,26 @@ def test_the_report_keeps_to_its_schema_and_to_the_run(run, experiment):
         for name, value in document["metrics"][split].items():
             low, high = document["intervals"][split][name]
             assert low <= value <= high, name
+
+
+def test_predictions_hold_the_texts_and_how_much_of_them_the_model_saw(run):
+    report = results.read_report(run)
+    split = read(load(run.config).data, seed=42).splits["test"]
+    rows = predictions.read_rows(run.predictions / "test.parquet")
+    assert rows.texts == split.texts
+    assert rows.lengths.max() == report.data.splits["test"].tokens.max
+    assert rows.truncated.sum() == report.data.splits["test"].truncated
+    np.testing.assert_array_equal(rows.truncated, rows.lengths > report.model.max_length)
+
+
+def test_a_page_that_cannot_be_drawn_does_not_end_the_run(run, monkeypatch):
+    said = []
+    monkeypatch.setattr(pipeline.page, "write", lambda run, report: 1 / 0)
+    monkeypatch.setattr(pipeline.log, "warning", lambda *arguments, **options: said.append((arguments, options)))
+    pipeline._draw(run, results.read_report(run))
+    (((form, page, path), options),) = said
+    assert form % (page, path) == f"{run.page} cannot be drawn; `ftcls report {run.path}` tries again"
+    assert options == {"exc_info": True}
 
 
 def test_the_resolved_config_loads_again_to_the_same_experiment(run, experiment):

@@ -54,6 +54,8 @@ _STYLE: Final[dict[str, Any]] = {
 _SIZE = (5.2, 3.1)
 _DPI = 160
 _LONGEST_NAME = 24
+_STEEP = 50
+"""From this ratio of the largest bin to the smallest on, bars of equal scale would not show the smallest."""
 _LABELLED = 40
 """Most labels whose names fit along a heat map."""
 
@@ -67,7 +69,6 @@ def losses(training: _Points, validation: _Points, best: int) -> Figure:
         _line(axes, training, 0, "training")
         _line(axes, validation, 1, "validation", marker="o")
         _best(axes, best)
-        axes.set_ylim(bottom=0)
         axes.legend()
     return figure
 
@@ -89,6 +90,7 @@ def trace(name: str, points: _Points, best: int) -> Figure:
         _line(axes, points, 0, name)
         _best(axes, best)
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     return figure
 
 
@@ -121,8 +123,13 @@ def reliability(found: Reliability) -> Figure:
             [b.low for b in found.bins], [b.count for b in found.bins], width=0.1, align="edge", color=SERIES[0],
             edgecolor=PAPER,
         )  # fmt: skip
-        below.set_yscale("log")
-        _plain(below.yaxis)
+        counts = [b.count for b in found.bins]
+        if max(counts) > _STEEP * min(counts):
+            below.set_yscale("log")
+            below.set_ylim(bottom=0.7)
+            _plain(below.yaxis)
+        else:
+            below.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
         below.set(xlabel="probability", ylabel="how many")
     return figure
 
