@@ -120,6 +120,13 @@ def test_text_and_labels_of_the_data_are_escaped_everywhere(tmp_path):
         assert labels[0] in reader.text
 
 
+def test_a_label_that_looks_like_the_drawing_of_a_plot_stays_as_it_is(tmp_path):
+    labels = ('id="1" #0072b2', "url(#a) --> b", "plain")
+    reader = Reader(read(make(tmp_path, "multiclass", labels=labels)))
+    drawn = reader.text[reader.text.index("Precision against recall") - 200 :]
+    assert all(label in drawn for label in labels)
+
+
 def test_every_reference_inside_the_page_has_its_target_and_no_id_stands_twice(tmp_path):
     reader = Reader(read(make(tmp_path, "multilabel")))
     ids = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
@@ -150,6 +157,8 @@ def test_many_labels_give_a_heat_map_and_a_list_of_confusions(tmp_path, task, k)
     assert all(
         f"{label} {shown(s.f1)}" in reader.text for label, s in results.read_report(run).per_label["test"].items()
     )
+    named = k <= 40  # beyond that names would lie on each other: numbers stand for them
+    assert ("label 1<" in (run.plots / "confusion.svg").read_text(encoding="utf-8")) == named
     assert (run.plots / "confusion.png").stat().st_size > 1000
     assert (run.plots / "frequency.svg").is_file()
 

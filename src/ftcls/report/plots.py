@@ -174,8 +174,11 @@ def confusion(counts: NDArray[np.int64], labels: Sequence[str], xlabel: str) -> 
             axes.set_xticks(range(k), names, rotation=90 if k > 4 else 0)
             axes.set_yticks(range(k), names)
         else:
-            axes.set(xticks=[], yticks=[])
-        axes.set(xlabel=xlabel, ylabel="gold")
+            ranks = [1, *range(10, k + 1, 10)]
+            axes.set_xticks([rank - 1 for rank in ranks], map(str, ranks))
+            axes.set_yticks([rank - 1 for rank in ranks], map(str, ranks))
+        by = "" if k <= _LABELLED else ", number in the order of the labels"
+        axes.set(xlabel=f"{xlabel}{by}", ylabel=f"gold{by}")
         if k <= 12:
             for (i, j), count in np.ndenumerate(counts):
                 dark = shares[i, j] > 0.4
@@ -208,15 +211,19 @@ def svg(figure: Figure) -> str:
 def inline(name: str, document: str) -> str:
     """An SVG document made by `svg`, as it stands inside a page: ids of its own, colours of the page."""
     text = document[document.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"\bid=\"", f'id="{name}-', text)
-    text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
+    # Comments repeat every text, and a style element would hold for the whole page, not for its plot.
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(
-        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 aria-hidden="true" focusable="false">', text, count=1
+        r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 aria-hidden="true" focusable="false">', text, count=1
     )
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, variable)
-    return re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text).replace("xlink:href", "href")
+    return re.sub(r"<[^<>]*>", lambda tag: _of_the_page(name, tag[0]), text)  # texts between tags stay as they are
+
+
+def _of_the_page(name: str, tag: str) -> str:
+    tag = re.sub(r"\bid=\"", f'id="{name}-', tag).replace("xlink:href", "href")
+    tag = tag.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
+    tag = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", tag)
+    return re.sub("|".join(_VARIABLES), lambda colour: _VARIABLES[colour[0]], tag)
 
 
 _VARIABLES = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)"} | {
