@@ -69,6 +69,7 @@ def test_mistakes_are_wrong_and_sorted(task):
     found = evidence.surest_mistakes(made, most=10)
     assert [m.probability for m in found] == sorted((m.probability for m in found), reverse=True)
     assert all(set(m.gold) != set(m.predicted) for m in found)
+    assert all((m.worst in set(m.gold) ^ set(m.predicted)) == (task == "multilabel") for m in found)
     costly = evidence.costliest(made, most=10)
     assert costly[0].loss == metrics.row_losses(made).max()
     assert [m.loss for m in costly] == sorted((m.loss for m in costly), reverse=True)

@@ -4,7 +4,7 @@ Pure numpy on `Predictions`; nothing here knows of a page or a plot.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,9 @@ class Mistake:
     gold: tuple[str, ...]
     predicted: tuple[str, ...]
     probability: float
-    """Of the wrong answer."""
+    """Of what was said: of the predicted label; multilabel: that `worst` was given, or that it was not."""
+    worst: str | None
+    """multilabel: the label that is most surely wrong; None where all are right."""
     loss: float
 
 
@@ -177,34 +179,47 @@ def pairs(predictions: Predictions, *, most: int) -> tuple[Pair, ...]:
 
 def surest_mistakes(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
     """Wrong rows by how probable the wrong answer seemed; multilabel: by its worst label."""
-    gold, given = _indicators(predictions), _given(predictions)
-    # A label that is missed at probability p was denied with 1 - p.
-    sure = np.where(given & ~gold, predictions.probabilities, 0.0)
-    if predictions.task == "multilabel":
-        sure = np.where(gold & ~given, 1 - predictions.probabilities, sure)
-    worst = sure.max(axis=1)
-    order = np.argsort(-worst, kind="stable")[:most]
-    wrong = (gold != given).any(axis=1)
-    return tuple(_mistakes(predictions, [int(i) for i in order if wrong[i]], worst))
+    sure = _sure(predictions).max(axis=1)
+    order = np.argsort(-sure, kind="stable")[:most]
+    return tuple(_mistakes(predictions, [place for place in order.tolist() if sure[place] > 0]))
 
 
 def costliest(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
     """The rows of the highest loss, right or wrong."""
     order = np.argsort(-row_losses(predictions), kind="stable")[:most]
-    return tuple(_mistakes(predictions, order.tolist(), predictions.probabilities.max(axis=1)))
+    return tuple(_mistakes(predictions, order.tolist()))
 
 
-def _mistakes(predictions: Predictions, places: list[int], sure: NDArray[np.float64]) -> Iterator[Mistake]:
-    losses, names = row_losses(predictions), np.array(predictions.labels, dtype=object)
-    for place in places:
+def _sure(predictions: Predictions) -> NDArray[np.float64]:
+    """How sure every wrong answer [n, k] was, 0 for right ones; a label missed at p was denied with 1 - p."""
+    gold, given = _indicators(predictions), _given(predictions)
+    sure = np.where(given & ~gold, predictions.probabilities, 0.0)
+    return np.where(gold & ~given, 1 - predictions.probabilities, sure) if predictions.task == "multilabel" else sure
+
+
+def _mistakes(predictions: Predictions, places: list[int]) -> Iterator[Mistake]:
+    if not places:
+        return
+    part = _rows(predictions, places)
+    losses, sure, names = row_losses(part), _sure(part), np.array(part.labels, dtype=object)
+    multilabel = part.task == "multilabel"
+    for index, place in enumerate(places):
+        worst = int(sure[index].argmax())
+        wrong = sure[index, worst] > 0
         yield Mistake(
-            row=int(predictions.rows[place]),
+            row=int(part.rows[index]),
             index=place,
-            gold=tuple(names[_at(predictions.gold, place)]),
-            predicted=tuple(names[_at(predictions.predicted, place)]),
-            probability=float(sure[place]),
-            loss=float(losses[place]),
+            gold=tuple(names[_at(part.gold, index)]),
+            predicted=tuple(names[_at(part.predicted, index)]),
+            probability=float(sure[index, worst] if multilabel and wrong else part.probabilities[index].max()),
+            loss=float(losses[index]),
+            worst=names[worst] if multilabel and wrong else None,
         )
+
+
+def _rows(predictions: Predictions, places: list[int]) -> Predictions:
+    taken = {name: getattr(predictions, name)[places] for name in ("gold", "predicted", "probabilities", "rows")}
+    return replace(predictions, clusters=None, **taken)
 
 
 def _at(targets: NDArray[Any], place: int) -> NDArray[Any]:

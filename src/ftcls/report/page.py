@@ -119,6 +119,7 @@ def _context(
         "warnings": [check for check in found.data.checks if check.severity == "warning"],
         "findings": [check for check in found.data.checks if check.severity != "warning"],
         "confusion": document["confusion"][_SPLIT] if k <= _CELLS or found.data.task == "multilabel" else None,
+        "silent": found.data.task == "multilabel" and not test.predicted.any(),
         "pairs": evidence.pairs(test, most=_PAIRS),
         "reliability": evidence.reliability(test),
         "lists": [each for each in _lists(test, rows) if each["examples"]],

@@ -104,7 +104,7 @@ def precision_recall(curves: Sequence[Curve]) -> Figure:
                 curve.recall, curve.precision, where="pre", color=colour, linestyle=style, label=_short(curve.name)
             )
         _unit(axes)
-        axes.legend(loc="lower left")
+        figure.legend(loc="outside lower center", ncols=min(3, len(curves)))
     return figure
 
 
