@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from ftcls import predictions as prediction_files
 from ftcls import results
@@ -85,7 +84,7 @@ def write(run: RunDir, found: Report, *, output: Path | None = None) -> Page:
     figures = gallery.figures(found, history.read(run.history), test, rows)
     drawn = plots.save({name: drawing.figure for name, drawing in figures.items()}, run.plots)
     images = {
-        name: {"svg": Markup(plots.inline(name, document)), "description": figures[name].description}
+        name: {"svg": plots.inline(name, document), "description": figures[name].description}
         for name, document in drawn.items()
     }
     path = output or run.page
@@ -127,8 +126,8 @@ def _context(
         "truncation": [] if rows.truncated is None else evidence.by_truncation(test, rows.truncated),
         "slices": _tables(document["slices"]),
         "config": run.config.read_text(encoding="utf-8") if run.config.is_file() else None,
-        "style": Markup(_text("page.css")),
-        "script": Markup(_text("page.js")),
+        "style": _text("page.css"),
+        "script": _text("page.js"),
     }
 
 
