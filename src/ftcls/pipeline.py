@@ -195,8 +195,9 @@ def evaluate(
 def _draw(run: RunDir, report: results.Report) -> None:
     try:
         page.write(run, report)
-    except Exception:
-        log.warning("%s cannot be drawn; `ftcls report %s` tries again", run.page, run.path, exc_info=True)
+    except Exception as error:  # noqa: BLE001 - a drawing that fails must not take hours of training with it
+        log.warning("%s cannot be drawn: %s; `ftcls report %s` tries again", run.page, error, run.path)
+        log.debug("the drawing failed here", exc_info=True)
 
 
 def _weights(run: RunDir, checkpoint: str | None) -> Path:
