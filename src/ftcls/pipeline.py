@@ -195,7 +195,7 @@ def evaluate(
 def _draw(run: RunDir, report: results.Report) -> None:
     try:
         page.write(run, report)
-    except Exception as error:  # noqa: BLE001 - a drawing that fails must not take hours of training with it
+    except Exception as error:  # a drawing that fails must not take hours of training with it
         log.warning("%s cannot be drawn: %s; `ftcls report %s` tries again", run.page, error, run.path)
         log.debug("the drawing failed here", exc_info=True)
 
