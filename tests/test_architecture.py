@@ -24,8 +24,9 @@ LONGEST_FILE = 400
 ORDER = (
     ("cli",),
     ("search", "serve"),
-    ("predict", "report", "export", "publish"),
+    ("predict", "export", "publish"),
     ("pipeline",),
+    ("report",),  # the pipeline draws the page of the run that it made
     ("account", "plan", "session"),
     ("profile", "doctor", "alignment", "extra_metrics"),
     ("checks",),

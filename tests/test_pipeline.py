@@ -41,6 +41,7 @@ def test_a_run_directory_holds_what_the_readme_says(run):
         "model/model.safetensors", "model/config.json", "model/tokenizer.json", "model/decision.json",
         "predictions/validation.parquet", "predictions/test.parquet", "predictions/test-baseline.parquet",
         "predictions/test-majority.parquet",
+        "report.html", "plots/loss.png", "plots/loss.svg", "plots/confusion.svg", "plots/length.png",
     } <= there  # fmt: skip
     assert not [name for name in there if Path(name).name.startswith(".")]
 
@@ -59,6 +60,24 @@ def test_the_report_keeps_to_its_schema_and_to_the_run(run, experiment):
         for name, value in document["metrics"][split].items():
             low, high = document["intervals"][split][name]
             assert low <= value <= high, name
+
+
+def test_predictions_hold_the_texts_and_how_much_of_them_the_model_saw(run):
+    report = results.read_report(run)
+    split = read(load(run.config).data, seed=42).splits["test"]
+    rows = predictions.read_rows(run.predictions / "test.parquet")
+    assert rows.texts == split.texts
+    assert rows.lengths.max() == report.data.splits["test"].tokens.max
+    assert rows.truncated.sum() == report.data.splits["test"].truncated
+    np.testing.assert_array_equal(rows.truncated, rows.lengths > report.model.max_length)
+
+
+def test_a_page_that_cannot_be_drawn_does_not_end_the_run(run, monkeypatch):
+    said = []
+    monkeypatch.setattr(pipeline.page, "write", lambda run, report: 1 / 0)
+    monkeypatch.setattr(pipeline.log, "warning", lambda form, *values: said.append(form % values))
+    pipeline._draw(run, results.read_report(run))
+    assert said == [f"{run.page} cannot be drawn: division by zero; `ftcls report {run.path}` tries again"]
 
 
 def test_the_resolved_config_loads_again_to_the_same_experiment(run, experiment):

@@ -215,3 +215,29 @@ def test_reading_results_needs_no_training_library():
         "sys.exit(', '.join({'torch', 'transformers', 'datasets', 'sklearn'} & set(sys.modules)) or None)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_texts_lengths_and_truncation_stand_beside_the_predictions(tmp_path):
+    made = synthetic.predictions("multilabel", 3)
+    texts = ["", "two\nlines 😀", "half a pair \ud83d"]
+    about = {"texts": texts, "lengths": np.array([2, 5, 900]), "truncated": np.array([False, False, True])}
+    for name in ("one.parquet", "two.parquet"):
+        prediction_files.write(tmp_path / name, made, **about)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+    found = prediction_files.read_rows(tmp_path / "one.parquet")
+    assert found.texts == ["", "two\nlines 😀", "half a pair \ufffd"]
+    assert found.lengths.tolist() == [2, 5, 900]
+    assert found.truncated.tolist() == [False, False, True]
+    np.testing.assert_array_equal(prediction_files.read(tmp_path / "one.parquet").probabilities, made.probabilities)
+
+
+def test_a_file_without_texts_says_so(tmp_path):
+    prediction_files.write(tmp_path / "p.parquet", synthetic.predictions("binary"))
+    found = prediction_files.read_rows(tmp_path / "p.parquet")
+    assert (found.texts, found.lengths, found.truncated) == (None, None, None)
+
+
+def test_texts_of_other_rows_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="text: 1 values for 3 rows"):
+        prediction_files.write(tmp_path / "p.parquet", synthetic.predictions("binary", 3), texts=["one"])
+    assert not (tmp_path / "p.parquet").exists()

@@ -11,12 +11,15 @@ from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
+from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
 from ftcls.errors import DataError
 from ftcls.model import factory
 from ftcls.model.head import start_at_frequencies
 from ftcls.prepare import prepare
+from ftcls.report import page
 from ftcls.rundir import RunDir
+from ftcls.scoring.metrics import Predictions
 from ftcls.training.checkpoints import MANIFEST
 from ftcls.training.fit import Validation, fit
 
@@ -86,13 +89,21 @@ def train(
         shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
         trained = _classifier(run.model, experiment)
         simple, constant = baseline.fit(corpus, seed=seed), baseline.majority(corpus)
-        found = {
+        found: dict[SplitName, Predictions] = {
             "validation": trained.predictions(corpus.splits["validation"], prepared.encoded["validation"]),
             "test": trained.predictions(corpus.splits["test"], prepared.encoded["test"]),
         }
-        simplest = {"test-baseline": simple.predictions, "test-majority": constant.predictions}
-        for name, rows in {**found, **simplest}.items():
-            predictions.write(run.predictions / f"{name}.parquet", rows)
+        for name, rows in found.items():
+            encoded = prepared.encoded[name]
+            predictions.write(
+                run.predictions / f"{name}.parquet",
+                rows,
+                texts=corpus.splits[name].texts,
+                lengths=encoded.full_lengths,
+                truncated=encoded.truncated,
+            )
+        for kind, simplest in (("baseline", simple), ("majority", constant)):
+            predictions.write(run.predictions / f"test-{kind}.parquet", simplest.predictions)
         report = account.report(
             experiment,
             run,
@@ -117,6 +128,7 @@ def train(
             command=command,
             started=started,
         )
+        _draw(run, report)
         results.write_report(run, report)
     return run
 
@@ -188,6 +200,14 @@ def evaluate(
     for path in filter(None, (run.evals / f"{name}-{split}.json" if is_run else None, output)):
         results.write_evaluation(path, found)
     return found
+
+
+def _draw(run: RunDir, report: results.Report) -> None:
+    try:
+        page.write(run, report)
+    except Exception as error:  # a drawing that fails must not take hours of training with it
+        log.warning("%s cannot be drawn: %s; `ftcls report %s` tries again", run.page, error, run.path)
+        log.debug("the drawing failed here", exc_info=True)
 
 
 def _weights(run: RunDir, checkpoint: str | None) -> Path:

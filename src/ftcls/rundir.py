@@ -59,6 +59,16 @@ class RunDir:
         return self.path / "evals"
 
     @property
+    def plots(self) -> Path:
+        """Every plot of the page, as PNG and SVG."""
+        return self.path / "plots"
+
+    @property
+    def page(self) -> Path:
+        """The report for people."""
+        return self.path / "report.html"
+
+    @property
     def report(self) -> Path:
         """The report; its presence means that the run is done."""
         return self.path / "report.json"

@@ -18,6 +18,7 @@ from ftcls.cli.data import data
 from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
 from ftcls.cli.predict import predict
+from ftcls.cli.report import report
 from ftcls.cli.train import train
 from ftcls.errors import FtclsError
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("report")(report)
 app.command("data")(data)
 app.command("doctor")(doctor)
 app.add_typer(config.app)

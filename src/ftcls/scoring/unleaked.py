@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.scoring import metrics
-from ftcls.scoring.intervals import Interval, intervals
+from ftcls.scoring.intervals import intervals
 from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.shares import Interval
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,276 @@
+"""What the predictions of a split show beyond its scores: curves, bins, confusions and the mistakes themselves.
+
+Pure numpy on `Predictions`; nothing here knows of a page or a plot.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftcls.scoring.metrics import Predictions, row_losses
+
+_BINS = 10
+"""Bins of equal width of the reliability curve."""
+_POINTS = 300
+"""Points kept of a precision-recall curve: more than a drawing of this size has pixels across."""
+_GROUPS = 5
+"""Groups of texts by length, about equally large."""
+_Z95 = 1.959963984540054
+"""The 97.5 % point of the normal distribution."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A precision-recall curve."""
+
+    name: str
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bin of the reliability curve."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    """Mean probability of the predictions in the bin."""
+    observed: float
+    """Share of them that came true."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often predictions of a given probability come true."""
+
+    bins: tuple[Bin, ...]
+    """Those that hold something."""
+    error: float
+    """Expected calibration error: the mean over predictions of |confidence - observed| of their bin."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two labels that are taken for each other."""
+
+    gold: str
+    given: str
+    count: int
+    share: float
+    """Of the rows whose gold label it is."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One row that went wrong, or that cost the most."""
+
+    row: int
+    index: int
+    """Its place in the predictions file."""
+    gold: tuple[str, ...]
+    predicted: tuple[str, ...]
+    probability: float
+    """Of what was said: of the predicted label; multilabel: that `worst` was given, or that it was not."""
+    worst: str | None
+    """multilabel: the label that is most surely wrong; None where all are right."""
+    loss: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The accuracy of a group of rows, with its 95 % Wilson interval."""
+
+    name: str
+    count: int
+    accuracy: float
+    low: float
+    high: float
+
+
+def curves(predictions: Predictions, areas: dict[str, float | None], *, most: int) -> tuple[Curve, ...]:
+    """Precision-recall curves of at most `most` labels (binary: of the positive one alone), thinned.
+
+    Of more labels than that: all of them taken together first, then those of the lowest and the highest average
+    precision, which are given as `areas`.
+    """
+    labels, positive = predictions.labels, predictions.positive
+    known = [label for label in labels if areas[label] is not None]
+    if positive is not None:
+        known = [label for label in known if label == labels[positive]]
+    if len(known) <= most:
+        return tuple(_curve(predictions, label) for label in known)
+    ranked = sorted(known, key=lambda label: areas[label] or 0.0)
+    half = (most - 1) // 2
+    gold = _indicators(predictions)
+    together = _thinned("all labels together", predictions.probabilities.ravel(), gold.ravel())
+    return (together, *(_curve(predictions, label) for label in (*ranked[:half], *ranked[-half:])))
+
+
+def _curve(predictions: Predictions, label: str) -> Curve:
+    index = predictions.labels.index(label)
+    return _thinned(label, predictions.probabilities[:, index], _gold_of(predictions, index))
+
+
+def _thinned(name: str, scores: NDArray[np.float64], gold: NDArray[np.bool_]) -> Curve:
+    """The curve from the highest score down; of the points in one step of recall the first and the last are kept."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    hits = gold[order].cumsum()[ends]
+    recall, precision = hits / hits[-1], hits / (ends + 1)
+    step = np.floor(recall * _POINTS)
+    kept = np.flatnonzero(np.append(True, step[1:] != step[:-1]) | np.append(step[1:] != step[:-1], True))
+    recall, precision = recall[kept], precision[kept]
+    done = int(np.searchsorted(recall, 1.0)) + 1  # after the last gold row precision only falls, straight down
+    return Curve(name, np.append(0.0, recall[:done]), np.append(precision[0], precision[:done]))
+
+
+def reliability(predictions: Predictions) -> Reliability:
+    """Bins of equal width over the probability of the predicted label; multilabel: of every label of every row."""
+    if predictions.task == "multilabel":
+        said, true = predictions.probabilities.ravel(), predictions.gold.astype(bool).ravel()
+    else:
+        said = np.take_along_axis(predictions.probabilities, predictions.predicted[:, None].astype(np.int64), 1)[:, 0]
+        true = predictions.predicted == predictions.gold
+    which = np.minimum((said * _BINS).astype(np.int64), _BINS - 1)
+    counts = np.bincount(which, minlength=_BINS)
+    confidence = np.bincount(which, weights=said, minlength=_BINS)
+    observed = np.bincount(which, weights=true, minlength=_BINS)
+    bins = tuple(
+        Bin(b / _BINS, (b + 1) / _BINS, int(counts[b]), confidence[b] / counts[b], observed[b] / counts[b])
+        for b in np.flatnonzero(counts).tolist()
+    )
+    error = float(np.abs(confidence - observed).sum() / counts.sum())
+    return Reliability(bins, error)
+
+
+def confusions(predictions: Predictions) -> NDArray[np.int64]:
+    """[k, k] rows by gold label and the label given instead, with the right answers on the diagonal.
+
+    multilabel: rows in which the first label was missed and the second given without being there; on the diagonal
+    the rows in which it was found.
+    """
+    k = len(predictions.labels)
+    if predictions.task != "multilabel":
+        cell = predictions.gold.astype(np.int64) * k + predictions.predicted
+        return np.bincount(cell, minlength=k * k).reshape(k, k).astype(np.int64)
+    gold, given = predictions.gold.astype(bool), predictions.predicted.astype(bool)
+    missed, wrong = (gold & ~given).astype(np.float32), (given & ~gold).astype(np.float32)
+    found: NDArray[np.int64] = np.rint(missed.T @ wrong).astype(np.int64)
+    found[np.arange(k), np.arange(k)] = (gold & given).sum(axis=0)
+    return found
+
+
+def pairs(predictions: Predictions, *, most: int) -> tuple[Pair, ...]:
+    """The most frequent confusions off the diagonal of `confusions`."""
+    counts = confusions(predictions)
+    gold = _indicators(predictions).sum(axis=0)
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts.ravel(), kind="stable")[:most]
+    cells = [divmod(int(place), len(gold)) for place in order if counts.ravel()[place] > 0]
+    names = predictions.labels
+    return tuple(Pair(names[i], names[j], int(counts[i, j]), counts[i, j] / gold[i]) for i, j in cells)
+
+
+def surest_mistakes(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
+    """Wrong rows by how probable the wrong answer seemed; multilabel: by its worst label."""
+    sure = _sure(predictions).max(axis=1)
+    order = np.argsort(-sure, kind="stable")[:most]
+    return tuple(_mistakes(predictions, [place for place in order.tolist() if sure[place] > 0]))
+
+
+def costliest(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
+    """The rows of the highest loss, right or wrong."""
+    order = np.argsort(-row_losses(predictions), kind="stable")[:most]
+    return tuple(_mistakes(predictions, order.tolist()))
+
+
+def _sure(predictions: Predictions) -> NDArray[np.float64]:
+    """How sure every wrong answer [n, k] was, 0 for right ones; a label missed at p was denied with 1 - p."""
+    gold, given = _indicators(predictions), _given(predictions)
+    sure = np.where(given & ~gold, predictions.probabilities, 0.0)
+    return np.where(gold & ~given, 1 - predictions.probabilities, sure) if predictions.task == "multilabel" else sure
+
+
+def _mistakes(predictions: Predictions, places: list[int]) -> Iterator[Mistake]:
+    if not places:
+        return
+    part = _rows(predictions, places)
+    losses, sure, names = row_losses(part), _sure(part), np.array(part.labels, dtype=object)
+    multilabel = part.task == "multilabel"
+    for index, place in enumerate(places):
+        worst = int(sure[index].argmax())
+        wrong = sure[index, worst] > 0
+        yield Mistake(
+            row=int(part.rows[index]),
+            index=place,
+            gold=tuple(names[_at(part.gold, index)]),
+            predicted=tuple(names[_at(part.predicted, index)]),
+            probability=float(sure[index, worst] if multilabel and wrong else part.probabilities[index].max()),
+            loss=float(losses[index]),
+            worst=names[worst] if multilabel and wrong else None,
+        )
+
+
+def _rows(predictions: Predictions, places: list[int]) -> Predictions:
+    taken = {name: getattr(predictions, name)[places] for name in ("gold", "predicted", "probabilities", "rows")}
+    return replace(predictions, clusters=None, **taken)
+
+
+def _at(targets: NDArray[Any], place: int) -> NDArray[Any]:
+    return np.flatnonzero(targets[place]) if targets.ndim == 2 else targets[place : place + 1].astype(np.int64)
+
+
+def by_length(predictions: Predictions, lengths: NDArray[Any]) -> tuple[Slice, ...]:
+    """Accuracy (multilabel: of the whole set of labels) of the rows in about equal groups by tokens."""
+    right = (_indicators(predictions) == _given(predictions)).all(axis=1)
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, _GROUPS + 1), method="higher")[1:])
+    group = np.searchsorted(edges, lengths)
+    found = []
+    for number in range(len(edges)):
+        members = group == number
+        if members.any():
+            low, high = int(lengths[members].min()), int(lengths[members].max())
+            found.append(_slice(f"{low:,}" if low == high else f"{low:,}-{high:,}", right[members]))
+    return tuple(found)
+
+
+def by_truncation(predictions: Predictions, truncated: NDArray[np.bool_]) -> tuple[Slice, ...]:
+    """Accuracy of the rows that the model saw whole and of those that were cut; empty where all are alike."""
+    if truncated.all() or not truncated.any():
+        return ()
+    right = (_indicators(predictions) == _given(predictions)).all(axis=1)
+    return _slice("whole", right[~truncated]), _slice("truncated", right[truncated])
+
+
+def _slice(name: str, right: NDArray[np.bool_]) -> Slice:
+    """Wilson's interval (1927): it stays within 0 and 1 and holds for a handful of rows."""
+    n, share = len(right), float(right.mean())
+    z = _Z95 * _Z95 / n
+    middle = (share + z / 2) / (1 + z)
+    half = _Z95 / (1 + z) * float(np.sqrt(share * (1 - share) / n + z / (4 * n)))
+    return Slice(name, n, share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def _indicators(predictions: Predictions) -> NDArray[np.bool_]:
+    return _as_indicators(predictions.gold, len(predictions.labels))
+
+
+def _given(predictions: Predictions) -> NDArray[np.bool_]:
+    return _as_indicators(predictions.predicted, len(predictions.labels))
+
+
+def _as_indicators(targets: NDArray[Any], k: int) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = targets.astype(bool) if targets.ndim == 2 else targets[:, None] == np.arange(k)
+    return found
+
+
+def _gold_of(predictions: Predictions, index: int) -> NDArray[np.bool_]:
+    gold = predictions.gold
+    found: NDArray[np.bool_] = gold[:, index].astype(bool) if gold.ndim == 2 else gold == index
+    return found

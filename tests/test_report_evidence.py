@@ -1,0 +1,97 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import precision_recall_curve
+from statsmodels.stats.proportion import proportion_confint
+
+import synthetic
+from ftcls.report import evidence
+from ftcls.scoring import metrics
+
+
+def test_the_curve_lies_on_the_curve_of_scikit_learn():
+    made = synthetic.predictions("binary", 3000)
+    (curve,) = evidence.curves(made, {"no": 0.5, "yes": 0.5}, most=5)
+    precision, recall, _ = precision_recall_curve(made.gold, made.probabilities[:, 1])
+    points = set(zip(recall.round(12), precision.round(12), strict=True))
+    kept = list(zip(curve.recall[1:].round(12), curve.precision[1:].round(12), strict=True))
+    assert curve.name == "yes"
+    assert set(kept) <= points
+    assert kept[-1][0] == 1
+    assert len(kept) < 3000 / 4
+
+
+def test_of_many_labels_all_together_and_the_extremes_have_a_curve():
+    made = synthetic.predictions("multilabel", labels=tuple("abcdefgh"))
+    areas = {label: index / 10 for index, label in enumerate("abcdefgh")} | {"d": None}
+    assert [c.name for c in evidence.curves(made, areas, most=5)] == ["all labels together", "a", "b", "g", "h"]
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+def test_the_calibration_error_is_the_weighted_gap_of_the_bins(task):
+    made = synthetic.predictions(task)
+    found = evidence.reliability(made)
+    n = sum(b.count for b in found.bins)
+    assert n == (made.probabilities.size if task == "multilabel" else len(made))
+    assert found.error == pytest.approx(sum(b.count * abs(b.confidence - b.observed) for b in found.bins) / n)
+    assert all(b.low <= b.confidence <= b.high for b in found.bins)
+
+
+def test_a_model_that_is_always_right_and_sure_has_no_calibration_error():
+    made = synthetic.predictions("binary")
+    sure = replace(made, probabilities=np.eye(2)[made.gold], predicted=made.gold)
+    assert evidence.reliability(sure).error == 0
+
+
+def test_confusions_of_one_label_each_are_the_confusion_matrix():
+    made = synthetic.predictions("multiclass")
+    np.testing.assert_array_equal(evidence.confusions(made), metrics.confusion(made))
+    first = evidence.pairs(made, most=3)[0]
+    counts = metrics.confusion(made)
+    np.fill_diagonal(counts, 0)
+    assert first.count == counts.max()
+    assert first.share == first.count / (made.gold == made.labels.index(first.gold)).sum()
+
+
+def test_of_several_labels_a_pair_is_one_missed_and_another_wrongly_given():
+    made = synthetic.predictions("multilabel", 4)
+    gold = np.array([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 1, 0, 0, 0]], bool)
+    given = np.array([[0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 0, 0, 0]], bool)
+    (pair,) = evidence.pairs(replace(made, gold=gold, predicted=given), most=5)
+    assert (pair.gold, pair.given, pair.count) == ("earn", "acq", 2)  # in the last row acq was rightly given
+    assert pair.share == 2 / 3
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_mistakes_are_wrong_and_sorted(task):
+    made = synthetic.predictions(task)
+    found = evidence.surest_mistakes(made, most=10)
+    assert [m.probability for m in found] == sorted((m.probability for m in found), reverse=True)
+    assert all(set(m.gold) != set(m.predicted) for m in found)
+    assert all((m.worst in set(m.gold) ^ set(m.predicted)) == (task == "multilabel") for m in found)
+    costly = evidence.costliest(made, most=10)
+    assert costly[0].loss == metrics.row_losses(made).max()
+    assert [m.loss for m in costly] == sorted((m.loss for m in costly), reverse=True)
+
+
+def test_groups_by_length_hold_every_row_once_with_wilsons_interval():
+    made = synthetic.predictions("multiclass")
+    groups = evidence.by_length(made, np.arange(200) // 10)
+    assert sum(group.count for group in groups) == 200
+    assert len(groups) == 5
+    right = (made.gold == made.predicted)[np.arange(200) // 10 <= 4].sum()
+    assert groups[0].accuracy == right / groups[0].count
+    expected = proportion_confint(right, groups[0].count, method="wilson")
+    np.testing.assert_allclose((groups[0].low, groups[0].high), expected)
+
+
+def test_texts_of_one_length_are_one_group():
+    assert [g.name for g in evidence.by_length(synthetic.predictions("binary"), np.full(200, 7))] == ["7"]
+
+
+def test_truncation_is_compared_where_some_texts_were_cut():
+    made = synthetic.predictions("binary")
+    assert evidence.by_truncation(made, np.zeros(200, bool)) == ()
+    whole, cut = evidence.by_truncation(made, np.arange(200) < 50)
+    assert (whole.count, cut.count) == (150, 50)
