@@ -39,12 +39,13 @@ ORDER = (
     ("encode", "batching", "devices"),
     ("data", "hub"),
     ("results", "predictions"),
+    ("documents",),
     ("data.corpus",),
     ("config", "rundir", "cache", "scoring"),
     ("errors",),
 )
 HEIGHT = {layer: height for height, row in enumerate(reversed(ORDER)) for layer in row}
-LIGHT = ("errors", "config", "rundir", "cache", "scoring", "data.corpus", "results", "predictions")
+LIGHT = ("errors", "config", "rundir", "cache", "scoring", "data.corpus", "results", "predictions", "documents")
 STAGES = ("hub", "data", "encode", "batching", "model", "inference", "training", "classifier", "baseline")
 HEAVY = ("torch", "transformers", "datasets", "sklearn")
 

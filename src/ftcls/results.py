@@ -5,16 +5,15 @@ Keys are added, never renamed. Numbers that are not finite are written as null.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ftcls import rundir
+from ftcls import documents, rundir
 from ftcls.data.corpus import Check
 from ftcls.errors import DataError
 from ftcls.scoring import metrics
@@ -303,7 +302,7 @@ def scores(
 def document(result: Report | Evaluation) -> dict[str, Any]:
     """The result as JSON values, schema_version first; what is not finite becomes None."""
     adapter: TypeAdapter[Any] = _REPORT if isinstance(result, Report) else _EVALUATION
-    values: dict[str, Any] = _finite(adapter.dump_python(result, mode="json"))
+    values: dict[str, Any] = documents.finite(adapter.dump_python(result, mode="json"))
     return {"schema_version": values.pop("schema_version"), **values}
 
 
@@ -323,7 +322,7 @@ def read_report(run: rundir.RunDir) -> Report:
             f"{run.path}: no report.json, so this is no run or it is not finished. "
             "Name a finished run, or continue this one: ftcls train ... --resume"
         )
-    report: Report = _read(run.report, _REPORT)
+    report: Report = documents.read(run.report, _REPORT)
     return report
 
 
@@ -338,7 +337,7 @@ def read_evaluation(path: Path) -> Evaluation:
     Raises:
         DataError: it is no evaluation; names the first key that is wrong.
     """
-    evaluation: Evaluation = _read(path, _EVALUATION)
+    evaluation: Evaluation = documents.read(path, _EVALUATION)
     return evaluation
 
 
@@ -349,7 +348,7 @@ def validate(document: Mapping[str, Any]) -> list[str]:
     try:
         _REPORT.validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        return lacking + [problem for problem in _problems(error) if problem not in lacking]
+        return lacking + [problem for problem in documents.problems(error) if problem not in lacking]
     return lacking
 
 
@@ -360,39 +359,6 @@ def schema() -> dict[str, Any]:
         **_REPORT.json_schema(mode="serialization"),
         "title": "report.json of ftcls",
     }
-
-
-def _read(path: Path, adapter: TypeAdapter[Any]) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-        json.loads(text, parse_constant=_refuse_constant)
-        return adapter.validate_json(text, strict=True)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        problems = _problems(error)
-        more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise DataError(f"{path}: {problems[0]}{more}. Was it edited, or written by another version?") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON: {error}") from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _problems(error: ValidationError) -> list[str]:
-    return [f"{'.'.join(map(str, each['loc'])) or 'document'}: {each['msg']}" for each in error.errors()]
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return value
 
 
 def _tuples(value: Any) -> Any:

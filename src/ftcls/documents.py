@@ -1,0 +1,50 @@
+"""JSON documents: numbers that are finite, keys that are known, and one clear error where they are not."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import TypeAdapter, ValidationError
+
+from ftcls.errors import DataError
+
+
+def read(path: Path, adapter: TypeAdapter[Any]) -> Any:
+    """The value that a JSON file of ftcls holds.
+
+    Raises:
+        DataError: the file cannot be read or holds something else; names the first key that is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        json.loads(text, parse_constant=_refuse_constant)
+        return adapter.validate_json(text, strict=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        found = problems(error)
+        more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
+        raise DataError(f"{path}: {found[0]}{more}. Was it edited, or written by another version?") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def problems(error: ValidationError) -> list[str]:
+    """One line for each thing that is wrong, ``key.path: problem``."""
+    return [f"{'.'.join(map(str, each['loc'])) or 'document'}: {each['msg']}" for each in error.errors()]
+
+
+def finite(value: Any) -> Any:
+    """The same value, with None for every number that JSON cannot write."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [finite(each) for each in value]
+    return value
