@@ -28,6 +28,7 @@ ORDER = (
     ("pipeline",),
     ("report",),  # the pipeline draws the page of the run that it made
     ("account", "plan", "session"),
+    ("decide",),
     ("profile", "doctor", "alignment", "extra_metrics"),
     ("checks",),
     ("noise",),
@@ -39,13 +40,24 @@ ORDER = (
     ("encode", "batching", "devices"),
     ("data", "hub"),
     ("results", "predictions"),
-    ("documents",),
+    ("documents", "diagnosis"),
     ("data.corpus",),
     ("config", "rundir", "cache", "scoring"),
     ("errors",),
 )
 HEIGHT = {layer: height for height, row in enumerate(reversed(ORDER)) for layer in row}
-LIGHT = ("errors", "config", "rundir", "cache", "scoring", "data.corpus", "results", "predictions", "documents")
+LIGHT = (
+    "errors",
+    "config",
+    "rundir",
+    "cache",
+    "scoring",
+    "data.corpus",
+    "results",
+    "predictions",
+    "documents",
+    "diagnosis",
+)
 STAGES = ("hub", "data", "encode", "batching", "model", "inference", "training", "classifier", "baseline")
 HEAVY = ("torch", "transformers", "datasets", "sklearn")
 

@@ -328,6 +328,13 @@ def test_sections_of_data_fit_together(config, section, line):
         ("loss: {kind: asymmetric}", "loss.kind: asymmetric is for multilabel tasks, and this one is"),
         ("loss: {margin: 0.1}", "loss.margin: has no effect with kind cross_entropy; write kind: asymmetric"),
         ("loss: {kind: focal, gamma_negative: 1}", "loss.gamma_negative: has no effect with kind focal"),
+        ("decision: {thresholds: tuned}", "decision.thresholds: tuned is for binary and multilabel tasks"),
+        ("decision: {objective: f1_micro}", "decision.objective: has no effect with thresholds fixed; add decision"),
+        (
+            "decision: {min_precision: 0.8}",
+            "decision.min_precision: is for thresholds: tuned with",
+        ),
+        ("decision: {beta: 2}", "decision.beta: is for thresholds: tuned with objective: f_beta"),
         ("training: {augmentation: {rare: true}}", "training.augmentation.rare: has no rate to raise; add"),
         ("training: {augmentation: {word_swap: 0.9}}", "training.augmentation.word_swap: found 0.9, expected"),
         ("training: {sampling: even}", "training.sampling: 'even' is not allowed"),

@@ -7,7 +7,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 import synthetic
 from ftcls.report import evidence
-from ftcls.scoring import metrics
+from ftcls.scoring import metrics, slices
+from ftcls.scoring.calibration import reliability
 
 
 def test_the_curve_lies_on_the_curve_of_scikit_learn():
@@ -31,7 +32,7 @@ def test_of_many_labels_all_together_and_the_extremes_have_a_curve():
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
 def test_the_calibration_error_is_the_weighted_gap_of_the_bins(task):
     made = synthetic.predictions(task)
-    found = evidence.reliability(made)
+    found = reliability(made.probabilities, made.gold, made.task)
     n = sum(b.count for b in found.bins)
     assert n == (made.probabilities.size if task == "multilabel" else len(made))
     assert found.error == pytest.approx(sum(b.count * abs(b.confidence - b.observed) for b in found.bins) / n)
@@ -41,7 +42,7 @@ def test_the_calibration_error_is_the_weighted_gap_of_the_bins(task):
 def test_a_model_that_is_always_right_and_sure_has_no_calibration_error():
     made = synthetic.predictions("binary")
     sure = replace(made, probabilities=np.eye(2)[made.gold], predicted=made.gold)
-    assert evidence.reliability(sure).error == 0
+    assert reliability(sure.probabilities, sure.gold, sure.task).error == 0
 
 
 def test_confusions_of_one_label_each_are_the_confusion_matrix():
@@ -77,7 +78,7 @@ def test_mistakes_are_wrong_and_sorted(task):
 
 def test_groups_by_length_hold_every_row_once_with_wilsons_interval():
     made = synthetic.predictions("multiclass")
-    groups = evidence.by_length(made, np.arange(200) // 10)
+    groups = slices.by_length(made, np.arange(200) // 10)
     assert sum(group.count for group in groups) == 200
     assert len(groups) == 5
     right = (made.gold == made.predicted)[np.arange(200) // 10 <= 4].sum()
@@ -87,11 +88,11 @@ def test_groups_by_length_hold_every_row_once_with_wilsons_interval():
 
 
 def test_texts_of_one_length_are_one_group():
-    assert [g.name for g in evidence.by_length(synthetic.predictions("binary"), np.full(200, 7))] == ["7"]
+    assert [g.name for g in slices.by_length(synthetic.predictions("binary"), np.full(200, 7))] == ["7"]
 
 
 def test_truncation_is_compared_where_some_texts_were_cut():
     made = synthetic.predictions("binary")
-    assert evidence.by_truncation(made, np.zeros(200, bool)) == ()
-    whole, cut = evidence.by_truncation(made, np.arange(200) < 50)
+    assert slices.by_truncation(made, np.zeros(200, bool)) == ()
+    whole, cut = slices.by_truncation(made, np.arange(200) < 50)
     assert (whole.count, cut.count) == (150, 50)

@@ -18,13 +18,16 @@ from ftcls.classifier import Classifier
 from ftcls.config.schema import Experiment
 from ftcls.data import leaks
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
+from ftcls.decide import Decided
 from ftcls.devices import Machine
+from ftcls.diagnosis import diagnose
 from ftcls.encode import Encoded
 from ftcls.prepare import Prepared
 from ftcls.rundir import RunDir
-from ftcls.scoring import metrics, unleaked
+from ftcls.scoring import metrics, slices, unleaked
 from ftcls.scoring.intervals import intervals, paired_difference
 from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.slices import Slice
 from ftcls.scoring.unleaked import WithoutLeaks
 from ftcls.training import history
 from ftcls.training.fit import Fit
@@ -52,14 +55,14 @@ def report(
     baseline: results.BaselineScores,
     metrics_without_leaks: WithoutLeaks | None,
     majority: results.BaselineScores,
+    decided: Decided,
+    test: Predictions,
     command: str,
     started: datetime,
 ) -> results.Report:
     """The whole of report.json."""
     about = data(corpus, prepared, seed=experiment.seed)
     finished = datetime.now(UTC)
-    decided = trained.decision
-    thresholds = None if decided.thresholds is None else dict(zip(corpus.labels, decided.thresholds, strict=True))
     return results.Report(
         status="stopped_early" if fitted.stopped_early else "done",
         run=results.Run(
@@ -84,9 +87,21 @@ def report(
         label_intervals={name: found.label_intervals for name, found in scores.items()},
         baseline=baseline,
         majority=majority,
-        decision=results.DecisionReport(thresholds, decided.temperature, calibration_error=None),
+        diagnosis=diagnose(history.read(run.history), metric=experiment.metrics.best),
+        slices=length_slices(test, prepared.encoded["test"]),
+        decision=decided.report,
+        metrics_at_default=decided.metrics_at_default,
         metrics_without_leaks=metrics_without_leaks,
     )
+
+
+def length_slices(test: Predictions, encoded: Encoded) -> dict[str, tuple[Slice, ...]]:
+    """Accuracy by length of the text, and of the texts that were cut where there are any."""
+    found = {
+        "length": slices.by_length(test, encoded.full_lengths),
+        "truncation": slices.by_truncation(test, encoded.truncated),
+    }
+    return {name: groups for name, groups in found.items() if groups}
 
 
 def evaluation(

@@ -1,7 +1,7 @@
 """A trained model as people use it: texts in, labels and probabilities out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -96,27 +96,51 @@ class Classifier:
             cached=cached,
         )
 
+    def logits(self, encoded: Encoded) -> NDArray[np.float32]:
+        """Logits of n texts that were encoded by this classifier, float32 [n, k], in input order."""
+        return inference.logits(self.model, encoded, token_budget=self.token_budget, max_rows=self.max_rows)
+
     def predictions(self, split: Split, encoded: Encoded) -> Predictions:
         """Predictions of a split whose texts were encoded by this classifier."""
-        positive = self.settings.positive_label
+        return self.decided(split, self.logits(encoded))
+
+    def decided(self, split: Split, logits: NDArray[np.float32]) -> Predictions:
+        """Predictions of a split from its logits, float32 [n, k]."""
         return apply(
             self.decision,
-            inference.logits(self.model, encoded, token_budget=self.token_budget, max_rows=self.max_rows),
+            logits,
             gold=split.targets,
             task=self.task,
             labels=self.labels,
-            positive=None if positive is None else self.labels.index(positive),
+            positive=self.positive,
             rows=split.rows,
             clusters=split.clusters,
         )
+
+    @property
+    def positive(self) -> int | None:
+        """Index of the positive label of a binary task."""
+        label = self.settings.positive_label
+        return None if label is None else self.labels.index(label)
+
+    def with_thresholds(self, given: Sequence[str]) -> Self:
+        """The same classifier with thresholds as they are typed: ``0.3``, or ``LABEL=0.3``.
+
+        Raises:
+            ConfigError: see `decision.overridden`.
+        """
+        positive = self.positive
+        if positive is None and self.task == "binary":
+            positive = 1  # a checkpoint that ftcls did not train: as in the config, the second label
+        chosen = decision.overridden(self.decision, given, task=self.task, labels=self.labels, positive=positive)
+        return replace(self, decision=chosen)
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities of n raw texts, float64 [n, k], in input order."""
         if not len(texts):
             return np.zeros((0, len(self.labels)))
         encoded = self.encode(clean(texts, self.settings.clean))
-        logits = inference.logits(self.model, encoded, token_budget=self.token_budget, max_rows=self.max_rows)
-        return decision.probabilities(logits, self.task, self.decision.temperature)
+        return decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Labels and probabilities of n raw texts, in input order."""

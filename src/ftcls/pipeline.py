@@ -2,11 +2,13 @@
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-from ftcls import account, alignment, baseline, devices, extra_metrics, predictions, results, session
+from ftcls import account, alignment, baseline, decide, devices, extra_metrics, predictions, results, session
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.rules import task_of
@@ -19,11 +21,13 @@ from ftcls.model.head import start_at_frequencies
 from ftcls.prepare import prepare
 from ftcls.report import page
 from ftcls.rundir import RunDir
-from ftcls.scoring.metrics import Predictions
+from ftcls.scoring import decision
 from ftcls.training.checkpoints import MANIFEST
 from ftcls.training.fit import Validation, fit
 
 log = logging.getLogger(__name__)
+
+SCORED: Final[tuple[SplitName, ...]] = ("validation", "test")
 
 
 def train(
@@ -87,12 +91,13 @@ def train(
         if not machine.main:
             return run
         shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
-        trained = _classifier(run.model, experiment)
+        undecided = _classifier(run.model, experiment)
+        logits = {name: undecided.logits(prepared.encoded[name]) for name in SCORED}
+        tuned = decide.tune(undecided, logits["validation"], corpus.splits["validation"], experiment.decision)
+        decision.save(tuned.decision, corpus.labels, run.model / decision.FILE)
+        trained = replace(undecided, decision=tuned.decision)
+        found = {name: trained.decided(corpus.splits[name], logits[name]) for name in SCORED}
         simple, constant = baseline.fit(corpus, seed=seed), baseline.majority(corpus)
-        found: dict[SplitName, Predictions] = {
-            "validation": trained.predictions(corpus.splits["validation"], prepared.encoded["validation"]),
-            "test": trained.predictions(corpus.splits["test"], prepared.encoded["test"]),
-        }
         for name, rows in found.items():
             encoded = prepared.encoded[name]
             predictions.write(
@@ -125,6 +130,13 @@ def train(
             baseline=account.against(simple, found["test"], seed=seed),
             metrics_without_leaks=account.without_leaks(corpus, "test", found["test"], seed=seed),
             majority=account.against(constant, found["test"], seed=seed),
+            decided=decide.compare(
+                tuned,
+                found,
+                {name: undecided.decided(corpus.splits[name], logits[name]) for name in SCORED},
+                seed=seed,
+            ),
+            test=found["test"],
             command=command,
             started=started,
         )
@@ -142,6 +154,7 @@ def evaluate(
     output: Path | None = None,
     config: Experiment | None = None,
     labels: tuple[str, ...] | None = None,
+    thresholds: Sequence[str] = (),
     allow_code: bool = False,
 ) -> results.Evaluation:
     """Score a run again, on one of its splits or on other data; or any checkpoint on the data of a config.
@@ -156,10 +169,11 @@ def evaluate(
         output: where else to write the result.
         config: gives data and cleaning in place of the run's own config.
         labels: the model's label names in its order, where its own are not those of the data.
+        thresholds: in place of the model's own, ``0.3`` for all labels or ``LABEL=0.3`` for one.
         allow_code: whether the modules of metrics.evaluate may run.
 
     Raises:
-        ConfigError: modules that are not allowed to run.
+        ConfigError: modules that are not allowed to run, or thresholds that are none.
         DataError: no run, no such split or checkpoint, or labels that are not those of the data.
     """
     run = RunDir(Path(model).absolute())
@@ -181,6 +195,7 @@ def evaluate(
     if split not in corpus.splits:
         raise DataError(f"--split {split}: there are {', '.join(corpus.splits)}")
     trained, corpus = alignment.align(str(model), trained, corpus, experiment.model)
+    trained = trained.with_thresholds(thresholds)
     rows = corpus.splits[split]  # type: ignore[index]
     said = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
     name = corpus.source if data is None else data.stem

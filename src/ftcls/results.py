@@ -15,12 +15,14 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ftcls import documents, rundir
 from ftcls.data.corpus import Check
+from ftcls.diagnosis import Diagnosis
 from ftcls.errors import DataError
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
 from ftcls.scoring.intervals import Difference, LabelIntervals, certainty
 from ftcls.scoring.metrics import LabelScores, Predictions
 from ftcls.scoring.shares import Interval
+from ftcls.scoring.slices import Slice
 from ftcls.scoring.unleaked import WithoutLeaks
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
@@ -199,21 +201,22 @@ class CalibrationError:
 
 @dataclass(frozen=True)
 class DecisionReport:
-    """What was tuned on the validation split."""
+    """How probabilities become labels, and what was tuned for it on the validation split."""
 
     thresholds: dict[str, float] | None
     temperature: float
     calibration_error: CalibrationError | None
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What the curves say."""
-
-    overfitted: bool
-    from_step: int | None
-    spikes: tuple[int, ...]
-    sentence: str
+    """Before and after the temperature."""
+    objective: str | None = None
+    """What the thresholds maximize on validation; None: they are not tuned."""
+    shared: tuple[str, ...] = ()
+    """Labels with too few validation rows for a threshold of their own."""
+    unreachable: tuple[str, ...] = ()
+    """Labels that no threshold makes as precise as asked; they are not given."""
+    intervals_at_default: dict[str, Intervals] | None = None
+    """Of `metrics_at_default`."""
+    difference: dict[str, Difference] | None = None
+    """Tuned minus default on the test split, by metric."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,8 @@ class Report:
     decision: DecisionReport | None = None
     metrics_at_default: dict[str, Metrics] | None = None
     diagnosis: Diagnosis | None = None
-    slices: dict[str, tuple[dict[str, Any], ...]] | None = None
+    slices: dict[str, tuple[Slice, ...]] | None = None
+    """Of the test split: ``length`` and, where some texts were cut, ``truncation``."""
     metrics_without_leaks: WithoutLeaks | None = None
     """Of the test split; None where no row leaks, or every one does."""
     label_intervals: dict[str, LabelCertainty] | None = None

@@ -35,6 +35,7 @@ def evaluate(
             "--labels", metavar="A,B,...", help="The model's labels in its order, in the data's words; with --config."
         ),
     ] = None,
+    threshold: options.Threshold = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where else to write the result as JSON.")
     ] = None,
@@ -67,6 +68,7 @@ def evaluate(
             output=output,
             config=experiment,
             labels=None if labels is None else _names(labels),
+            thresholds=threshold or (),
             allow_code=allow_code,
         )
     if as_json:

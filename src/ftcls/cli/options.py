@@ -24,3 +24,11 @@ Offline = Annotated[bool, typer.Option("--offline", help="Never ask the Hub; use
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help="Let the modules of metrics.evaluate run; they are code of other people.")
 ]
+Threshold = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--threshold",
+        metavar="[LABEL=]NUMBER",
+        help="In place of the model's own: 0.3 for every label (binary: the positive one) or LABEL=0.3; repeatable.",
+    ),
+]

@@ -43,6 +43,7 @@ def predict(
             "--prefix", metavar="NAME", help="Stands before the names of the new columns: label, probability_..."
         ),
     ] = "",
+    threshold: options.Threshold = None,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
@@ -65,7 +66,7 @@ def predict(
     with console.results_only():
         from ftcls.classifier import Classifier
 
-        classifier = Classifier.load(run)
+        classifier = Classifier.load(run).with_thresholds(threshold or ())
     if text:
         _texts(classifier, text, as_json=as_json)
     else:

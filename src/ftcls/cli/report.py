@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
+from ftcls import documents
 from ftcls.cli import console, options
+from ftcls.rundir import RunDir, write_json
 
 
 def report(
-    run: options.RunPath,
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A run directory; or a trainer_state.json, or a checkpoint that holds one."),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write the page; default: the run.")
     ] = None,
@@ -22,9 +27,19 @@ def report(
     The page is one HTML file that opens from disk; the plots are PNG and SVG files in plots/. No model is loaded. Where
     the predictions give another figure than report.json, both stand on the page.
 
+    Of any Hugging Face Trainer's trainer_state.json the losses are listed, with gradient-norm spikes, plateaus, and
+    whether and from which step the training over-fitted; --output writes the same as JSON.
+
     Example: ftcls report runs/ag_news-bert --output ag_news.html
     """
     console.configure(quiet=quiet)
+    if not RunDir(run).config.is_file():
+        from ftcls.report import trainer_state
+
+        found = trainer_state.find(run)
+        if found is not None:
+            _state(found, output, as_json=as_json)
+            return
     with console.results_only():
         from ftcls.report import page
 
@@ -35,3 +50,16 @@ def report(
     for problem in written.disagreements:
         typer.echo(f"warning: {problem}", err=True)
     typer.echo(written.path)
+
+
+def _state(path: Path, output: Path | None, *, as_json: bool) -> None:
+    from ftcls.report import trainer_state
+
+    state = trainer_state.read(path)
+    document = documents.finite(asdict(state))
+    if output is not None:
+        write_json(output, document)
+    if as_json:
+        console.emit(document)
+    else:
+        console.show(trainer_state.summary(state))

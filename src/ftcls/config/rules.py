@@ -274,6 +274,21 @@ def _loss_of_several_labels(experiment: Experiment) -> Found:
         yield Problem(("loss", "pos_weight"), text)
 
 
+def _decision(experiment: Experiment) -> Found:
+    chosen, task = experiment.decision, task_of(experiment.data)
+    if chosen.thresholds == "tuned" and task == "multiclass":
+        text = "tuned is for binary and multilabel tasks; multiclass takes the most probable label, write fixed"
+        yield Problem(("decision", "thresholds"), text)
+    for key in ("objective", "min_positives"):
+        if chosen.thresholds == "fixed" and _changed(chosen, key):
+            text = f"has no effect with thresholds fixed; add {line(('decision', 'thresholds'), 'tuned')}"
+            yield Problem(("decision", key), text)
+    for key, objective in (("beta", "f_beta"), ("min_precision", "precision")):
+        if _changed(chosen, key) and (chosen.thresholds == "fixed" or chosen.objective != objective):
+            text = f"is for thresholds: tuned with objective: {objective}; write both, or remove the line"
+            yield Problem(("decision", key), text)
+
+
 def _augmentation(experiment: Experiment) -> Found:
     chosen = experiment.training.augmentation
     if chosen.rare and not (chosen.word_dropout or chosen.word_swap or chosen.token_masking):
@@ -302,6 +317,7 @@ RULES: tuple[Rule, ...] = (
     _rule(_patience, "training.early_stopping_patience", "training.eval_strategy"),
     _rule(_length_of_training, "training.max_steps", "training.num_train_epochs"),
     _rule(_best, "data.source", "data.task", "data.single_label", "metrics.best"),
+    _rule(_decision, "data.source", "data.task", "data.single_label", "decision"),
     _rule(_augmentation, "training.augmentation"),
     _rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
     _rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),

@@ -277,6 +277,25 @@ class Metrics(Section):
     """More metrics in the report: modules of the `evaluate` library, files or names in its cache; with --allow-code."""
 
 
+class Decision(Section):
+    """How probabilities become labels; tuned on the validation split, kept in the model's decision.json."""
+
+    thresholds: Literal["fixed", "tuned"] = "fixed"
+    """`fixed`: multilabel one half for each label, else the most probable label; `tuned`: what is best on validation
+    (binary, multilabel)."""
+    objective: Literal["f1_macro", "f1_micro", "f_beta", "precision"] = "f1_macro"
+    """What tuned thresholds maximize: the F1 of each label by itself, the F1 of all decisions together, the F-beta of
+    each label, or its recall at a precision of at least min_precision. binary: of the positive label."""
+    beta: Annotated[float, Field(gt=0)] = 1.0
+    """How many times as much recall counts as precision, of objective: f_beta."""
+    min_precision: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """The precision to keep, of objective: precision."""
+    min_positives: NonNegative = 5
+    """Labels with fewer validation rows share one threshold, found on their rows together."""
+    temperature: Literal["fixed", "tuned"] = "fixed"
+    """`tuned`: logits are divided by what makes probabilities most truthful on validation."""
+
+
 class Report(Section):
     """Where else the run is logged."""
 
@@ -301,5 +320,7 @@ class Experiment(Section):
     """Optimizer, schedule, evaluation, checkpoints, precision and device."""
     metrics: Metrics = Metrics()
     """Which score decides."""
+    decision: Decision = Decision()
+    """How probabilities become labels."""
     report: Report = Report()
     """Where else the run is logged."""

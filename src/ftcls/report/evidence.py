@@ -12,14 +12,8 @@ from numpy.typing import NDArray
 
 from ftcls.scoring.metrics import Predictions, row_losses
 
-_BINS = 10
-"""Bins of equal width of the reliability curve."""
 _POINTS = 300
 """Points kept of a precision-recall curve: more than a drawing of this size has pixels across."""
-_GROUPS = 5
-"""Groups of texts by length, about equally large."""
-_Z95 = 1.959963984540054
-"""The 97.5 % point of the normal distribution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,29 +23,6 @@ class Curve:
     name: str
     recall: NDArray[np.float64]
     precision: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Bin:
-    """One bin of the reliability curve."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    """Mean probability of the predictions in the bin."""
-    observed: float
-    """Share of them that came true."""
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """How often predictions of a given probability come true."""
-
-    bins: tuple[Bin, ...]
-    """Those that hold something."""
-    error: float
-    """Expected calibration error: the mean over predictions of |confidence - observed| of their bin."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +50,6 @@ class Mistake:
     worst: str | None
     """multilabel: the label that is most surely wrong; None where all are right."""
     loss: float
-
-
-@dataclass(frozen=True)
-class Slice:
-    """The accuracy of a group of rows, with its 95 % Wilson interval."""
-
-    name: str
-    count: int
-    accuracy: float
-    low: float
-    high: float
 
 
 def curves(predictions: Predictions, areas: dict[str, float | None], *, most: int) -> tuple[Curve, ...]:
@@ -128,25 +88,6 @@ def _thinned(name: str, scores: NDArray[np.float64], gold: NDArray[np.bool_]) ->
     recall, precision = recall[kept], precision[kept]
     done = int(np.searchsorted(recall, 1.0)) + 1  # after the last gold row precision only falls, straight down
     return Curve(name, np.append(0.0, recall[:done]), np.append(precision[0], precision[:done]))
-
-
-def reliability(predictions: Predictions) -> Reliability:
-    """Bins of equal width over the probability of the predicted label; multilabel: of every label of every row."""
-    if predictions.task == "multilabel":
-        said, true = predictions.probabilities.ravel(), predictions.gold.astype(bool).ravel()
-    else:
-        said = np.take_along_axis(predictions.probabilities, predictions.predicted[:, None].astype(np.int64), 1)[:, 0]
-        true = predictions.predicted == predictions.gold
-    which = np.minimum((said * _BINS).astype(np.int64), _BINS - 1)
-    counts = np.bincount(which, minlength=_BINS)
-    confidence = np.bincount(which, weights=said, minlength=_BINS)
-    observed = np.bincount(which, weights=true, minlength=_BINS)
-    bins = tuple(
-        Bin(b / _BINS, (b + 1) / _BINS, int(counts[b]), confidence[b] / counts[b], observed[b] / counts[b])
-        for b in np.flatnonzero(counts).tolist()
-    )
-    error = float(np.abs(confidence - observed).sum() / counts.sum())
-    return Reliability(bins, error)
 
 
 def confusions(predictions: Predictions) -> NDArray[np.int64]:
@@ -224,37 +165,6 @@ def _rows(predictions: Predictions, places: list[int]) -> Predictions:
 
 def _at(targets: NDArray[Any], place: int) -> NDArray[Any]:
     return np.flatnonzero(targets[place]) if targets.ndim == 2 else targets[place : place + 1].astype(np.int64)
-
-
-def by_length(predictions: Predictions, lengths: NDArray[Any]) -> tuple[Slice, ...]:
-    """Accuracy (multilabel: of the whole set of labels) of the rows in about equal groups by tokens."""
-    right = (_indicators(predictions) == _given(predictions)).all(axis=1)
-    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, _GROUPS + 1), method="higher")[1:])
-    group = np.searchsorted(edges, lengths)
-    found = []
-    for number in range(len(edges)):
-        members = group == number
-        if members.any():
-            low, high = int(lengths[members].min()), int(lengths[members].max())
-            found.append(_slice(f"{low:,}" if low == high else f"{low:,}-{high:,}", right[members]))
-    return tuple(found)
-
-
-def by_truncation(predictions: Predictions, truncated: NDArray[np.bool_]) -> tuple[Slice, ...]:
-    """Accuracy of the rows that the model saw whole and of those that were cut; empty where all are alike."""
-    if truncated.all() or not truncated.any():
-        return ()
-    right = (_indicators(predictions) == _given(predictions)).all(axis=1)
-    return _slice("whole", right[~truncated]), _slice("truncated", right[truncated])
-
-
-def _slice(name: str, right: NDArray[np.bool_]) -> Slice:
-    """Wilson's interval (1927): it stays within 0 and 1 and holds for a handful of rows."""
-    n, share = len(right), float(right.mean())
-    z = _Z95 * _Z95 / n
-    middle = (share + z / 2) / (1 + z)
-    half = _Z95 / (1 + z) * float(np.sqrt(share * (1 - share) / n + z / (4 * n)))
-    return Slice(name, n, share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def _indicators(predictions: Predictions) -> NDArray[np.bool_]:

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from ftcls.predictions import Rows
 from ftcls.report import evidence, plots
 from ftcls.results import Report
+from ftcls.scoring import slices
+from ftcls.scoring.calibration import reliability
 from ftcls.scoring.metrics import Predictions
 
 _CURVES = 5
@@ -78,14 +80,14 @@ def _scores(found: Report, test: Predictions) -> dict[str, Drawing]:
     if curves:
         words = f"Precision against recall of {', '.join(curve.name for curve in curves)}."
         drawings["precision_recall"] = Drawing(plots.precision_recall(curves), words)
-    calibration = evidence.reliability(test)
+    calibration = reliability(test.probabilities, test.gold, test.task)
     words = f"Share that is right by probability; expected calibration error {calibration.error:.4f}."
     drawings["reliability"] = Drawing(plots.reliability(calibration), words)
     return drawings
 
 
 def _lengths(test: Predictions, rows: Rows) -> dict[str, Drawing]:
-    groups = () if rows.lengths is None else evidence.by_length(test, rows.lengths)
+    groups = () if rows.lengths is None else slices.by_length(test, rows.lengths)
     if len(groups) < 2:
         return {}
     words = "; ".join(f"{group.name} tokens: {group.accuracy:.3f}" for group in groups)

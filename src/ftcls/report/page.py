@@ -18,6 +18,8 @@ from ftcls.report.evidence import Mistake
 from ftcls.report.recompute import disagreements
 from ftcls.results import Report
 from ftcls.rundir import RunDir, write_text
+from ftcls.scoring import slices
+from ftcls.scoring.calibration import reliability
 from ftcls.scoring.intervals import Difference
 from ftcls.scoring.metrics import Predictions, higher_is_better
 from ftcls.training import history
@@ -120,11 +122,10 @@ def _context(
         "confusion": document["confusion"][_SPLIT] if k <= _CELLS or found.data.task == "multilabel" else None,
         "silent": found.data.task == "multilabel" and not test.predicted.any(),
         "pairs": evidence.pairs(test, most=_PAIRS),
-        "reliability": evidence.reliability(test),
+        "reliability": reliability(test.probabilities, test.gold, test.task),
         "lists": [each for each in _lists(test, rows) if each["examples"]],
-        "lengths": [] if rows.lengths is None else evidence.by_length(test, rows.lengths),
-        "truncation": [] if rows.truncated is None else evidence.by_truncation(test, rows.truncated),
-        "slices": _tables(document["slices"]),
+        "lengths": [] if rows.lengths is None else slices.by_length(test, rows.lengths),
+        "truncation": [] if rows.truncated is None else slices.by_truncation(test, rows.truncated),
         "config": run.config.read_text(encoding="utf-8") if run.config.is_file() else None,
         "style": _text("page.css"),
         "script": _text("page.js"),
@@ -169,11 +170,6 @@ def _example(mistake: Mistake, rows: Rows) -> Example:
     if len(text) <= _CUT:
         return Example(mistake, text, None)
     return Example(mistake, text[:_CUT].rsplit(maxsplit=1)[0] + " …", text[:_LONGEST])
-
-
-def _tables(slices: Mapping[str, Sequence[Mapping[str, Any]]] | None) -> list[dict[str, Any]]:
-    """Slices of whatever keys, as tables."""
-    return [{"name": name, "keys": list(rows[0]), "rows": rows} for name, rows in (slices or {}).items() if rows]
 
 
 def _text(name: str) -> str:

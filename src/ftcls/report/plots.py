@@ -19,8 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from ftcls.report.evidence import Curve, Reliability, Slice
+from ftcls.report.evidence import Curve
 from ftcls.rundir import replacing
+from ftcls.scoring.calibration import BINS, Reliability
+from ftcls.scoring.slices import Slice
 
 # On the page these become CSS variables, so that a plot follows the page from light to dark.
 INK: Final = "#1c2530"
@@ -120,7 +122,7 @@ def reliability(found: Reliability) -> Figure:
         above.set_ylabel("share that is right")
         above.legend(loc="upper left")
         below.bar(
-            [b.low for b in found.bins], [b.count for b in found.bins], width=0.1, align="edge", color=SERIES[0],
+            [b.low for b in found.bins], [b.count for b in found.bins], width=1 / BINS, align="edge", color=SERIES[0],
             edgecolor=PAPER,
         )  # fmt: skip
         counts = [b.count for b in found.bins]

@@ -4,13 +4,14 @@ Colours only underline what the words say already, so a log file loses nothing.
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ftcls.data.corpus import Check
+from ftcls.diagnosis import Spike
 from ftcls.results import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
 from ftcls.scoring.intervals import Difference
 from ftcls.scoring.metrics import higher_is_better
@@ -24,6 +25,8 @@ _CHECKPOINT_WIDTH = 36
 _EXAMPLES = 2
 _EXAMPLE_WIDTH = 60
 _ADVICE_WIDTH = 78
+_SPIKES = 5
+"""Most gradient-norm spikes named."""
 _SURE = 0.05
 """p-value below which a difference is called one."""
 
@@ -40,6 +43,7 @@ def summary(report: Report) -> RenderableType:
         Text(),
         _metrics(report.metrics, report.intervals, report.baseline),
         *_notes(test, report.data.positive_label),
+        *_decision(report),
         *_without_leaks(report.metrics_without_leaks, "test", report.training.best.metric),
         Text(),
         *_labels(report.per_label["test"], (report.label_intervals or {}).get("test"), "test"),
@@ -139,6 +143,35 @@ def _notes(metrics: Metrics, positive: str | None) -> list[Text]:
     return [Text(note, style="dim") for note in notes]
 
 
+def _decision(report: Report) -> list[Text]:
+    """What tuning on validation changed, beside what the default would give."""
+    decided, plain = report.decision, report.metrics_at_default
+    if decided is None or plain is None:
+        return []
+    lines = [Text(), Text("Decision, tuned on validation", style="bold")]
+    for name, difference in (decided.difference or {}).items():
+        low, high = difference.interval
+        lines.append(
+            Text(
+                f"  {name:<9} {_number(plain['test'][name])} at one half, "
+                f"{_number(report.metrics['test'][name])} at the tuned thresholds: {_signed(difference.value)}"
+            )
+        )
+        lines.append(Text(f"  {'':<9} {_signed(low)} to {_signed(high)}, p = {difference.p_value:.3f}", style="dim"))
+    if decided.temperature != 1:
+        lines.append(Text(f"  temperature {_number(decided.temperature)}"))
+    if decided.calibration_error is not None:
+        error = decided.calibration_error
+        text = f"  expected calibration error {_number(error.before)}, {_number(error.after)} after"
+        lines.append(Text(text if decided.temperature != 1 else text.partition(",")[0]))
+    if decided.shared:
+        lines.append(Text(f"  {len(decided.shared)} labels with few validation rows share a threshold"))
+    if decided.unreachable:
+        names = textwrap.shorten(", ".join(map(_line, decided.unreachable)), _EXAMPLE_WIDTH, placeholder=" ...")
+        lines.append(Text(f"  not precise enough at any threshold: {names}", style="yellow"))
+    return lines
+
+
 def _without_leaks(found: WithoutLeaks | None, split: str, metric: str) -> list[Text]:
     """The scores of the rows that are new, and how many are not."""
     if found is None:
@@ -191,7 +224,19 @@ def _training(report: Report) -> list[Text]:
     ]
     if training.peak_memory_bytes is not None:
         lines.append(f"peak memory {_bytes(training.peak_memory_bytes)}")
+    if report.diagnosis is not None:
+        lines += textwrap.wrap(report.diagnosis.sentence, _ADVICE_WIDTH)
+        lines += textwrap.wrap(_spikes(report.diagnosis.spikes), _ADVICE_WIDTH)
     return [Text(line) for line in lines]
+
+
+def _spikes(found: Sequence[Spike]) -> str:
+    """Nothing where there are none."""
+    if not found:
+        return ""
+    named = ", ".join(f"{spike.step:,} ({spike.norm:.2f})" for spike in found[:_SPIKES])
+    more = f" and {len(found) - _SPIKES} more" if len(found) > _SPIKES else ""
+    return f"gradient-norm spikes at step {named}{more}"
 
 
 def _warning(check: Check) -> Text:

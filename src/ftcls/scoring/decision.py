@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ftcls.errors import DataError, TrainingError
+from ftcls.errors import ConfigError, DataError, TrainingError
 from ftcls.rundir import write_json
 
 Task = Literal["binary", "multiclass", "multilabel"]
@@ -22,7 +22,8 @@ class Decision:
     """How a model's logits become labels."""
 
     thresholds: tuple[float, ...] | None
-    """multilabel: k probabilities from which on a label is given; else None, the most probable label is taken."""
+    """multilabel: k probabilities from which on a label is given. binary: None, the most probable label, or what each
+    of the two has to exceed, together 1. multiclass: None."""
     temperature: float
     """What the logits are divided by before softmax or sigmoid."""
 
@@ -69,10 +70,12 @@ def predict(
     """The labels of probabilities [n, k].
 
     multilabel: bool [n, k], true from the label's threshold on. Otherwise int64 [n], the most probable label, the
-    first of them where several are equally probable.
+    first of them where several are equally probable; with the two thresholds of a binary task, the label whose
+    probability is further above its own.
     """
     if task != "multilabel":
-        best: NDArray[np.int64] = np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+        above = probabilities if thresholds is None else probabilities - np.asarray(thresholds, dtype=np.float64)
+        best: NDArray[np.int64] = np.asarray(above.argmax(axis=1), dtype=np.int64)
         return best
     if thresholds is None or len(thresholds) != probabilities.shape[1]:
         raise ValueError(f"multilabel needs one threshold for each of the {probabilities.shape[1]} labels")
@@ -116,3 +119,43 @@ def load(path: Path, labels: Sequence[str]) -> Decision:
         raise DataError(f"{path}: {error} is missing. Take model/ of one run as a whole.") from error
     except (ValueError, TypeError, OSError) as error:
         raise DataError(f"{path}: cannot be read as a decision: {error}. Take model/ of one run as a whole.") from error
+
+
+def operating_point(threshold: float, positive: int | None) -> tuple[float, float]:
+    """The two thresholds of a binary task whose positive label is given from this probability on."""
+    other = 1 - threshold
+    return (threshold, other) if positive == 0 else (other, threshold)
+
+
+def overridden(
+    decision: Decision, given: Sequence[str], *, task: Task, labels: Sequence[str], positive: int | None
+) -> Decision:
+    """The decision with thresholds that somebody typed: ``0.3`` for all labels, ``LABEL=0.3`` for one.
+
+    The later of two wins. For a binary task the threshold is that of the positive label.
+
+    Raises:
+        ConfigError: not a number from 0 to 1, not a label, or a task whose labels exclude each other.
+    """
+    if not given:
+        return decision
+    if task == "multiclass":
+        raise ConfigError(
+            f"--threshold {given[0]}: for binary and multilabel models; this one takes the likeliest label"
+        )
+    names = list(labels) if task == "multilabel" else [labels[positive or 0]]
+    values = dict(zip(labels, decision.thresholds or default("multilabel", len(labels)).thresholds or (), strict=True))
+    for text in given:
+        name, equals, number = text.rpartition("=")
+        if equals and name not in names:
+            raise ConfigError(f"--threshold {text}: {name!r} is not one of {', '.join(map(repr, names))}")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise ConfigError(f"--threshold {text}: found {number!r}, expected a number from 0 to 1, or LABEL=NUMBER")
+        values.update(dict.fromkeys([name] if equals else names, value))
+    if task == "binary":
+        return replace(decision, thresholds=operating_point(values[names[0]], positive))
+    return replace(decision, thresholds=tuple(values[label] for label in labels))

@@ -1,0 +1,83 @@
+"""Whether probabilities are frequencies: the expected calibration error, and the temperature that lowers it."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from ftcls.scoring.decision import Task, probabilities
+
+BINS: Final = 15
+"""As in Guo et al. 2017."""
+_SHARPEST, _FLATTEST = 0.05, 20.0
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The decisions whose confidence lies in one fifteenth of the range."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    """Mean probability of what was said."""
+    observed: float
+    """Share of it that was true."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often what is said with a given probability comes true."""
+
+    bins: tuple[Bin, ...]
+    """Those that hold something."""
+    error: float
+    """Expected calibration error: the mean over decisions of |confidence - observed| of their bin (Guo et al. 2017,
+    eq. 3)."""
+
+
+def reliability(found: NDArray[np.float64], gold: NDArray[np.generic], task: Task) -> Reliability:
+    """How often decisions of each confidence are right; bins of equal width, empty ones left out.
+
+    binary and multiclass: one decision a row, the most probable label. multilabel: one for each row and label, that the
+    label applies.
+
+    Args:
+        found: probabilities [n, k].
+        gold: int [n], or [n, k] of 0 and 1.
+        task: binary, multiclass or multilabel.
+    """
+    if task == "multilabel":
+        confidence, right = found.ravel(), gold.astype(bool).ravel()
+    else:
+        confidence, right = found.max(axis=1), found.argmax(axis=1) == gold
+    place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    counts = np.bincount(place, minlength=BINS)
+    sums = np.bincount(place, weights=confidence, minlength=BINS)
+    hits = np.bincount(place, weights=right, minlength=BINS)
+    bins = tuple(
+        Bin(i / BINS, (i + 1) / BINS, int(counts[i]), float(sums[i] / counts[i]), float(hits[i] / counts[i]))
+        for i in np.flatnonzero(counts).tolist()
+    )
+    return Reliability(bins, error=float(np.abs(sums - hits).sum() / counts.sum()))
+
+
+def temperature(logits: NDArray[np.floating[Any]], gold: NDArray[np.generic], task: Task) -> float:
+    """What to divide logits [n, k] by for the lowest log loss on these rows, between .05 and 20 (Guo et al. 2017).
+
+    The loss is convex in 1 / temperature, so the bounded search finds the minimum. multilabel: the sigmoid's loss, one
+    temperature for all labels.
+    """
+
+    def loss(inverse: float) -> float:
+        found = probabilities(logits, task, 1 / inverse)
+        if task == "multilabel":
+            said = np.where(gold.astype(bool), found, 1 - found)
+        else:
+            said = found[np.arange(len(gold)), gold.astype(np.int64)]
+        return float(-np.log(np.maximum(said, np.finfo(np.float64).tiny)).mean())
+
+    best = minimize_scalar(loss, bounds=(1 / _FLATTEST, 1 / _SHARPEST), method="bounded", options={"xatol": 1e-6})
+    return float(1 / best.x)
