@@ -28,7 +28,7 @@ ORDER = (
     ("pipeline",),
     ("report",),  # the pipeline draws the page of the run that it made
     ("account", "plan", "session"),
-    ("decide",),
+    ("decide", "speed"),
     ("profile", "doctor", "alignment", "extra_metrics"),
     ("checks",),
     ("noise",),

@@ -57,6 +57,7 @@ def report(
     majority: results.BaselineScores,
     decided: Decided,
     test: Predictions,
+    speed: results.Speed | None,
     command: str,
     started: datetime,
 ) -> results.Report:
@@ -87,6 +88,7 @@ def report(
         label_intervals={name: found.label_intervals for name, found in scores.items()},
         baseline=baseline,
         majority=majority,
+        speed=speed,
         diagnosis=diagnose(history.read(run.history), metric=experiment.metrics.best),
         slices=length_slices(test, prepared.encoded["test"]),
         decision=decided.report,

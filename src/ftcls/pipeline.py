@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from ftcls import account, alignment, baseline, decide, devices, extra_metrics, predictions, results, session
+from ftcls import account, alignment, baseline, decide, devices, extra_metrics, predictions, results, session, speed
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.rules import task_of
@@ -137,6 +137,7 @@ def train(
                 seed=seed,
             ),
             test=found["test"],
+            speed=speed.measure(trained, corpus.splits["validation"].texts),
             command=command,
             started=started,
         )

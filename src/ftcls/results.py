@@ -220,6 +220,24 @@ class DecisionReport:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """Milliseconds for one text."""
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast the trained model answers, one text at a time, tokenizing included, in float32."""
+
+    latency_ms: Latency
+    texts: int
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
 class Report:
     """The whole of report.json."""
 
@@ -245,6 +263,7 @@ class Report:
     """Of the test split; None where no row leaks, or every one does."""
     label_intervals: dict[str, LabelCertainty] | None = None
     majority: BaselineScores | None = None
+    speed: Speed | None = None
     schema_version: Literal[1] = 1
 
 

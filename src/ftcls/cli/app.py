@@ -14,6 +14,7 @@ import ftcls
 from ftcls import cache
 from ftcls.cli import call, config, console
 from ftcls.cli.call import Call
+from ftcls.cli.compare import compare
 from ftcls.cli.data import data
 from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
@@ -37,6 +38,7 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("report")(report)
+app.command("compare")(compare)
 app.command("data")(data)
 app.command("doctor")(doctor)
 app.add_typer(config.app)

@@ -66,7 +66,9 @@ def predict(
     with console.results_only():
         from ftcls.classifier import Classifier
 
-        classifier = Classifier.load(run).with_thresholds(threshold or ())
+        classifier = Classifier.load(run)
+        if threshold:
+            classifier = classifier.with_thresholds(threshold)
     if text:
         _texts(classifier, text, as_json=as_json)
     else:

@@ -31,7 +31,7 @@ PAPER: Final = "#fffffe"
 SERIES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00")
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _SHADES = LinearSegmentedColormap.from_list("shades", ["#f4f7fa", "#7fb3d5", "#0072b2", "#06263d"])
-_STYLE: Final[dict[str, Any]] = {
+STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
@@ -67,7 +67,7 @@ _Points = Sequence[tuple[float, float]]
 def losses(training: _Points, validation: _Points, best: int) -> Figure:
     """Training and validation loss by step, the best step marked."""
     figure, axes = _empty("step", "loss")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         _line(axes, training, 0, "training")
         _line(axes, validation, 1, "validation", marker="o")
         _best(axes, best)
@@ -78,7 +78,7 @@ def losses(training: _Points, validation: _Points, best: int) -> Figure:
 def metric(name: str, points: _Points, best: int) -> Figure:
     """The metric that the best step was chosen by."""
     figure, axes = _empty("step", f"{name} on validation")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         _line(axes, points, 0, name, marker="o")
         _best(axes, best)
         axes.legend()
@@ -88,7 +88,7 @@ def metric(name: str, points: _Points, best: int) -> Figure:
 def trace(name: str, points: _Points, best: int) -> Figure:
     """One figure of the optimizer by step, such as the learning rate."""
     figure, axes = _empty("step", name)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         _line(axes, points, 0, name)
         _best(axes, best)
         axes.set_ylim(bottom=0)
@@ -99,7 +99,7 @@ def trace(name: str, points: _Points, best: int) -> Figure:
 def precision_recall(curves: Sequence[Curve]) -> Figure:
     """Precision against recall."""
     figure, axes = _empty("recall", "precision")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         for index, curve in enumerate(curves):
             colour, style = SERIES[index % len(SERIES)], _STYLES[index % len(_STYLES)]
             axes.step(
@@ -112,7 +112,7 @@ def precision_recall(curves: Sequence[Curve]) -> Figure:
 
 def reliability(found: Reliability) -> Figure:
     """What came true of what was said with each probability, over how much was said with it."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = _figure((_SIZE[0], 3.8))
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         above.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1, label="perfectly calibrated")
@@ -139,7 +139,7 @@ def reliability(found: Reliability) -> Figure:
 def frequency(counts: NDArray[np.int64], f1: NDArray[np.float64]) -> Figure:
     """F1 of every label against how often it occurs in the training rows."""
     figure, axes = _empty("training rows with the label", "F1 on test")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         axes.scatter(counts, f1, s=18, color=SERIES[0], alpha=0.75, linewidths=0)
         # A logarithm where there is one; a label without training rows stands at 0.
         axes.set_xscale("symlog", linthresh=1) if counts.min() < 1 else axes.set_xscale("log")
@@ -153,7 +153,7 @@ def frequency(counts: NDArray[np.int64], f1: NDArray[np.float64]) -> Figure:
 def by_group(groups: Sequence[Slice], xlabel: str) -> Figure:
     """Accuracy of groups of rows, with intervals."""
     figure, axes = _empty(xlabel, "accuracy")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         middle = np.array([group.accuracy for group in groups])
         spread = np.array([(g.accuracy - g.low, g.high - g.accuracy) for g in groups]).T.clip(0)
         axes.errorbar(range(len(groups)), middle, yerr=spread, fmt="o", color=SERIES[0], capsize=4)
@@ -166,7 +166,7 @@ def confusion(counts: NDArray[np.int64], labels: Sequence[str], xlabel: str) -> 
     """Rows by gold label [k, k], each as shares of its row's sum; the names stand beside it where they fit."""
     k = len(labels)
     side = 3.0 if k <= 4 else min(9.0, 2.4 + 0.19 * k)
-    with matplotlib.rc_context(_STYLE | {"axes.grid": False, "font.size": 8 if k > 12 else 9}):
+    with matplotlib.rc_context(STYLE | {"axes.grid": False, "font.size": 8 if k > 12 else 9}):
         figure = _figure((side + 1.2, side + 0.4))
         axes = figure.add_subplot()
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -193,7 +193,7 @@ def save(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
     """Write every figure as NAME.png and NAME.svg; returns the SVG documents."""
     documents = {}
     for name, figure in figures.items():
-        with replacing(folder / f"{name}.png") as staged, matplotlib.rc_context(_STYLE):
+        with replacing(folder / f"{name}.png") as staged, matplotlib.rc_context(STYLE):
             FigureCanvasAgg(figure)
             figure.savefig(staged, format="png", dpi=_DPI, metadata={"Software": None})
         with replacing(folder / f"{name}.svg") as staged:
@@ -205,7 +205,7 @@ def save(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
 def svg(figure: Figure) -> str:
     """The figure as an SVG document; equal figures give equal text."""
     file = io.StringIO()
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": "ftcls"}):
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "ftcls"}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()
 
@@ -234,13 +234,18 @@ _VARIABLES = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)"} |
 
 
 def _empty(xlabel: str, ylabel: str) -> tuple[Figure, Any]:
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = _figure(_SIZE)
         axes = figure.add_subplot()
         axes.set(xlabel=xlabel, ylabel=ylabel)
         if xlabel == "step":
             axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     return figure, axes
+
+
+def sheet(size: tuple[float, float] = _SIZE) -> Figure:
+    """An empty figure of the usual size."""
+    return _figure(size)
 
 
 def _figure(size: tuple[float, float]) -> Figure:

@@ -183,29 +183,49 @@ def paired_difference(
     Raises:
         DataError: the rows, their gold labels or the label names are not the same, or the metric is undefined.
     """
-    _refuse_unlike(first, second)
+    refuse_unlike(first, second)
     if metric not in names(first.task):
         raise DataError(f"{metric}: not a metric of a {first.task} task; one of {', '.join(names(first.task))}")
     values = [score_of(each, metric) for each in (first, second)]
-    k = len(first.labels) if first.task == "multilabel" else 1
-    count = area_draws(len(first), k, draws) if metric in AREAS else draws
-    samples = [
-        _resample(Statistics(each), (metric,), seed=seed, draws=count, for_areas=count).metrics[metric]
-        for each in (first, second)
-    ]
-    differences = samples[0] - samples[1]
+    samples = [resampled(each, metric, seed=seed, draws=draws) for each in (first, second)]
+    return difference_of(
+        samples[0] - samples[1],
+        metric=metric,
+        value=values[0] - values[1],
+        rows=len(first),
+        clusters=None if first.clusters is None else len(np.unique(first.clusters)),
+    )
+
+
+def resampled(predictions: Predictions, metric: str, *, seed: int = 0, draws: int = DRAWS) -> NDArray[np.float64]:
+    """A metric over the draws of the bootstrap, float64 [d]; the same rows are drawn for the same seed."""
+    k = len(predictions.labels) if predictions.task == "multilabel" else 1
+    count = area_draws(len(predictions), k, draws) if metric in AREAS else draws
+    found = _resample(Statistics(predictions), (metric,), seed=seed, draws=count, for_areas=count)
+    values: NDArray[np.float64] = found.metrics[metric]
+    return values
+
+
+def difference_of(
+    differences: NDArray[np.float64], *, metric: str, value: float, rows: int, clusters: int | None
+) -> Difference:
+    """A difference with interval and p-value from its draws [d], as `paired_difference` describes.
+
+    Raises:
+        DataError: no draw has a value.
+    """
     differences = differences[np.isfinite(differences)]
     interval = _percentiles(differences)
     if interval is None:
-        raise DataError(f"{metric}: has no value in any resample of these {len(first)} rows; choose another metric")
+        raise DataError(f"{metric}: has no value in any resample of these {rows} rows; choose another metric")
     tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return Difference(
         metric=metric,
-        value=values[0] - values[1],
+        value=value,
         interval=interval,
         p_value=min(1.0, 2 * (tail + 1) / (len(differences) + 1)),
-        rows=len(first),
-        clusters=None if first.clusters is None else len(np.unique(first.clusters)),
+        rows=rows,
+        clusters=clusters,
     )
 
 
@@ -221,7 +241,12 @@ def score_of(predictions: Predictions, metric: str) -> float:
     return float(np.nan_to_num(value))
 
 
-def _refuse_unlike(first: Predictions, second: Predictions) -> None:
+def refuse_unlike(first: Predictions, second: Predictions) -> None:
+    """Do nothing where two sets of predictions are of the same rows with the same gold labels.
+
+    Raises:
+        DataError: they are not; says how.
+    """
     if (first.task, first.labels, first.positive) != (second.task, second.labels, second.positive):
         raise DataError(
             f"Cannot compare: one is {first.task} over {', '.join(first.labels)}, the other {second.task} over "

@@ -1,0 +1,48 @@
+"""``ftcls compare``: runs side by side, with a paired test."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftcls import documents
+from ftcls.cli import console, options
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Run directories; RUN:baseline, RUN:majority: its simple models."),
+    ],
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="validation or test.")] = "test",
+    metric: Annotated[
+        str | None, typer.Option("--metric", metavar="NAME", help="What to test; default: metrics.best of the first.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Write JSON, Markdown, an HTML page and a plot there."),
+    ] = None,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Compare models on the same test rows: scores with intervals, cost, and whether the differences are real.
+
+    Runs that differ only in their seed count as one model, whose interval is over rows and seeds. Each pair gets a
+    paired bootstrap and McNemar's test, corrected for the number of pairs. Runs of other test rows are refused.
+
+    Example: ftcls compare runs/minilm runs/bert runs/minilm:baseline --output comparison
+    """
+    console.configure(quiet=quiet)
+    with console.results_only():
+        from ftcls.report import compare as comparing
+        from ftcls.report import compare_page
+
+        found = comparing.compare(runs, split=split, metric=metric)
+        written = () if output is None else compare_page.write(found, output)
+    if as_json:
+        console.emit(documents.finite(asdict(found)))
+        return
+    console.show(compare_page.summary(found))
+    for path in written:
+        typer.echo(path)
