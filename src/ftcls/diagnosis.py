@@ -15,10 +15,11 @@ Shape = Literal["constant", "linear", "cosine", "other"]
 RISE: Final = 0.05
 """Share by which validation loss has to stand above its lowest to be called risen: evaluations of a few hundred rows
 wobble by some hundredths."""
-SPIKE: Final = 2.0
+SPIKE: Final = 2.5
 """A gradient norm this many times the usual one nearby may be a spike."""
-_SPIKE_DEVIATIONS: Final = 3.5
-"""And it has to lie this many (median-based) deviations of the logarithm above: a restless phase has no spikes."""
+_SPIKE_DEVIATIONS: Final = 1.5
+"""And it has to lie this many (median-based) deviations of the logarithm above: where norms differ by factors from step
+to step, as with small batches, a factor of 2.5 is nothing special."""
 _WINDOW: Final = 10
 """Logged steps on either side that say what is usual."""
 _PLATEAU_SHARE: Final = 0.2
@@ -196,8 +197,8 @@ def _overfitted(
 def spikes(norms: Sequence[tuple[int, float]]) -> tuple[Spike, ...]:
     """Gradient norms far above the median of the logged steps around them.
 
-    On a log scale, because norms differ by factors; at least twice the median, and 3.5 of the deviations that the
-    median absolute deviation stands for (Iglewicz & Hoaglin 1993).
+    On a log scale, because norms differ by factors: at least 2.5 times the median, and 1.5 of the deviations that the
+    median absolute deviation stands for above it.
     """
     found = []
     logs = np.log(np.maximum([norm for _, norm in norms], np.finfo(np.float64).tiny))

@@ -108,6 +108,7 @@ def score_against_cost(found: Comparison) -> Figure:
             axes.errorbar([x], [y], yerr=[[below], [above]], fmt="o", color=colour, capsize=3, markersize=5)
             axes.annotate(each.name, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8)
         axes.set_xscale("log")
+        plots.plain(axes.xaxis)
         axes.margins(x=0.35, y=0.15)
         axes.set(xlabel=label, ylabel=f"{found.metric} on {found.split}")
     return figure
@@ -127,10 +128,10 @@ def _tables(found: Comparison) -> list[tuple[list[str], list[list[str]]]]:
             pair.verdict,
             _signed(pair.difference.value),
             f"{_signed(pair.difference.interval[0])} to {_signed(pair.difference.interval[1])}",
-            _number(pair.difference.p_value),
-            _number(pair.corrected_p_value),
+            _chance(pair.difference.p_value),
+            _chance(pair.corrected_p_value),
             "-" if pair.mcnemar is None else f"{pair.mcnemar.first_only:,} / {pair.mcnemar.second_only:,}",
-            _number(pair.mcnemar_corrected_p_value),
+            _chance(pair.mcnemar_corrected_p_value),
         ]
         for pair in found.pairs
     ]
@@ -171,9 +172,9 @@ def _notes(found: Comparison) -> str:
 
 def _figures(pair: Pair) -> str:
     low, high = pair.difference.interval
-    text = f"{_signed(pair.difference.value)}, {_signed(low)} to {_signed(high)}, p = {pair.corrected_p_value:.3f}"
+    text = f"{_signed(pair.difference.value)}, {_signed(low)} to {_signed(high)}, {_p(pair.corrected_p_value)}"
     if pair.mcnemar is not None and pair.mcnemar_corrected_p_value is not None:
-        text += f"; McNemar p = {pair.mcnemar_corrected_p_value:.3f}"
+        text += f"; McNemar {_p(pair.mcnemar_corrected_p_value)}"
     return text
 
 
@@ -185,6 +186,17 @@ def _number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "-"
     return f"{value:,.{digits}f}"
+
+
+def _chance(p: float | None) -> str:
+    """A p-value; never 0, which none is."""
+    if p is None:
+        return "-"
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def _p(p: float) -> str:
+    return f"p {'' if p < 0.0001 else '= '}{_chance(p)}"
 
 
 def _signed(value: float) -> str:

@@ -129,7 +129,7 @@ def reliability(found: Reliability) -> Figure:
         if max(counts) > _STEEP * min(counts):
             below.set_yscale("log")
             below.set_ylim(bottom=0.7)
-            _plain(below.yaxis)
+            plain(below.yaxis)
         else:
             below.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
         below.set(xlabel="probability", ylabel="how many")
@@ -145,7 +145,7 @@ def frequency(counts: NDArray[np.int64], f1: NDArray[np.float64]) -> Figure:
         axes.set_xscale("symlog", linthresh=1) if counts.min() < 1 else axes.set_xscale("log")
         axes.set_xlim(left=counts.min() - 0.2 if counts.min() < 1 else counts.min() / 1.3)
         axes.set_xlim(right=max(1, counts.max()) * 1.3)
-        _plain(axes.xaxis)
+        plain(axes.xaxis)
         axes.set_ylim(-0.03, 1.03)
     return figure
 
@@ -270,7 +270,7 @@ def _unit(axes: Any) -> None:
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.03))
 
 
-def _plain(axis: Any) -> None:
+def plain(axis: Any) -> None:
     """Ticks of a logarithmic axis in plain digits: powers would be set as mathematics, which is switched off."""
     axis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}")
