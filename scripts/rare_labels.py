@@ -14,13 +14,14 @@ none.
 """
 
 import argparse
+import functools
 import os
 import shlex
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,12 +170,11 @@ def train(runs: Sequence[Run], *, jobs: int, logs: Path) -> int:
         waiting = {pool.submit(trained, run, logs / f"{run.name}.txt", environment, stop): run for run in runs}
         for count, done in enumerate(as_completed(waiting), start=1):
             code, seconds = done.result()
-            if stop.is_set() and code is None:
+            if code is None:
                 continue
             name = waiting[done].name
             print(f"{count}/{len(runs)} {name}: exit code {code}, {seconds:.0f} s", file=sys.stderr, flush=True)
             if code:
-                stop.set()
                 failed = failed or code
                 print((logs / f"{name}.txt").read_text(encoding="utf-8")[-2000:], file=sys.stderr)
     return failed
@@ -190,6 +190,8 @@ def trained(run: Run, log: Path, environment: Mapping[str, str], stop: threading
         # A child of its own: its memory is given back.
         line = [sys.executable, "-m", "ftcls", *run.words]
         done = subprocess.run(line, stdout=stream, stderr=subprocess.STDOUT, env=environment, check=False)
+    if done.returncode:
+        stop.set()
     return done.returncode, time.perf_counter() - started
 
 
@@ -248,40 +250,40 @@ def line(arm: Arm, against: Arm | None, frequency: np.ndarray) -> Line:
     buckets: list[tuple[Estimate, Estimate | None] | None] = []
     for low, high in BUCKETS:
         inside = np.flatnonzero((frequency >= low) & (frequency <= (np.inf if high is None else high)))
-
-        def of(said: Predictions, inside: np.ndarray = inside) -> Predictions:
-            return only(said, inside)
-
-        found = (estimate(arm, None, "f1_macro", of), against and estimate(arm, against, "f1_macro", of))
-        buckets.append(found if len(inside) else None)
+        if not len(inside):
+            buckets.append(None)
+            continue
+        labels = tuple(inside.tolist())
+        change = None if against is None else estimate(arm, against, "f1_macro", labels)
+        buckets.append((estimate(arm, None, "f1_macro", labels), change))
     difference = None if against is None else estimate(arm, against, "f1_macro")
     return Line(arm, scores, difference, None, tuple(buckets))
 
 
-def estimate(
-    arm: Arm, against: Arm | None, metric: str, of: Callable[[Predictions], Predictions] = lambda said: said
-) -> Estimate:
-    """A metric, or its difference, as the mean over the seeds, with its interval over seeds and test rows.
+def estimate(arm: Arm, against: Arm | None, metric: str, labels: tuple[int, ...] | None = None) -> Estimate:
+    """A metric of some labels, or its difference, as the mean over the seeds; interval over seeds and test rows.
 
     Seeds are paired: two arms under one seed had the same training rows, the same new weights and the same order.
     """
-    values = np.array([score_of(of(said), metric) for said in arm.runs])
-    draws = np.mean([resampled(of(said), metric) for said in arm.runs], axis=0)
+    values, draws = (np.array(each) for each in zip(*(drawn(said, metric, labels) for said in arm.runs), strict=True))
     if against is not None:
-        values = values - [score_of(of(said), metric) for said in against.runs]
-        draws = draws - np.mean([resampled(of(said), metric) for said in against.runs], axis=0)
-    return over_seeds([(1.0, values.tolist())], draws)
+        others = zip(*(drawn(said, metric, labels) for said in against.runs), strict=True)
+        values, draws = (mine - np.array(other) for mine, other in zip((values, draws), others, strict=True))
+    return over_seeds([(1.0, values.tolist())], draws.mean(axis=0))
 
 
-def only(said: Predictions, inside: np.ndarray) -> Predictions:
-    """The predictions of some labels."""
-    return replace(
-        said,
-        labels=tuple(said.labels[index] for index in inside),
-        gold=said.gold[:, inside],
-        predicted=said.predicted[:, inside],
-        probabilities=said.probabilities[:, inside],
-    )
+@functools.cache
+def drawn(said: Predictions, metric: str, labels: tuple[int, ...] | None) -> tuple[float, np.ndarray]:
+    """A metric, and its values under the draws of the bootstrap; of some labels, or all."""
+    if labels is not None:
+        said = replace(
+            said,
+            labels=tuple(said.labels[index] for index in labels),
+            gold=said.gold[:, labels],
+            predicted=said.predicted[:, labels],
+            probabilities=said.probabilities[:, labels],
+        )
+    return score_of(said, metric), resampled(said, metric)
 
 
 def verdict(found: Line) -> str:
