@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 from ftcls.errors import DataError
 from ftcls.scoring import intervals as module
 from ftcls.scoring import metrics
-from ftcls.scoring.intervals import intervals, paired_difference
+from ftcls.scoring.intervals import intervals, paired_difference, score_of
 from ftcls.scoring.metrics import Predictions, Statistics
 from ftcls.scoring.shares import wilson
 
@@ -93,6 +93,20 @@ def test_copies_in_clusters_make_no_interval_narrower(task, k):
         width, clustered_width, wrong = (np.diff(each[name])[0] for each in (once, together, apart))
         assert clustered_width == pytest.approx(width, rel=0.1), name
         assert wrong < 0.5 * width, name
+
+
+def test_labels_that_trade_places_between_clusters_leave_a_macro_average_its_width():
+    rng = np.random.default_rng(3)
+    n, k = 300, 5
+    clusters = np.arange(n) // 10
+    predicted = clusters % k  # a cluster is given one label as a whole: its rows are lost to all other labels
+    gold = np.where(rng.random(n) < 0.65, predicted, rng.integers(0, k, n))
+    made = Predictions("multiclass", tuple("abcde"), gold, predicted, np.eye(k)[predicted], np.arange(n), clusters)
+    found = intervals(made, draws=400)
+    for name in ("precision_macro", "recall_macro", "f1_macro"):
+        value, (low, high) = score_of(made, name), found[name]
+        assert low < value - 0.02
+        assert high > value + 0.02
 
 
 def test_wilson_is_scipys():

@@ -1,9 +1,9 @@
 """How sure a score is: 95 % intervals and paired differences.
 
 - Shares, that is accuracy and the precision, recall and F1 of one label: Wilson's interval (`shares`).
-- Macro averages: those of the labels put together, each side for itself (Zou & Donner 2008, "MOVER"), and what the
-  labels vary together, from the bootstrap. The percentiles of a bootstrap alone hold the truth too seldom where labels
-  are rare: the F1 of a few rows is too low on average, and once more in every resample.
+- Macro averages: those of the labels put together, each side for itself (Zou & Donner 2008, "MOVER"), by how the
+  labels' scores are correlated over a bootstrap. The percentiles of a bootstrap alone hold the truth too seldom where
+  labels are rare: the F1 of a few rows is too low on average, and once more in every resample.
 - Average precision of a label with few positives: Wilson's, with the number of positives for rows, after the binomial
   interval that Boyd, Eng & Page (2013) recommend.
 - Everything else: the 2.5th to the 97.5th percentile of a bootstrap. Rows are drawn with replacement, n of them; where
@@ -161,14 +161,24 @@ def _macro_interval(
     low, high = np.array(ends).T
     ratios = getattr(drawn, ratio)
     ratios = np.where(np.isfinite(ratios), ratios, values)
-    # What the labels vary together: the variance of their sum, less what they would have apart.
-    together = shares.NORMAL_97_5**2 * (ratios.sum(axis=1).var() - ratios.var(axis=0).sum())
-    below, above = ((values - low) ** 2).sum(), ((high - values) ** 2).sum()
+    # Zou & Donner (2008): the distances to the ends add up as standard deviations do, by how the labels go together.
+    together = _correlations(ratios)
+    below, above = values - low, high - values
     mean, k = float(values.mean()), len(values)
     return (
-        max(0.0, mean - float(np.sqrt(max(below + together, 0.0))) / k),
-        min(1.0, mean + float(np.sqrt(max(above + together, 0.0))) / k),
+        max(0.0, mean - float(np.sqrt(max(below @ together @ below, 0.0))) / k),
+        min(1.0, mean + float(np.sqrt(max(above @ together @ above, 0.0))) / k),
     )
+
+
+def _correlations(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[k, k] correlations of k columns [d, k]; a column that does not vary goes with no other."""
+    apart = drawn - drawn.mean(axis=0)
+    norms = np.sqrt((apart**2).sum(axis=0))
+    apart = apart / np.where(norms > 0, norms, 1.0)
+    found: NDArray[np.float64] = apart.T @ apart
+    np.fill_diagonal(found, 1.0)
+    return found
 
 
 def paired_difference(
