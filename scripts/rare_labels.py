@@ -211,7 +211,8 @@ def report(name: str, runs: Sequence[Run]) -> list[str]:
             if not np.isclose(score_of(at_half(said), "f1_macro"), expected, atol=1e-9):  # type: ignore[arg-type]
                 raise SystemExit(f"{run.path}: the predictions do not give the report's macro-F1 at one half")
     frequency = np.rint(np.mean(rows, axis=0)).astype(np.int64)
-    return [f"### {name}", "", *tables(lines(tuned, frequency), frequency)]
+    generated = " (generated miniature, no result)" if "--smoke" in runs[0].words else ""
+    return [f"### {name}{generated}", "", *tables(lines(tuned, frequency), frequency)]
 
 
 def at_half(said: Predictions) -> Predictions:
@@ -301,7 +302,7 @@ def tables(found: Sequence[Line], frequency: np.ndarray) -> Iterator[str]:
     yield "| --- | --- | ---: | ---: | ---: | --- | ---: | ---: |"
     for each in found:
         tested = "-" if each.difference is None else signed(each.difference)
-        p = "-" if each.corrected is None else f"{each.corrected:.3f}"
+        p = "-" if each.corrected is None else "<.001" if each.corrected < 0.001 else number(each.corrected)
         macro, micro, area = (with_interval(score) for score in each.scores)
         cells = (each.arm.method, each.arm.thresholds, macro, tested, p, verdict(each), micro, area)
         yield f"| {' | '.join(cells)} |"
