@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar as reference
 from statsmodels.stats.multitest import multipletests
@@ -24,6 +24,7 @@ def test_mcnemar_is_that_of_statsmodels(first, second):
     assert found.p_value == pytest.approx(1.0 if first == second else expected, rel=1e-9)
 
 
+@settings(max_examples=25)  # statsmodels takes a second for some
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels(p_values):
     assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
