@@ -40,7 +40,7 @@ ORDER = (
     ("encode", "batching", "devices"),
     ("data", "hub"),
     ("results", "predictions"),
-    ("documents", "diagnosis"),
+    ("documents", "diagnosis", "verdict"),
     ("data.corpus",),
     ("config", "rundir", "cache", "scoring"),
     ("errors",),
@@ -57,6 +57,7 @@ LIGHT = (
     "predictions",
     "documents",
     "diagnosis",
+    "verdict",
 )
 STAGES = ("hub", "data", "encode", "batching", "model", "inference", "training", "classifier", "baseline")
 HEAVY = ("torch", "transformers", "datasets", "sklearn")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcls.diagnosis import diagnose, learning_rate, plateaus, spikes
+from ftcls.diagnosis import constant_loss, diagnose, learning_rate, never_rising, plateaus, spikes
 
 STEPS = range(10, 401, 10)
 
@@ -91,6 +91,92 @@ def test_other_endings_are_said(lines, words):
     assert not found.overfitted
 
 
+def wobbling(values, noise, seed):
+    """The values, each off by the noise, a share of it."""
+    return list(np.asarray(values) * np.exp(noise * np.random.default_rng(seed).normal(size=len(values))))
+
+
+@pytest.mark.parametrize(("evaluations", "noise"), [(8, 0.04), (10, 0.03), (20, 0.03), (40, 0.04)])
+def test_evaluations_that_only_wobble_are_no_overfitting(evaluations, noise):
+    found = [diagnose(history(falling, wobbling([0.3] * evaluations, noise, seed))) for seed in range(40)]
+    assert sum(each.overfitted for each in found) <= 4
+    naive = [wobbling([0.3] * evaluations, noise, seed) for seed in range(40)]
+    assert sum(values[-1] > 1.05 * min(values) for values in naive) > 8  # what is held off here
+
+
+@pytest.mark.parametrize(("evaluations", "noise"), [(8, 0.01), (10, 0.02), (20, 0.03), (40, 0.04)])
+def test_a_rise_is_seen_through_the_noise(evaluations, noise):
+    rising = 0.3 * (1 + 0.4 * np.maximum(0, np.linspace(-0.8, 1, evaluations)))
+    found = [diagnose(history(falling, wobbling(rising, noise, seed))) for seed in range(40)]
+    assert sum(each.overfitted for each in found) >= 36
+
+
+def test_a_lone_last_evaluation_that_is_high_counts_only_when_it_is_far_up():
+    assert not diagnose(history(falling, [0.4, 0.3, 0.3, 0.3, 0.33])).overfitted
+    assert diagnose(history(falling, [0.4, 0.3, 0.3, 0.3, 0.5])).overfitted
+
+
+def test_a_rise_within_the_standard_error_of_the_validation_loss_is_none():
+    lines = history(falling, [0.40, 0.30, 0.31, 0.33])
+    assert diagnose(lines, error=0.02).verdict == "overfitted"
+    found = diagnose(lines, error=0.04)
+    assert found.verdict == "not_overfitted"
+    assert found.sentence == (
+        "Not over-fitted: validation loss ended at 0.3300, 0.3000 at its lowest, step 200: it may be noise."
+    )
+
+
+def test_a_training_that_falls_back_to_where_it_began_diverged_and_did_learn():
+    found = diagnose(history(lambda s: 0.69 - s / 1000 if s <= 200 else 0.68, [0.6, 0.5, 0.69, 0.69]))
+    assert (found.verdict, found.overfitted, found.from_step) == ("diverged", False, None)
+    assert "Training diverged: training loss went from 0.6700 to 0.6800, 0.5100 at its lowest, step 180;" in found.sentence
+
+
+def test_all_learnt_before_the_first_line_is_not_nothing():
+    lines = [{"step": s, "loss": 0.2 - s / 1e5, "eval_loss": 0.31} for s in (125, 250, 375)]
+    assert diagnose(lines).verdict == "not_overfitted"
+    assert diagnose(lines, chance=math.log(2)).verdict == "not_overfitted"
+
+
+def test_chance_is_that_of_the_labels():
+    lines = history(lambda step: 0.325, [0.325, 0.326])
+    assert diagnose(lines).verdict == "not_overfitted"
+    assert diagnose(lines, chance=constant_loss(np.repeat([0, 1], [90, 10]))).verdict == "nothing_learnt"
+    assert constant_loss(np.arange(100) % 4) == pytest.approx(math.log(4))
+    assert constant_loss(np.array([[1, 0], [0, 0]], np.float32)) == pytest.approx(math.log(2) / 2)
+    assert constant_loss(np.zeros(5, np.int64)) == 0
+
+
+def test_training_loss_that_is_not_logged_around_the_rise_leaves_it_open():
+    lines = [{"step": s, "eval_loss": v} for s, v in ((125, 0.3), (250, 0.4), (375, 0.5))]
+    assert diagnose([*lines, {"step": 375, "loss": 0.1}]).verdict == "unknown"
+    assert diagnose(lines).verdict == "overfitted"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({"eval_loss": float("nan")}, "the validation loss is not a finite number at step 405"),
+        ({"loss": 0.0, "grad_norm": float("nan")}, "the loss is 0 and the gradient norm not a finite number"),
+    ],
+)
+def test_what_is_not_finite_is_named(line, words):
+    found = diagnose([*history(falling, [0.4, 0.3]), {"step": 405, **line}])
+    assert words in found.sentence
+    assert found.verdict == "diverged"
+
+
+@pytest.mark.parametrize(("wanted", "seen"), [("f1_macro", "f1_macro"), ("loss", "accuracy"), (None, "accuracy")])
+def test_a_metric_is_watched_even_where_the_best_step_is_chosen_by_loss(wanted, seen):
+    lines = history(falling, [0.4, 0.3, 0.35, 0.45], scores=[0.8, 0.85, 0.85, 0.85])
+    for line in lines:
+        if "eval_loss" in line:
+            line |= {"eval_accuracy": 0.9, "eval_runtime": 3.1, "eval_hamming_loss": 0.2}
+    found = diagnose(lines, metric=wanted)
+    assert found.metric == seen
+    assert f"{seen} held" in found.sentence
+
+
 def test_a_spike_stands_out_from_its_surroundings():
     rng = np.random.default_rng(0)
     norms = [(step, float(value)) for step, value in zip(STEPS, rng.lognormal(1, 0.25, 40), strict=True)]
@@ -117,6 +203,24 @@ def test_a_plateau_is_a_long_stretch_without_progress():
     assert found.to_step in range(230, 271)
     assert found.loss == pytest.approx(0.5, abs=0.02)
     assert plateaus([(step, 0.7 - step / 1000) for step in STEPS]) == ()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_neither_ends_a_plateau_nor_makes_one(seed):
+    steps = np.array(STEPS)
+    flat_end = wobbling(0.7 - 0.0025 * np.minimum(steps, 200), 0.05, seed)
+    (found,) = plateaus(list(zip(STEPS, flat_end, strict=True)))
+    assert found.from_step <= 230
+    assert found.to_step == 400
+    decline = wobbling(0.7 - 0.0015 * steps, 0.05, seed)
+    assert plateaus(list(zip(STEPS, decline, strict=True))) == ()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
+def test_the_never_rising_curve_never_rises_and_keeps_the_mean(values):
+    curve = never_rising(np.array(values))
+    assert np.all(np.diff(curve) <= 1e-6)
+    assert curve.mean() == pytest.approx(np.mean(values), abs=1e-6)
 
 
 @pytest.mark.parametrize(

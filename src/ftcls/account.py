@@ -20,13 +20,14 @@ from ftcls.data import leaks
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
 from ftcls.decide import Decided
 from ftcls.devices import Machine
-from ftcls.diagnosis import diagnose
+from ftcls.diagnosis import constant_loss, diagnose
 from ftcls.encode import Encoded
 from ftcls.prepare import Prepared
 from ftcls.rundir import RunDir
 from ftcls.scoring import metrics, slices, unleaked
 from ftcls.scoring.intervals import intervals, paired_difference
 from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.shares import NORMAL_97_5, Interval
 from ftcls.scoring.slices import Slice
 from ftcls.scoring.unleaked import WithoutLeaks
 from ftcls.training import history
@@ -89,12 +90,22 @@ def report(
         baseline=baseline,
         majority=majority,
         speed=speed,
-        diagnosis=diagnose(history.read(run.history), metric=experiment.metrics.best),
+        diagnosis=diagnose(
+            history.read(run.history),
+            metric=experiment.metrics.best,
+            chance=constant_loss(corpus.splits["validation"].targets),
+            error=standard_error(scores["validation"].intervals["loss"]),
+        ),
         slices=length_slices(test, prepared.encoded["test"]),
         decision=decided.report,
         metrics_at_default=decided.metrics_at_default,
         metrics_without_leaks=metrics_without_leaks,
     )
+
+
+def standard_error(interval: Interval | None) -> float | None:
+    """That of a figure with this 95 % interval."""
+    return None if interval is None else (interval[1] - interval[0]) / (2 * NORMAL_97_5)
 
 
 def length_slices(test: Predictions, encoded: Encoded) -> dict[str, tuple[Slice, ...]]:

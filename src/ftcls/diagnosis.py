@@ -3,6 +3,7 @@
 Works on the lines of history.jsonl and on those of any Trainer's trainer_state.json; numpy only.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -10,11 +11,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcls.verdict import Verdict, judge, smoothed
+
 Shape = Literal["constant", "linear", "cosine", "other"]
 
-RISE: Final = 0.05
-"""Share by which validation loss has to stand above its lowest to be called risen: evaluations of a few hundred rows
-wobble by some hundredths."""
 SPIKE: Final = 2.5
 """A gradient norm this many times the usual one nearby may be a spike."""
 _SPIKE_DEVIATIONS: Final = 1.5
@@ -26,9 +26,11 @@ _PLATEAU_SHARE: Final = 0.2
 """A plateau takes at least this share of the steps."""
 _PLATEAU_FALL: Final = 0.05
 """Within it the smoothed loss falls by less than this share of the whole fall."""
-_LEARNT: Final = 0.02
-"""The smoothed training loss has to fall by this share for anything to have been learnt."""
-_SAME_METRIC: Final = 0.01
+_USUAL: Final = ("accuracy", "f1_macro", "macro_f1", "f1", "f1_micro", "micro_f1", "matthews_correlation")
+_NO_SCORE: Final = re.compile(
+    r"(.*_)?(loss|runtime|samples_per_second|steps_per_second|time|num_\w+|error|perplexity|ece|brier|r?mse|mae|[cw]er)"
+)
+"""What stands beside the metrics of an evaluation, and metrics that are better when smaller."""
 
 
 @dataclass(frozen=True)
@@ -73,37 +75,72 @@ class Diagnosis:
     lowest_validation_loss_step: int | None = None
     plateaus: tuple[Plateau, ...] = ()
     learning_rate: LearningRate | None = None
+    verdict: Verdict = "unknown"
+    metric: str | None = None
+    """The validation metric that the sentence holds against the loss."""
 
 
-def diagnose(lines: Sequence[Mapping[str, Any]], *, metric: str | None = None) -> Diagnosis:
+def diagnose(
+    lines: Sequence[Mapping[str, Any]],
+    *,
+    metric: str | None = None,
+    chance: float | None = None,
+    error: float | None = None,
+) -> Diagnosis:
     """Read the curves.
 
     Args:
         lines: one mapping per logged step with step, and loss, learning_rate, grad_norm, eval_loss, eval_<metric> as
-            far as they were logged; numbers that are not finite count as not logged, but for the loss.
-        metric: the validation metric to hold against the loss.
+            far as they were logged; numbers that are not finite count as not logged, but for the losses.
+        metric: the validation metric to hold against the loss; None, or one that cannot be (a loss, or not logged): a
+            usual one, such as accuracy.
+        chance: loss of the best answer that looks at no text, in nats; None: not known.
+        error: standard error of the validation loss; None: not known.
     """
     training = _series(lines, "loss")
     evaluations = _series(lines, "eval_loss")
-    scores = dict(_series(lines, f"eval_{metric}")) if metric and metric != "loss" else {}
-    broken = _first_not_finite(lines)
-    from_step = None if broken is not None else _risen(training, evaluations)
-    lowest = min(evaluations, key=lambda point: point[1])[0] if evaluations else None
+    watched = _watched(lines, metric)
+    judged = judge(
+        training,
+        evaluations,
+        scores=dict(_series(lines, f"eval_{watched}")),
+        metric=watched,
+        broken=_not_finite(lines),
+        chance=chance,
+        error=error,
+    )
     return Diagnosis(
-        overfitted=from_step is not None,
-        from_step=from_step,
+        overfitted=judged.verdict == "overfitted",
+        from_step=judged.from_step,
         spikes=spikes(_series(lines, "grad_norm")),
-        sentence=_sentence(training, evaluations, scores, from_step, broken=broken, metric=metric),
-        lowest_validation_loss_step=lowest,
+        sentence=judged.sentence,
+        lowest_validation_loss_step=min(evaluations, key=lambda point: point[1])[0] if evaluations else None,
         plateaus=plateaus(training),
         learning_rate=learning_rate(_series(lines, "learning_rate")),
+        verdict=judged.verdict,
+        metric=watched,
     )
 
 
-Points = list[tuple[int, float]]
+def constant_loss(targets: NDArray[Any]) -> float:
+    """Loss in nats of the best answer that is the same for every row: the entropy of the labels.
+
+    Args:
+        targets: [n] label numbers, or [n, k] of 0 and 1; then it is the mean over the k labels.
+    """
+    if targets.ndim == 1:
+        shares = np.bincount(targets.astype(np.int64)) / len(targets)
+        return _entropy(shares)
+    given: NDArray[np.float64] = targets.astype(np.float64).mean(axis=0)
+    return (_entropy(given) + _entropy(1 - given)) / int(targets.shape[1])
 
 
-def _series(lines: Sequence[Mapping[str, Any]], key: str) -> Points:
+def _entropy(shares: NDArray[np.float64]) -> float:
+    some = shares[shares > 0]
+    return float(-(some * np.log(some)).sum())
+
+
+def _series(lines: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
     return [
         (int(line["step"]), float(line[key]))
         for line in lines
@@ -111,87 +148,30 @@ def _series(lines: Sequence[Mapping[str, Any]], key: str) -> Points:
     ]
 
 
-def _first_not_finite(lines: Sequence[Mapping[str, Any]]) -> int | None:
+def _watched(lines: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
+    """A metric of the evaluations that is better when larger: the wanted one, a usual one, or the first of all."""
+    logged = dict.fromkeys(
+        key.removeprefix("eval_")
+        for line in lines
+        for key, value in line.items()
+        if key.startswith("eval_") and isinstance(value, int | float)
+    )
+    names = [name for name in logged if not _NO_SCORE.fullmatch(name)]
+    return next((name for name in (wanted, *_USUAL, *names) if name in names), None)
+
+
+def _not_finite(lines: Sequence[Mapping[str, Any]]) -> str | None:
+    """What is not finite and where; a Trainer that filters NaN out of its losses logs 0 for a model of NaN."""
     for line in lines:
+        where = f"at step {int(line['step']):,}"
         if "loss" in line and (line["loss"] is None or not np.isfinite(line["loss"])):
-            return int(line["step"])
+            return f"the loss is not a finite number {where}"
+        if "eval_loss" in line and line["eval_loss"] is not None and not np.isfinite(line["eval_loss"]):
+            return f"the validation loss is not a finite number {where}"
+        norm = line["grad_norm"] if "grad_norm" in line else None
+        if norm is not None and not np.isfinite(norm) and "loss" in line and line["loss"] == 0:
+            return f"the loss is 0 and the gradient norm not a finite number {where}, so the weights are lost"
     return None
-
-
-def _risen(training: Points, evaluations: Points) -> int | None:
-    """Where validation loss leaves its lowest for good, while training loss goes on falling."""
-    if len(evaluations) < 2:
-        return None
-    losses = np.array([loss for _, loss in evaluations])
-    lowest = int(losses.argmin())
-    above = losses > losses[lowest] + RISE * abs(losses[lowest])
-    if not above[-1]:
-        return None
-    start = len(above) - int(np.argmin(above[::-1]))  # after the last evaluation that was not above
-    if training:
-        before = [loss for step, loss in training if step <= evaluations[lowest][0]]
-        after = [loss for step, loss in training if step > evaluations[lowest][0]]
-        if not before or not after or np.mean(after) >= np.mean(before):
-            return None
-    return evaluations[start][0]
-
-
-def _sentence(
-    training: Points,
-    evaluations: Points,
-    scores: Mapping[int, float],
-    from_step: int | None,
-    *,
-    broken: int | None,
-    metric: str | None,
-) -> str:
-    if broken is not None:
-        return f"Training broke down: the loss is not a finite number at step {broken:,}."
-    if not training and not evaluations:
-        return "Nothing was logged, so nothing can be told."
-    smooth = _smooth([loss for _, loss in training])
-    course = f"training loss went from {smooth[0]:.4f} to {smooth[-1]:.4f}" if len(smooth) > 1 else ""
-    if course and smooth[-1] > smooth[0] * (1 + RISE) and smooth[-1] > 2 * smooth.min():
-        return f"Training diverged: {course}, {smooth.min():.4f} at its lowest."
-    if course and smooth[-1] > smooth[0] * (1 - _LEARNT):
-        return f"Nothing was learnt: {course}."
-    if len(evaluations) < 2:
-        count = "one evaluation" if evaluations else "no evaluation"
-        rest = f"; {course}" if course else ""
-        return f"Whether it over-fitted cannot be told: {count} was logged{rest}."
-    if from_step is None:
-        return _not_overfitted(evaluations)
-    return _overfitted(evaluations, scores, from_step, course=course, metric=metric)
-
-
-def _not_overfitted(evaluations: Points) -> str:
-    step, loss = min(evaluations, key=lambda point: point[1])
-    last_step, last = evaluations[-1]
-    if step == last_step:
-        # A fifth of a rise: less than this is the wobble of one evaluation.
-        falling = evaluations[-2][1] - last > RISE / 5 * last
-        more = "; it was still falling, so more steps may help" if falling else ""
-        return f"Not over-fitted: validation loss was lowest at the last evaluation, {last:.4f} at step {step:,}{more}."
-    if last > loss * (1 + RISE):
-        rise = f"from {loss:.4f} at step {step:,} to {last:.4f}"
-        return f"Not over-fitted: validation loss rose {rise}, but training loss did not fall meanwhile."
-    return f"Not over-fitted: validation loss stayed near its lowest, {loss:.4f} at step {step:,}, to the end."
-
-
-def _overfitted(
-    evaluations: Points, scores: Mapping[int, float], from_step: int, *, course: str, metric: str | None
-) -> str:
-    step, loss = min(evaluations, key=lambda point: point[1])
-    last_step, last = evaluations[-1]
-    rise = f"validation loss rose from {loss:.4f} at step {step:,} to {last:.4f}"
-    sentence = f"Over-fitted from step {from_step:,}: {rise}" + (f" while {course}" if course else "")
-    if step not in scores or last_step not in scores:
-        return f"{sentence}."
-    then, now = scores[step], scores[last_step]
-    if now < then - _SAME_METRIC:
-        return f"{sentence}, and {metric} fell from {then:.4f} to {now:.4f}."
-    held = "rose" if now > then + _SAME_METRIC else "held"
-    return f"{sentence}; {metric} {held} ({then:.4f}, then {now:.4f}): it grew over-confident rather than worse."
 
 
 def spikes(norms: Sequence[tuple[int, float]]) -> tuple[Spike, ...]:
@@ -214,22 +194,41 @@ def spikes(norms: Sequence[tuple[int, float]]) -> tuple[Spike, ...]:
 
 
 def plateaus(losses: Sequence[tuple[int, float]]) -> tuple[Plateau, ...]:
-    """The longest stretches in which the smoothed training loss hardly fell."""
+    """The longest stretches in which the training loss hardly fell, none overlapping.
+
+    They are read off the never rising curve that is nearest to the losses, which is flat where they go up and down
+    without falling: noise then ends no plateau, and a noisy decline is none.
+    """
     if len(losses) < 10:
         return ()
-    smooth = _smooth([loss for _, loss in losses])
-    fall = smooth.max() - smooth.min()
-    least = max(3, int(_PLATEAU_SHARE * len(smooth)))
-    found, start = [], 0
-    while start < len(smooth) - least:
-        end = start
-        while end + 1 < len(smooth) and abs(smooth[end + 1] - smooth[start]) <= _PLATEAU_FALL * fall:
-            end += 1
-        if fall > 0 and end - start >= least:
-            found.append(Plateau(losses[start][0], losses[end][0], float(smooth[start : end + 1].mean())))
-            start = end
-        start += 1
-    return tuple(found)
+    curve = never_rising(smoothed([loss for _, loss in losses]))
+    fall = float(curve[0] - curve[-1])
+    if fall <= 0:
+        return ()
+    ends = np.searchsorted(-curve, _PLATEAU_FALL * fall - curve, side="right") - 1
+    steps = [step for step, _ in losses]
+    least, found = _PLATEAU_SHARE * (steps[-1] - steps[0]), list[tuple[int, int]]()
+    for start in sorted(range(len(steps)), key=lambda place: steps[place] - steps[int(ends[place])]):
+        end = int(ends[start])
+        apart = all(end <= first or start >= last for first, last in found)
+        if steps[end] - steps[start] >= least and end - start >= 3 and apart:
+            found.append((start, end))
+    level = {(start, end): float(np.median([loss for _, loss in losses[start : end + 1]])) for start, end in found}
+    return tuple(Plateau(steps[start], steps[end], level[start, end]) for start, end in sorted(found))
+
+
+def never_rising(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The never rising curve [m] nearest to the values by least squares: pool adjacent violators (Ayer et al. 1955)."""
+    means: list[float] = []
+    sizes: list[int] = []
+    for value in values.tolist():
+        means.append(value)
+        sizes.append(1)
+        while len(means) > 1 and means[-2] <= means[-1]:
+            mean, size = means.pop(), sizes.pop()
+            means[-1] = (means[-1] * sizes[-1] + mean * size) / (sizes[-1] + size)
+            sizes[-1] += size
+    return np.repeat(np.array(means), sizes)
 
 
 def learning_rate(rates: Sequence[tuple[int, float]]) -> LearningRate | None:
@@ -259,9 +258,3 @@ def _shape(steps: NDArray[np.float64], values: NDArray[np.float64]) -> Shape:
     angles = np.arccos(np.clip(2 * values / values[0] - 1, -1, 1))
     slope = angles[-1] / (steps[-1] - steps[0])
     return "cosine" if np.abs(angles - slope * (steps - steps[0])).max() <= 0.05 else "other"
-
-
-def _smooth(values: Sequence[float]) -> NDArray[np.float64]:
-    """Running median of a tenth of the values, at least three: a single odd batch does not count."""
-    half = max(1, len(values) // 20)
-    return np.array([np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
