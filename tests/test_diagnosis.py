@@ -129,7 +129,9 @@ def test_a_rise_within_the_standard_error_of_the_validation_loss_is_none():
 def test_a_training_that_falls_back_to_where_it_began_diverged_and_did_learn():
     found = diagnose(history(lambda s: 0.69 - s / 1000 if s <= 200 else 0.68, [0.6, 0.5, 0.69, 0.69]))
     assert (found.verdict, found.overfitted, found.from_step) == ("diverged", False, None)
-    assert "Training diverged: training loss went from 0.6700 to 0.6800, 0.5100 at its lowest, step 180;" in found.sentence
+    assert (
+        "Training diverged: training loss went from 0.6700 to 0.6800, 0.5100 at its lowest, step 180;" in found.sentence
+    )
 
 
 def test_all_learnt_before_the_first_line_is_not_nothing():
