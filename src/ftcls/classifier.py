@@ -60,7 +60,7 @@ class Classifier:
         machine = devices.choose(device, "fp32")
         folder = resolve(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())
-        model = factory.load_trained(str(folder)).to(machine.device)
+        model = factory.load_trained(str(folder), device=machine.device)
         reload_difference = probe.check(model, folder) if isinstance(folder, Path) else None
         labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
         stored = settings.load(folder) if isinstance(folder, Path) else None
