@@ -48,7 +48,8 @@ class Mistake:
     probability: float
     """Of the predicted label; multilabel: of `worst`."""
     worst: str | None
-    """multilabel: the label that is most surely wrong, missed if it is gold, else wrongly given; None: all are right."""
+    """multilabel: the label that is most surely wrong, missed if it is gold, else wrongly given; None where all are
+    right."""
     loss: float
 
 
