@@ -35,12 +35,13 @@ ORDER = (
     ("prepare",),
     ("classifier", "baseline"),
     ("training",),
+    ("probe",),
     ("inference",),
     ("model",),
     ("encode", "batching", "devices"),
     ("data", "hub"),
     ("results", "predictions"),
-    ("documents", "diagnosis", "verdict"),
+    ("documents", "diagnosis", "verdict", "model_results"),
     ("data.corpus",),
     ("config", "rundir", "cache", "scoring"),
     ("errors",),
@@ -58,6 +59,7 @@ LIGHT = (
     "documents",
     "diagnosis",
     "verdict",
+    "model_results",
 )
 STAGES = ("hub", "data", "encode", "batching", "model", "inference", "training", "classifier", "baseline")
 HEAVY = ("torch", "transformers", "datasets", "sklearn")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ftcls import devices, inference
+from ftcls import devices, inference, probe
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
 from ftcls.encode import Encoded, encode
@@ -43,6 +43,8 @@ class Classifier:
     decision: Decision
     token_budget: int
     max_rows: int | None = None
+    reload_difference: float | None = None
+    """How far the loaded model's logits are from those it was saved with; None where none were kept."""
 
     @classmethod
     def load(
@@ -51,7 +53,7 @@ class Classifier:
         """Load a run, its ``model/``, one of its checkpoints, or any sequence-classification checkpoint.
 
         Raises:
-            UnavailableError: there is nothing to load.
+            UnavailableError: there is nothing to load, or an adapter's base is not the one it was trained on.
             DataError: a file beside the weights is damaged.
         """
         devices.quiet()
@@ -59,6 +61,7 @@ class Classifier:
         folder = resolve(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())
         model = factory.load_trained(str(folder)).to(machine.device)
+        reload_difference = probe.check(model, folder) if isinstance(folder, Path) else None
         labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
         stored = settings.load(folder) if isinstance(folder, Path) else None
         decided = Path(folder) / decision.FILE
@@ -72,6 +75,7 @@ class Classifier:
             decision=decision.load(decided, labels) if decided.is_file() else decision.default(task, len(labels)),
             token_budget=token_budget or devices.TOKEN_BUDGETS[machine.device],
             max_rows=max_rows,
+            reload_difference=reload_difference,
         )
 
     @property

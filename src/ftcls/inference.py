@@ -13,7 +13,7 @@ from ftcls.encode import Encoded
 
 
 def logits(
-    model: PreTrainedModel, encoded: Encoded, *, token_budget: int, max_rows: int | None = None
+    model: PreTrainedModel, encoded: Encoded, *, token_budget: int, max_rows: int | None = None, alone: bool = False
 ) -> NDArray[np.float32]:
     """Logits of n texts, float32 [n, k], in input order.
 
@@ -26,8 +26,10 @@ def logits(
         encoded: n texts.
         token_budget: most tokens, padding included, in one forward pass.
         max_rows: most texts in one forward pass.
+        alone: this process computes everything, whatever the others of a torchrun do.
     """
-    rank, processes = (distributed.get_rank(), distributed.get_world_size()) if _distributed() else (0, 1)
+    shared = _distributed() and not alone
+    rank, processes = (distributed.get_rank(), distributed.get_world_size()) if shared else (0, 1)
     batches = batching.plan(
         np.arange(len(encoded)), encoded.lengths, token_budget=token_budget, processes=processes, max_rows=max_rows
     )
