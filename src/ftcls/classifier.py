@@ -1,18 +1,20 @@
 """A trained model as people use it: texts in, labels and probabilities out."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ftcls import devices, inference, probe
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
-from ftcls.encode import Encoded, encode
+from ftcls.encode import Encoded, encode, fingerprint
 from ftcls.model import factory, settings
 from ftcls.model.checkpoint import resolve
 from ftcls.model.settings import Settings
@@ -20,6 +22,10 @@ from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.metrics import Predictions
+
+_LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_SAMPLED = 1_000
+"""Numbers of each weight in a fingerprint: training changes nearly all, and a model of gigabytes is hashed at once."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Weights, tokenizer, cleaning, cutting and decision of one model; computes in float32, as transformers does."""
+    """Weights, tokenizer, cleaning, cutting and decision of one model."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -45,19 +51,36 @@ class Classifier:
     max_rows: int | None = None
     reload_difference: float | None = None
     """How far the loaded model's logits are from those it was saved with; None where none were kept."""
+    precision: devices.Precision = "fp32"
+    """The arithmetic of the matrix products; the weights stay float32, and so do softmax and sigmoid."""
 
     @classmethod
     def load(
-        cls, path: str | Path, *, device: str = "auto", token_budget: int | None = None, max_rows: int | None = None
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        token_budget: int | None = None,
+        max_rows: int | None = None,
     ) -> Self:
         """Load a run, its ``model/``, one of its checkpoints, or any sequence-classification checkpoint.
+
+        Args:
+            path: what to load.
+            device: auto, cpu, cuda, cuda:N or mps.
+            precision: fp32, in which plain transformers computes and `eval` repeats a report; bf16 or fp16; auto, the
+                quickest that the device has in hardware.
+            token_budget: most tokens, padding included, in one forward pass; None: what suits the device.
+            max_rows: most texts in one forward pass.
 
         Raises:
             UnavailableError: there is nothing to load, or an adapter's base is not the one it was trained on.
             DataError: a file beside the weights is damaged.
+            ConfigError: the device is not there, or cannot compute in that precision.
         """
         devices.quiet()
-        machine = devices.choose(device, "fp32")
+        machine = devices.choose(device, precision)
         folder = resolve(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())
         model = factory.load_trained(str(folder)).to(machine.device)
@@ -76,6 +99,7 @@ class Classifier:
             token_budget=token_budget or devices.TOKEN_BUDGETS[machine.device],
             max_rows=max_rows,
             reload_difference=reload_difference,
+            precision=machine.precision,
         )
 
     @property
@@ -102,7 +126,9 @@ class Classifier:
 
     def logits(self, encoded: Encoded) -> NDArray[np.float32]:
         """Logits of n texts that were encoded by this classifier, float32 [n, k], in input order."""
-        return inference.logits(self.model, encoded, token_budget=self.token_budget, max_rows=self.max_rows)
+        lower = None if self.precision == "fp32" else _LOWER[self.precision]
+        with torch.autocast(self.model.device.type, lower, enabled=lower is not None):
+            return inference.logits(self.model, encoded, token_budget=self.token_budget, max_rows=self.max_rows)
 
     def predictions(self, split: Split, encoded: Encoded) -> Predictions:
         """Predictions of a split whose texts were encoded by this classifier."""
@@ -138,6 +164,16 @@ class Classifier:
             positive = 1  # a checkpoint that ftcls did not train: as in the config, the second label
         chosen = decision.overridden(self.decision, given, task=self.task, labels=self.labels, positive=positive)
         return replace(self, decision=chosen)
+
+    def fingerprint(self) -> str:
+        """A hash of everything that a prediction depends on; of each weight about a thousand numbers."""
+        rules = (self.labels, self.settings, self.decision, self.token_budget, self.max_rows, self.precision)
+        digest = hashlib.sha256(repr((fingerprint(self.tokenizer), rules)).encode())
+        for name, weight in self.model.state_dict().items():
+            numbers = weight.detach().flatten()
+            digest.update(repr((name, tuple(weight.shape))).encode())
+            digest.update(numbers[:: max(1, len(numbers) // _SAMPLED)].float().cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities of n raw texts, float64 [n, k], in input order."""
