@@ -35,11 +35,12 @@ ORDER = (
     ("prepare",),
     ("classifier", "baseline"),
     ("training",),
-    ("inference",),
+    ("inference", "exported"),
     ("model",),
     ("encode", "batching", "devices"),
     ("data", "hub"),
     ("results", "predictions"),
+    ("agreement",),
     ("documents", "diagnosis", "verdict"),
     ("data.corpus",),
     ("config", "rundir", "cache", "scoring"),
@@ -55,11 +56,12 @@ LIGHT = (
     "data.corpus",
     "results",
     "predictions",
+    "agreement",
     "documents",
     "diagnosis",
     "verdict",
 )
-STAGES = ("hub", "data", "encode", "batching", "model", "inference", "training", "classifier", "baseline")
+STAGES = ("hub", "data", "encode", "batching", "model", "inference", "exported", "training", "classifier", "baseline")
 HEAVY = ("torch", "transformers", "datasets", "sklearn")
 
 # The stages that do the work of a run. What they hand to each other (the corpus, the cleaning of a text that is to be

@@ -7,12 +7,13 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from ftcls import devices, inference
+from ftcls import devices, exported
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
 from ftcls.encode import Encoded, encode
+from ftcls.inference import Backend, Torch
 from ftcls.model import factory, settings
 from ftcls.model.checkpoint import resolve
 from ftcls.model.settings import Settings
@@ -36,43 +37,60 @@ class Prediction:
 class Classifier:
     """Weights, tokenizer, cleaning, cutting and decision of one model; computes in float32, as transformers does."""
 
-    model: PreTrainedModel
+    backend: Backend
     tokenizer: PreTrainedTokenizerBase
     labels: tuple[str, ...]
     settings: Settings
     decision: Decision
     token_budget: int
     max_rows: int | None = None
+    foreign: bool = False
+    """Whether ftcls did not write it: task, cleaning and cutting are then guessed from its configuration."""
 
     @classmethod
     def load(
         cls, path: str | Path, *, device: str = "auto", token_budget: int | None = None, max_rows: int | None = None
     ) -> Self:
-        """Load a run, its ``model/``, one of its checkpoints, or any sequence-classification checkpoint.
+        """Load a run, its ``model/``, one of its checkpoints, an export, or any sequence-classification checkpoint.
 
         Raises:
-            UnavailableError: there is nothing to load.
+            UnavailableError: there is nothing to load, or an export wants an extra that is not installed.
             DataError: a file beside the weights is damaged.
         """
         devices.quiet()
         machine = devices.choose(device, "fp32")
         folder = resolve(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())
-        model = factory.load_trained(str(folder)).to(machine.device)
-        labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+        backend = _backend(folder, machine.device)
+        labels = tuple(backend.config.id2label[i] for i in range(backend.config.num_labels))
         stored = settings.load(folder) if isinstance(folder, Path) else None
         decided = Path(folder) / decision.FILE
-        task: Task = stored.task if stored else _task(model)
+        task: Task = stored.task if stored else _task(backend.config)
         return cls(
-            model=model,
+            backend=backend,
             tokenizer=tokenizer,
             labels=labels,
             settings=stored
-            or Settings(task, clean=(), max_length=factory.longest(model.config, tokenizer, None), truncation="head"),
+            or Settings(task, clean=(), max_length=factory.longest(backend.config, tokenizer, None), truncation="head"),
             decision=decision.load(decided, labels) if decided.is_file() else decision.default(task, len(labels)),
-            token_budget=token_budget or devices.TOKEN_BUDGETS[machine.device],
+            token_budget=token_budget or devices.TOKEN_BUDGETS[backend.device],
             max_rows=max_rows,
+            foreign=stored is None,
         )
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The weights in PyTorch.
+
+        Raises:
+            ConfigError: there are none, because this is an exported graph.
+        """
+        return self.backend.model
+
+    @property
+    def config(self) -> PretrainedConfig:
+        """The model's configuration."""
+        return self.backend.config
 
     @property
     def task(self) -> Task:
@@ -96,9 +114,13 @@ class Classifier:
             cached=cached,
         )
 
+    def cleaned(self, texts: Sequence[str]) -> list[str]:
+        """Raw texts as `encode` takes them."""
+        return list(clean(texts, self.settings.clean))
+
     def logits(self, encoded: Encoded) -> NDArray[np.float32]:
         """Logits of n texts that were encoded by this classifier, float32 [n, k], in input order."""
-        return inference.logits(self.model, encoded, token_budget=self.token_budget, max_rows=self.max_rows)
+        return self.backend.logits(encoded, token_budget=self.token_budget, max_rows=self.max_rows)
 
     def predictions(self, split: Split, encoded: Encoded) -> Predictions:
         """Predictions of a split whose texts were encoded by this classifier."""
@@ -139,7 +161,7 @@ class Classifier:
         """Probabilities of n raw texts, float64 [n, k], in input order."""
         if not len(texts):
             return np.zeros((0, len(self.labels)))
-        encoded = self.encode(clean(texts, self.settings.clean))
+        encoded = self.encode(self.cleaned(texts))
         return decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
@@ -156,7 +178,13 @@ class Classifier:
         ]
 
 
-def _task(model: PreTrainedModel) -> Task:
-    if model.config.problem_type == "multi_label_classification":
+def _backend(folder: Path | str, device: str) -> Backend:
+    if isinstance(folder, Path) and exported.is_in(folder):
+        return exported.load(folder, device=device)
+    return Torch(factory.load_trained(str(folder)).to(device))
+
+
+def _task(config: PretrainedConfig) -> Task:
+    if config.problem_type == "multi_label_classification":
         return "multilabel"
-    return "binary" if model.config.num_labels == 2 else "multiclass"
+    return "binary" if config.num_labels == 2 else "multiclass"
