@@ -21,6 +21,7 @@ from ftcls.cli.compare import compare
 from ftcls.cli.data import data
 from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
+from ftcls.cli.export import export
 from ftcls.cli.predict import predict
 from ftcls.cli.report import report
 from ftcls.cli.sweep import sweep
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("export")(export)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("sweep")(sweep)
