@@ -53,15 +53,17 @@ def trained(skill):
     return replace(report, metrics=metrics, intervals={name: each.intervals for name, each in scores.items()}), made
 
 
-def finish(trial, *, skill=1.5, shift=0):
-    """Leave behind what a trial's training would; `shift` numbers its test rows."""
+def finish(trial, *, skill=1.5, shift=0, examples=2000):
+    """Leave behind what a trial's training on so many examples would; `shift` numbers its test rows."""
     report, made = trained(skill)
     begin(trial)
     write_text(trial.run.config, trial.config)
     for name, said in made.items():
         rows = said.rows + shift * (name == "test")
         predictions.write(trial.run.predictions / f"{name}.parquet", replace(said, rows=rows))
-    results.write_report(trial.run, replace(report, run=replace(report.run, seed=trial.seed)))
+    splits = report.data.splits | {"train": replace(report.data.splits["train"], examples=examples)}
+    data = replace(report.data, splits=splits)
+    results.write_report(trial.run, replace(report, data=data, run=replace(report.run, seed=trial.seed)))
 
 
 class Instant:

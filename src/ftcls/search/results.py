@@ -195,7 +195,9 @@ def _score(group: Sequence[Row], split: Split, name: str, folder: Path) -> Score
         return Score(numbers[0], group[0].intervals[split][name] if group[0].intervals is not None else None)
     said = [prediction_files.read(folder / each.run / "predictions" / f"{split}.parquet") for each in group]
     estimate = over_seeds([(1, numbers)], mean_draws(said, name))
-    return Score(estimate.value, estimate.interval)
+    low, high = estimate.interval
+    # A t interval knows nothing of the ends of a score; the loss has no upper one.
+    return Score(estimate.value, (max(low, 0.0), high if name == "loss" else min(high, 1.0)))
 
 
 def mean_draws(said: Sequence[Predictions], metric: str) -> NDArray[np.float64]:

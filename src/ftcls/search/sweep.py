@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from ftcls.config import sweep as sweep_config
 from ftcls.errors import ConfigError
 from ftcls.rundir import write_text
-from ftcls.search import results, schedule, space
+from ftcls.search import page, results, schedule, space
 from ftcls.search.executors import Executor
 from ftcls.search.schedule import Progress, StopRequest
 from ftcls.search.space import Space
@@ -111,6 +111,7 @@ def gather(planned: Plan, progress: Progress) -> results.Results:
     found = results.collect(planned.name, planned.space.metric, axes, rows, planned.folder, *shown)
     results.write(found, planned.folder)
     _write_best(planned, found)
+    page.write(found, planned.space.axes, sweep.heatmap, planned.folder)
     return found
 
 

@@ -138,8 +138,8 @@ def _quoted(word: str) -> str:
 
 def _slug(axes: Sequence[Axis], choices: Sequence[Choice]) -> str:
     parts = [f"{axis.name.split('.')[-1]}-{choice.label}" for axis, choice in zip(axes, choices, strict=True)]
-    text = re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(parts)).strip("-._")
-    return text[:_LONGEST_SLUG].rstrip("-._") or "trial"
+    text = re.sub(r"-+(?=_|$)", "", re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(parts)))
+    return text[:_LONGEST_SLUG].strip("-._") or "trial"
 
 
 def _written(resolved: dict[str, Any], key: str) -> str:
