@@ -1,4 +1,4 @@
-"""Label 1,000,000 generated short texts with a tiny model: is memory flat, are order and count kept, does a kill matter?
+"""Label 1,000,000 generated short texts with a tiny model: is memory flat, is order kept, does a kill matter?
 
     python scripts/predict_million.py
     python scripts/predict_million.py --rows 100000

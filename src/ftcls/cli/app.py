@@ -20,6 +20,7 @@ from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
 from ftcls.cli.predict import predict
 from ftcls.cli.report import report
+from ftcls.cli.serve import serve
 from ftcls.cli.train import train
 from ftcls.errors import FtclsError
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("serve")(serve)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("data")(data)
