@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 from starlette.testclient import TestClient
 
+from ftcls.cli.app import run
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.scoring.decision import Decision
 from ftcls.serve import page, server, words
@@ -340,6 +342,17 @@ def test_a_port_that_is_taken_is_one_error(classifier):
         port = taken.getsockname()[1]
         with pytest.raises(UnavailableError, match=f"--port {port}: .*choose another --port"):
             server._listening(Address("127.0.0.1", port, None))
+
+
+def test_the_command_refuses_before_it_loads_anything(capsys, monkeypatch):
+    monkeypatch.delenv("FTCLS_TOKEN", raising=False)
+    assert run(["serve", "nowhere", "--host", "0.0.0.0"]) == 2
+    assert "set a token for them first" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "ftcls.serve.server")
+    monkeypatch.delattr("ftcls.serve.server")
+    assert run(["serve", "nowhere"]) == 4
+    assert 'uvicorn is not installed; run\n  pip install -c constraints.txt "ftcls[serve]"' in capsys.readouterr().err
 
 
 # --- batches

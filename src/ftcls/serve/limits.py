@@ -77,6 +77,10 @@ class Guard:
         self.limits = limits
         self.token = token
         self.local = local
+        self.taken = 0
+        """Requests whose body arrived whole."""
+        self.answered = 0
+        """Those whose answer was handed over whole."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -108,7 +112,9 @@ class Guard:
             read = True
             return {"type": "http.request", "body": body, "more_body": False}
 
+        self.taken += 1
         await self.app(scope, replay, sending)
+        self.answered += 1
 
     def _check(self, path: str, headers: dict[str, str]) -> None:
         host = headers["host"] if "host" in headers else ""

@@ -120,16 +120,17 @@ function bars() {
     const fill = make("div", { className: "fill" });
     fill.style.width = `${100 * p}%`;
     const track = make("div", { className: "track" }, fill);
-    const cells = [make("th", { scope: "row" }, label), make("td", { className: "n" }, percent(p))];
+    // The roles are said because the phone's layout takes a table's own away.
+    const cells = [make("th", { scope: "row", role: "rowheader" }, label), make("td", { className: "n", role: "cell" }, percent(p))];
     if (drawn) {
       const tick = make("div", { className: "tick" });
       tick.style.left = `${100 * model.thresholds[label]}%`;
       track.append(tick);
-      cells.push(make("td", { className: "n" }, percent(model.thresholds[label])));
+      cells.push(make("td", { className: "n", role: "cell" }, percent(model.thresholds[label])));
     }
     const bar = make("td", { className: "wide" }, track);
     bar.setAttribute("aria-hidden", "true");
-    return make("tr", { className: given.has(label) ? "given" : "" }, ...cells, bar);
+    return make("tr", { className: given.has(label) ? "given" : "", role: "row" }, ...cells, bar);
   }));
   at("more").hidden = rows.length <= SHOWN;
   at("more").textContent = all ? `Only the first ${SHOWN}` : `All ${rows.length} labels`;
@@ -154,8 +155,9 @@ async function weigh() {
   let end = 0;
   for (const word of found.words) {
     pieces.push(text.slice(end, word.start));
+    const slight = Math.abs(word.weight) < 0.05 * most;
     const mark = make("span", {
-      className: word.weight >= 0 ? "for" : "against",
+      className: slight ? "" : word.weight >= 0 ? "for" : "against",
       title: `${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}`,
     }, text.slice(word.start, word.end));
     mark.style.setProperty("--weight", (Math.abs(word.weight) / most).toFixed(3));

@@ -1,6 +1,7 @@
 """One model, one port, until it is told to stop."""
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from ftcls.rundir import RunDir
 from ftcls.serve.app import Service, create
 from ftcls.serve.limits import Guard, Limits, is_loopback
 from ftcls.serve.shapes import Model
+
+log = logging.getLogger(__name__)
 
 _SHORTEST_TOKEN: Final = 16
 
@@ -79,6 +82,7 @@ def serve(
         # After its graceful stop uvicorn raises the signal again; that is how this server ends, not a failure.
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
+    log.info("stopped: %d requests taken, %d answered", app.taken, app.answered)
 
 
 def describe(classifier: Classifier, run: str, limits: Limits) -> Model:
