@@ -33,6 +33,10 @@ class Prediction:
     """The label; for multilabel all labels from their threshold on, perhaps none."""
     probabilities: dict[str, float]
     """Probability of every label."""
+    tokens: int
+    """Of the text, special tokens included, before it was cut."""
+    truncated: bool
+    """Whether it was cut."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,15 +201,20 @@ class Classifier:
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Labels and probabilities of n raw texts, in input order."""
-        found = self.probabilities(texts)
+        if not len(texts):
+            return []
+        encoded = self.encode(clean(texts, self.settings.clean))
+        found = decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
         chosen = decision.predict(found, self.task, self.decision.thresholds)
         masks = chosen if chosen.ndim == 2 else np.eye(len(self.labels), dtype=bool)[chosen]
         return [
             Prediction(
                 labels=tuple(label for label, given in zip(self.labels, mask, strict=True) if given),
                 probabilities=dict(zip(self.labels, map(float, row), strict=True)),
+                tokens=int(tokens),
+                truncated=bool(truncated),
             )
-            for mask, row in zip(masks, found, strict=True)
+            for mask, row, tokens, truncated in zip(masks, found, encoded.full_lengths, encoded.truncated, strict=True)
         ]
 
 

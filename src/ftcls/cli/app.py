@@ -24,6 +24,7 @@ from ftcls.cli.eval import evaluate
 from ftcls.cli.export import export
 from ftcls.cli.predict import predict
 from ftcls.cli.report import report
+from ftcls.cli.serve import serve
 from ftcls.cli.sweep import sweep
 from ftcls.cli.train import train
 from ftcls.errors import FtclsError
@@ -45,6 +46,7 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("export")(export)
+app.command("serve")(serve)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("sweep")(sweep)

@@ -101,7 +101,7 @@ def predict(
         from ftcls.predict.files import Wanted
 
     wanted = Wanted(
-        text_columns=tuple(text_column) if text_column else _columns_of(run),
+        text_columns=tuple(text_column) if text_column else columns_of(run),
         prefix=prefix,
         top=top,
         abstain=abstain,
@@ -196,7 +196,7 @@ def _report(summary: "Summary", *, as_json: bool) -> None:
         typer.echo(path)
 
 
-def _columns_of(run: str) -> tuple[str, ...]:
+def columns_of(run: str) -> tuple[str, ...]:
     """The text columns that the run was trained on."""
     place = RunDir(Path(run))
     if not place.config.is_file():

@@ -140,7 +140,8 @@ def _predict(
         cut = chunks.cut(source, wanted.text_columns)
         first = next(cut, [])
         layout = _layout(source, first, columns, written)
-        with _sink(output, written, layout, _request(classifier, wanted, source), resume=resume) as sink:
+        request = _request(classifier, wanted, source) if isinstance(output, Path) else {}
+        with _sink(output, written, layout, request, resume=resume) as sink:
             run = _Run(classifier, columns, wanted, source, sink, tally, progress)
             run.all(itertools.chain([first] if first else [], cut))
     if tally.empty:
