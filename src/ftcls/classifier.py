@@ -122,6 +122,11 @@ class Classifier:
         return self.backend.config
 
     @property
+    def precision(self) -> str:
+        """The arithmetic of the matrix products."""
+        return self.backend.precision
+
+    @property
     def task(self) -> Task:
         """binary, multiclass or multilabel."""
         return self.settings.task

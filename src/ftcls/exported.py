@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
-from ftcls import inference
+from ftcls import agreement, inference
 from ftcls.encode import Encoded
 from ftcls.errors import ConfigError, UnavailableError
 
@@ -42,6 +42,15 @@ class Graph:
     device: str
     """cpu or cuda."""
     path: Path
+
+    @property
+    def precision(self) -> str:
+        """fp32 or int8, by the card beside the graph.
+
+        Raises:
+            DataError: there is none.
+        """
+        return agreement.read(self.path.parent).precision
 
     @property
     def model(self) -> NoReturn:

@@ -37,6 +37,10 @@ class Backend(Protocol):
         """cpu, cuda or mps."""
 
     @property
+    def precision(self) -> str:
+        """Of the matrix products: fp32, bf16 or fp16, of an exported graph fp32 or int8."""
+
+    @property
     def model(self) -> PreTrainedModel:
         """The weights in PyTorch.
 
