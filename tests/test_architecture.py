@@ -36,11 +36,12 @@ ORDER = (
     ("classifier", "baseline"),
     ("training",),
     ("probe",),
-    ("inference",),
+    ("inference", "exported"),
     ("model",),
     ("encode", "batching", "devices"),
     ("data", "hub"),
     ("results", "predictions"),
+    ("agreement",),
     ("documents", "diagnosis", "verdict", "model_results"),
     ("data.corpus",),
     ("config", "rundir", "cache", "scoring"),
@@ -56,12 +57,13 @@ LIGHT = (
     "data.corpus",
     "results",
     "predictions",
+    "agreement",
     "documents",
     "diagnosis",
     "verdict",
     "model_results",
 )
-STAGES = ("hub", "data", "encode", "batching", "model", "inference", "training", "classifier", "baseline")
+STAGES = ("hub", "data", "encode", "batching", "model", "inference", "exported", "training", "classifier", "baseline")
 HEAVY = ("torch", "transformers", "datasets", "sklearn")
 
 # The stages that do the work of a run. What they hand to each other (the corpus, the cleaning of a text that is to be

@@ -12,6 +12,7 @@ from ftcls import devices, pipeline, plan, probe
 from ftcls.config.load import load
 from ftcls.config.schema import Adapter
 from ftcls.errors import ConfigError, UnavailableError
+from ftcls.export import export
 from ftcls.model import adapters, factory, quantized, scratch
 
 bnb = pytest.importorskip("bitsandbytes", reason="needs the quantization extra")
@@ -118,6 +119,12 @@ def test_a_whole_run_in_four_bits(tmp_path, merge):
     assert report["model"]["architecture"] == "BertForSequenceClassification"
     assert report["model"]["adapter"]["reload_difference"] < (0.05 if merge else 1e-3)
     assert pipeline.evaluate(run.path).metrics == report["metrics"]["test"]
+    if not merge:
+        found = export(run.path, to="torch", output=tmp_path / "plain", tolerance=1e-4, rows=20)
+        assert found.agreement.max_logit_difference < 1e-4
+        plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "plain")
+        assert not hasattr(plain.config, "quantization_config")
+        assert {parameter.dtype for parameter in plain.parameters()} == {torch.float32}
     if merge:
         model = AutoModelForSequenceClassification.from_pretrained(run.model)
         assert not hasattr(model.config, "quantization_config")

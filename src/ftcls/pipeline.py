@@ -292,7 +292,9 @@ def _draw(run: RunDir, report: results.Report) -> None:
 
 
 def _weights(run: RunDir, checkpoint: str | None) -> Path:
-    place = run.model if checkpoint is None else run.checkpoints / checkpoint
+    place = run.checkpoints / checkpoint if checkpoint else run.model
+    if not checkpoint and (run.path / "config.json").is_file():
+        place = run.path  # an export: the config of its run beside the weights
     if not (place / "config.json").is_file():
         there = sorted(p.name for p in run.checkpoints.glob("[!.]*"))
         raise DataError(f"{place}: no model there; --checkpoint takes {', '.join(there) or 'nothing: there is none'}")

@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 import ftcls
 from ftcls import cache, devices
-from ftcls.config.schema import Experiment, Report, Subset
+from ftcls.config.schema import Experiment, Report, Split, Subset
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
 from ftcls.devices import Machine
@@ -145,7 +145,10 @@ def smoke(experiment: Experiment) -> Experiment:
     A known data set is replaced by its miniature, written to disk in the original form, so that the real reader parses
     it. Sources that are local anyway keep their own rows, but few of them.
     """
-    data = experiment.data.model_copy(update={"subset": Subset()})
+    split = experiment.data.split
+    if split.test == "rest":  # nothing is left where no subset is drawn
+        split = split.model_copy(update={"test": Split().test})
+    data = experiment.data.model_copy(update={"subset": Subset(), "split": split})
     if data.source in MINIATURES:
 
         def build(folder: Path) -> None:

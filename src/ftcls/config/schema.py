@@ -93,8 +93,9 @@ class Split(Section):
 
     validation: Share | Positive = 0.1
     """Share or number of rows cut from train where there is no validation split."""
-    test: Share | Positive = 0.1
-    """Share or number of rows cut from train where there is no test split."""
+    test: Share | Positive | Literal["rest"] = 0.1
+    """Share or number of rows cut from train where there is no test split; `rest`: every row of the source, whatever
+    its split, that neither train nor validation took (data.subset.test caps them)."""
     pooled: bool = False
     """Put all splits together and cut validation and test anew."""
     stratify: bool = True

@@ -157,10 +157,11 @@ def save(model: PreTrainedModel, folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def load_trained(checkpoint: str, *, device: str = "cpu") -> PreTrainedModel:
+def load_trained(checkpoint: str, *, device: str = "cpu", dequantize: bool = False) -> PreTrainedModel:
     """A classifier that is complete: its head is in the checkpoint.
 
-    Of an adapter: with the updates added to the weights; where these are quantized, with the updates beside them.
+    Of an adapter: with the updates added to the weights; where these are quantized, with the updates beside them, or
+    with ``dequantize`` as `load_merged` gives it.
 
     Raises:
         UnavailableError: it cannot be had, or parts of it are missing.
@@ -168,6 +169,8 @@ def load_trained(checkpoint: str, *, device: str = "cpu") -> PreTrainedModel:
     """
     place = resolve(checkpoint)
     if isinstance(place, Path) and adapters.is_adapter(place):
+        if dequantize:
+            return load_merged(place, device=device).to(device)
         base = _base(place, device=device)
         model = adapters.attach(base, place, merge=not quantized.is_quantized(base))
         return model if quantized.is_quantized(base) else model.to(device)
