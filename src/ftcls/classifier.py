@@ -14,8 +14,7 @@ from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
 from ftcls.encode import Encoded, encode
 from ftcls.inference import Backend, Torch
-from ftcls.model import factory, settings
-from ftcls.model.checkpoint import resolve
+from ftcls.model import factory, published, settings
 from ftcls.model.settings import Settings
 from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
@@ -53,13 +52,15 @@ class Classifier:
     ) -> Self:
         """Load a run, its ``model/``, one of its checkpoints, an export, or any sequence-classification checkpoint.
 
+        A checkpoint may also be a repository of the Hub; one that ``ftcls push`` made is whole there.
+
         Raises:
             UnavailableError: there is nothing to load, or an export wants an extra that is not installed.
             DataError: a file beside the weights is damaged.
         """
         devices.quiet()
         machine = devices.choose(device, "fp32")
-        folder = resolve(str(path))
+        folder = published.local(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())
         backend = _backend(folder, machine.device)
         labels = tuple(backend.config.id2label[i] for i in range(backend.config.num_labels))

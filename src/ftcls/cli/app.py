@@ -20,6 +20,7 @@ from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
 from ftcls.cli.export import export
 from ftcls.cli.predict import predict
+from ftcls.cli.push import push
 from ftcls.cli.report import report
 from ftcls.cli.train import train
 from ftcls.errors import FtclsError
@@ -39,6 +40,7 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("export")(export)
+app.command("push")(push)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("data")(data)
