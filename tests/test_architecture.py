@@ -35,13 +35,14 @@ ORDER = (
     ("prepare",),
     ("classifier", "baseline"),
     ("training",),
+    ("probe",),
     ("inference", "exported"),
     ("model",),
     ("encode", "batching", "devices"),
     ("data", "hub"),
     ("results", "predictions"),
     ("agreement",),
-    ("documents", "diagnosis", "verdict"),
+    ("documents", "diagnosis", "verdict", "model_results"),
     ("data.corpus",),
     ("config", "rundir", "cache", "scoring"),
     ("errors",),
@@ -60,6 +61,7 @@ LIGHT = (
     "documents",
     "diagnosis",
     "verdict",
+    "model_results",
 )
 STAGES = ("hub", "data", "encode", "batching", "model", "inference", "exported", "training", "classifier", "baseline")
 HEAVY = ("torch", "transformers", "datasets", "sklearn")

@@ -88,7 +88,8 @@ def test_an_export_is_whole(made, graph):
 def test_predict_takes_an_export_as_it_takes_a_run(made, graph, capsys):
     said = []
     for place in (made.path, graph[0]):
-        assert run(["predict", str(place), "--text", "WORD3<br />word4", "--text", "", "--json", "--quiet"]) == 0
+        words = ["--text", "WORD3<br />word4", "--text", "", "--precision", "fp32", "--json", "--quiet"]
+        assert run(["predict", str(place), *words]) == 0
         said.append(json.loads(capsys.readouterr().out)["predictions"])
     for before, after in zip(*said, strict=True):
         assert before["labels"] == after["labels"]

@@ -1,5 +1,6 @@
 """A trained model as people use it: texts in, labels and probabilities out."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from ftcls import devices, exported
+from ftcls import devices, exported, probe
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
-from ftcls.encode import Encoded, encode
+from ftcls.encode import Encoded, encode, fingerprint
+from ftcls.errors import ConfigError
 from ftcls.inference import Backend, Torch
 from ftcls.model import factory, published, settings
 from ftcls.model.settings import Settings
@@ -30,11 +32,15 @@ class Prediction:
     """The label; for multilabel all labels from their threshold on, perhaps none."""
     probabilities: dict[str, float]
     """Probability of every label."""
+    tokens: int
+    """Of the text, special tokens included, before it was cut."""
+    truncated: bool
+    """Whether it was cut."""
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Weights, tokenizer, cleaning, cutting and decision of one model; computes in float32, as transformers does."""
+    """Weights, tokenizer, cleaning, cutting and decision of one model."""
 
     backend: Backend
     tokenizer: PreTrainedTokenizerBase
@@ -43,26 +49,48 @@ class Classifier:
     decision: Decision
     token_budget: int
     max_rows: int | None = None
+    reload_difference: float | None = None
+    """How far the loaded model's logits are from those it was saved with; None where none were kept."""
     foreign: bool = False
     """Whether ftcls did not write it: task, cleaning and cutting are then guessed from its configuration."""
 
     @classmethod
     def load(
-        cls, path: str | Path, *, device: str = "auto", token_budget: int | None = None, max_rows: int | None = None
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        token_budget: int | None = None,
+        max_rows: int | None = None,
     ) -> Self:
         """Load a run, its ``model/``, one of its checkpoints, an export, or any sequence-classification checkpoint.
 
         A checkpoint may also be a repository of the Hub; one that ``ftcls push`` made is whole there.
 
+        Args:
+            path: what to load.
+            device: auto, cpu, cuda, cuda:N or mps.
+            precision: fp32, in which plain transformers computes and `eval` repeats a report; bf16 or fp16; auto, the
+                quickest that the device has in hardware. An export computes as it was written.
+            token_budget: most tokens, padding included, in one forward pass; None: what suits the device.
+            max_rows: most texts in one forward pass.
+
         Raises:
-            UnavailableError: there is nothing to load, or an export wants an extra that is not installed.
+            UnavailableError: there is nothing to load, an adapter's base is not the one it was trained on, or an export
+                wants an extra that is not installed.
             DataError: a file beside the weights is damaged.
+            ConfigError: the device is not there, or it or the export cannot compute in that precision.
         """
         devices.quiet()
-        machine = devices.choose(device, "fp32")
+        machine = devices.choose(device, precision)
         folder = published.local(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())
-        backend = _backend(folder, machine.device)
+        if isinstance(folder, Path) and exported.is_in(folder):
+            backend, reload_difference = _graph(folder, machine.device, precision), None
+        else:
+            backend = Torch(factory.load_trained(str(folder)).to(machine.device), machine.precision)
+            reload_difference = probe.check(backend.model, folder) if isinstance(folder, Path) else None
         labels = tuple(backend.config.id2label[i] for i in range(backend.config.num_labels))
         stored = settings.load(folder) if isinstance(folder, Path) else None
         decided = Path(folder) / decision.FILE
@@ -76,6 +104,7 @@ class Classifier:
             decision=decision.load(decided, labels) if decided.is_file() else decision.default(task, len(labels)),
             token_budget=token_budget or devices.TOKEN_BUDGETS[backend.device],
             max_rows=max_rows,
+            reload_difference=reload_difference,
             foreign=stored is None,
         )
 
@@ -92,6 +121,11 @@ class Classifier:
     def config(self) -> PretrainedConfig:
         """The model's configuration."""
         return self.backend.config
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the matrix products."""
+        return self.backend.precision
 
     @property
     def task(self) -> Task:
@@ -158,6 +192,12 @@ class Classifier:
         chosen = decision.overridden(self.decision, given, task=self.task, labels=self.labels, positive=positive)
         return replace(self, decision=chosen)
 
+    def fingerprint(self) -> str:
+        """A hash of everything that a prediction depends on; see `Backend.fingerprint` for the weights."""
+        rules = (self.labels, self.settings, self.decision, self.token_budget, self.max_rows)
+        found = (fingerprint(self.tokenizer), self.backend.fingerprint(), rules)
+        return hashlib.sha256(repr(found).encode()).hexdigest()
+
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities of n raw texts, float64 [n, k], in input order."""
         if not len(texts):
@@ -167,22 +207,29 @@ class Classifier:
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Labels and probabilities of n raw texts, in input order."""
-        found = self.probabilities(texts)
+        if not len(texts):
+            return []
+        encoded = self.encode(clean(texts, self.settings.clean))
+        found = decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
         chosen = decision.predict(found, self.task, self.decision.thresholds)
         masks = chosen if chosen.ndim == 2 else np.eye(len(self.labels), dtype=bool)[chosen]
         return [
             Prediction(
                 labels=tuple(label for label, given in zip(self.labels, mask, strict=True) if given),
                 probabilities=dict(zip(self.labels, map(float, row), strict=True)),
+                tokens=int(tokens),
+                truncated=bool(truncated),
             )
-            for mask, row in zip(masks, found, strict=True)
+            for mask, row, tokens, truncated in zip(masks, found, encoded.full_lengths, encoded.truncated, strict=True)
         ]
 
 
-def _backend(folder: Path | str, device: str) -> Backend:
-    if isinstance(folder, Path) and exported.is_in(folder):
-        return exported.load(folder, device=device)
-    return Torch(factory.load_trained(str(folder)).to(device))
+def _graph(folder: Path, device: str, precision: str) -> Backend:
+    if precision not in ("fp32", "auto"):
+        raise ConfigError(
+            f"--precision {precision}: {folder} is an export, which computes as it was written; leave the option out"
+        )
+    return exported.load(folder, device=device)
 
 
 def _task(config: PretrainedConfig) -> Task:

@@ -3,6 +3,7 @@
 onnx, onnxruntime and onnxscript are the extra ``onnx``; they are imported where they are used.
 """
 
+import hashlib
 import importlib
 import logging
 import warnings
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
-from ftcls import inference
+from ftcls import agreement, inference
 from ftcls.encode import Encoded
 from ftcls.errors import ConfigError, UnavailableError
 
@@ -43,6 +44,15 @@ class Graph:
     path: Path
 
     @property
+    def precision(self) -> str:
+        """fp32 or int8, by the card beside the graph.
+
+        Raises:
+            DataError: there is none.
+        """
+        return agreement.read(self.path.parent).precision
+
+    @property
     def model(self) -> NoReturn:
         """There are no weights in PyTorch.
 
@@ -59,6 +69,11 @@ class Graph:
             return np.asarray(found, dtype=np.float32)
 
         return inference.by_length(forward, encoded, self.config, token_budget=token_budget, max_rows=max_rows)
+
+    def fingerprint(self) -> str:
+        """A hash of the graph's file."""
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def is_in(folder: Path) -> bool:

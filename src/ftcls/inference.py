@@ -1,6 +1,7 @@
 """The only forward pass outside the training step, and what runs it: a model in PyTorch, or another engine."""
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,7 +14,12 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from ftcls import batching
 from ftcls.batching import MicroBatch
+from ftcls.devices import Precision
 from ftcls.encode import Encoded
+
+_LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_SAMPLED = 1_000
+"""Numbers of each weight in a fingerprint: training changes nearly all, and a model of gigabytes is hashed at once."""
 
 Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 """Input ids and attention mask of b texts, int64 [b, t] each, to their logits, float32 [b, k]."""
@@ -31,6 +37,10 @@ class Backend(Protocol):
         """cpu, cuda or mps."""
 
     @property
+    def precision(self) -> str:
+        """Of the matrix products: fp32, bf16 or fp16, of an exported graph fp32 or int8."""
+
+    @property
     def model(self) -> PreTrainedModel:
         """The weights in PyTorch.
 
@@ -41,12 +51,17 @@ class Backend(Protocol):
     def logits(self, encoded: Encoded, *, token_budget: int, max_rows: int | None = None) -> NDArray[np.float32]:
         """Logits of n texts, float32 [n, k], in input order; the arguments are those of `logits`."""
 
+    def fingerprint(self) -> str:
+        """A hash of what its logits depend on."""
+
 
 @dataclass(frozen=True, eq=False)
 class Torch:
     """A sequence classifier in PyTorch, on its device."""
 
     model: PreTrainedModel
+    precision: Precision = "fp32"
+    """The arithmetic of the matrix products; the weights stay float32, and so do softmax and sigmoid."""
 
     @property
     def config(self) -> PretrainedConfig:
@@ -60,11 +75,22 @@ class Torch:
 
     def logits(self, encoded: Encoded, *, token_budget: int, max_rows: int | None = None) -> NDArray[np.float32]:
         """Logits of n texts, float32 [n, k], in input order; see `logits`."""
-        return logits(self.model, encoded, token_budget=token_budget, max_rows=max_rows)
+        lower = None if self.precision == "fp32" else _LOWER[self.precision]
+        with torch.autocast(self.device, lower, enabled=lower is not None):
+            return logits(self.model, encoded, token_budget=token_budget, max_rows=max_rows)
+
+    def fingerprint(self) -> str:
+        """A hash of the precision and of about a thousand numbers of each weight."""
+        digest = hashlib.sha256(self.precision.encode())
+        for name, weight in self.model.state_dict().items():
+            numbers = weight.detach().flatten()
+            digest.update(repr((name, tuple(weight.shape))).encode())
+            digest.update(numbers[:: max(1, len(numbers) // _SAMPLED)].float().cpu().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def logits(
-    model: PreTrainedModel, encoded: Encoded, *, token_budget: int, max_rows: int | None = None
+    model: PreTrainedModel, encoded: Encoded, *, token_budget: int, max_rows: int | None = None, alone: bool = False
 ) -> NDArray[np.float32]:
     """Logits of n texts, float32 [n, k], in input order.
 
@@ -77,8 +103,10 @@ def logits(
         encoded: n texts.
         token_budget: most tokens, padding included, in one forward pass.
         max_rows: most texts in one forward pass.
+        alone: this process computes everything, whatever the others of a torchrun do.
     """
-    rank, processes = (distributed.get_rank(), distributed.get_world_size()) if _distributed() else (0, 1)
+    shared = _distributed() and not alone
+    rank, processes = (distributed.get_rank(), distributed.get_world_size()) if shared else (0, 1)
     batches = _plan(encoded, token_budget, max_rows, processes)
 
     def forward(input_ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:

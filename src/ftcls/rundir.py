@@ -8,9 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ftcls.errors import ConfigError
+
+PARENT: Final = "FTCLS_DIES_WITH"
+"""Environment variable that a sweep gives its trials: the process that they shall not outlive."""
 
 
 @dataclass(frozen=True)
