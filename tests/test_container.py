@@ -2,10 +2,12 @@
 
 import json
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.specifiers import SpecifierSet
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -55,3 +57,20 @@ def test_the_command_runs_as_nobody_special():
     assert words.index("USER") < words.index("ENTRYPOINT")
     (command,) = json.loads(given("ENTRYPOINT")[0])
     assert command in PROJECT["scripts"]
+
+
+@pytest.mark.parametrize(
+    ("command", "port"),
+    [
+        ("/venv/bin/python /venv/bin/ftcls serve runs/imdb --host 0.0.0.0", "8000"),
+        ("/sbin/docker-init -- ftcls --debug serve runs/imdb --port 9000 --quiet", "9000"),
+        ("/venv/bin/python /venv/bin/ftcls serve runs/imdb --port=9000", "9000"),
+        ("/venv/bin/python /venv/bin/ftcls train serve", None),
+        ("bash", None),
+    ],
+)
+def test_a_server_is_asked_for_its_health_where_it_listens(command, port):
+    (check,) = [json.loads(line.partition("CMD ")[2]) for line in given("HEALTHCHECK")]
+    script = REPOSITORY / "scripts" / Path(check[1]).name
+    assert any(script.name in line for line in given("COPY"))
+    assert runpy.run_path(str(script))["port"](command.split()) == port
