@@ -1,4 +1,7 @@
-"""A Hugging Face Hub on the loopback: repositories are made, committed to and read. One token may do everything."""
+"""A Hugging Face Hub on the loopback: repositories are made, committed to and read. One token may do everything.
+
+Weights go to its storage first, as large files do there (Git LFS), and are named in the commit.
+"""
 
 import base64
 import contextlib
@@ -16,7 +19,10 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
 class FakeHub(http.server.ThreadingHTTPServer):
-    """`files` and `private` by repository; every request in `seen`."""
+    """`files` and `private` by repository, `stored` by sha256; every request in `seen`.
+
+    Of what is sent to the storage the first `refusals` are refused.
+    """
 
     daemon_threads = True
 
@@ -24,6 +30,8 @@ class FakeHub(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.files: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
+        self.stored: dict[str, bytes] = {}
+        self.refusals = 0
         self.seen: list[str] = []
 
     @property
@@ -33,7 +41,8 @@ class FakeHub(http.server.ThreadingHTTPServer):
     def environment(self, home):
         """Of a process that knows this Hub alone and keeps what it fetches in `home`."""
         known = {key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "HF_TOKEN")}
-        return known | {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"}
+        here = {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"}
+        return known | here | {"HF_HUB_DISABLE_XET": "1"}  # whose storage has a protocol of its own
 
 
 @contextlib.contextmanager
@@ -64,12 +73,17 @@ class _Answers(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.answered()
 
+    def do_PUT(self):
+        self.answered()
+
     def answered(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = self.path.partition("?")[0]
         self.server.seen.append(f"{self.command} {path}")
         if path == "/":
             return self.say(200, {})
+        if found := re.fullmatch(r"/storage/(?P<digest>\w+)", path):  # its addresses are secrets of their own
+            return self.kept(body, **found.groupdict())
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.say(401, {"error": "Invalid username or password."})
         for pattern, answer in _ROUTES:
@@ -122,14 +136,33 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         self.say(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def announced(self, body, **_):
-        files = json.loads(body)["files"]
-        self.say(200, {"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]})
+        files = [{"path": f["path"], "shouldIgnore": False} for f in json.loads(body)["files"]]
+        self.say(200, {"files": [f | {"uploadMode": "lfs" if _is_large(f["path"]) else "regular"} for f in files]})
+
+    def invited(self, body, **_):
+        objects = []
+        for wanted in json.loads(body)["objects"]:
+            address = f"{self.server.endpoint}/storage/{wanted['oid']}"
+            there = wanted["oid"] in self.server.stored
+            objects.append(wanted if there else wanted | {"actions": {"upload": {"href": address}}})
+        self.say(200, {"transfer": "basic", "objects": objects})
+
+    def kept(self, body, digest):
+        if self.server.refusals:
+            self.server.refusals -= 1
+            return self.say(403, {"error": "the storage is full"})
+        assert hashlib.sha256(body).hexdigest() == digest
+        self.server.stored[digest] = body
+        return self.say(200, {})
 
     def committed(self, body, repository):
         for line in body.splitlines():
             entry = json.loads(line)
+            about = entry["value"]
             if entry["key"] == "file":
-                self.server.files[repository][entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+                self.server.files[repository][about["path"]] = base64.b64decode(about["content"])
+            elif entry["key"] == "lfsFile":
+                self.server.files[repository][about["path"]] = self.server.stored[about["oid"]]
         url = f"{self.server.endpoint}/{repository}/commit/{SHA}"
         self.say(200, {"success": True, "commitOid": SHA, "commitUrl": url})
 
@@ -143,12 +176,17 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         return self.send(200, content, {"ETag": tag, "X-Repo-Commit": SHA})
 
 
+def _is_large(path):
+    return path.endswith(".safetensors")
+
+
 _NAME = r"(?P<repository>[\w-]+/[\w-]+)"
 _ROUTES = (
     (r"/api/repos/create", _Answers.make),
     (r"/api/validate-yaml", _Answers.checked),
     (rf"/api/models/{_NAME}/preupload/main", _Answers.announced),
     (rf"/api/models/{_NAME}/commit/main", _Answers.committed),
+    (rf"/{_NAME}\.git/info/lfs/objects/batch", _Answers.invited),
     (rf"/api/models/{_NAME}/tree/.+", _Answers.tree),
     (rf"/api/models/{_NAME}(/revision/.+)?", _Answers.info),
     (rf"/{_NAME}/resolve/[^/]+/(?P<path>.+)", _Answers.resolved),

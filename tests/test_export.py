@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from transformers import AutoModelForSequenceClassification
 
 import made_runs
 from ftcls import agreement, exported
@@ -222,10 +224,35 @@ def test_int8_belongs_to_onnx(made, tmp_path):
 
 
 def test_an_export_is_not_exported_again(graph, tmp_path):
-    with pytest.raises(DataError, match="not a run with a model"):
+    with pytest.raises(DataError, match=r"not a run with a model and validation texts .* or with --texts FILE"):
         export(graph[0], to="torch", output=tmp_path / "again", tolerance=1e-4, rows=10)
+    (tmp_path / "texts.txt").write_text("word3")
     with pytest.raises(ConfigError, match="is an exported graph without weights for PyTorch"):
-        _ = Classifier.load(graph[0]).model
+        export(graph[0], to="torch", output=tmp_path / "a", tolerance=1e-4, rows=9, texts=tmp_path / "texts.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
+
+
+def test_a_model_folder_is_exported_on_texts_that_are_named(made, tmp_path):
+    (tmp_path / "texts.txt").write_text("WORD3 word4\nword9\n", encoding="utf-8")
+    command = ["export", str(made.model), "--to", "torch", "--texts", str(tmp_path / "texts.txt"), "--quiet"]
+    assert run([*command, "--output", str(tmp_path / "torch")]) == 0
+    assert not (tmp_path / "torch" / "config.yaml").exists()
+    before, after = (Classifier.load(place) for place in (made.path, tmp_path / "torch"))
+    assert (before.decision, before.settings) == (after.decision, after.settings)
+    assert agreement.read(tmp_path / "torch").run == str(made.model)
+
+
+@pytest.mark.parametrize("to", ["onnx", "torch"])
+def test_an_adapter_is_exported_whole(tmp_path, to):
+    pytest.importorskip("peft", reason="needs the adapters extra")
+    place = made_runs.adapt(made_runs.make(tmp_path / "run", task="multiclass"))
+    exported_by(place, tmp_path / to, to=to)
+    assert not any("adapter" in path.name or "probe" in path.name for path in (tmp_path / to).iterdir())
+    shutil.rmtree(tmp_path / "base")  # the export needs nothing of it
+    if to == "torch":
+        model = AutoModelForSequenceClassification.from_pretrained(tmp_path / to)
+        assert not hasattr(model, "peft_config")
+    assert len(Classifier.load(tmp_path / to)(["word3"])) == 1
 
 
 def test_a_run_without_validation_texts_asks_for_some(tmp_path):

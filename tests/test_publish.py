@@ -1,19 +1,22 @@
 """A run on the Hub: the card as the Hub's own library reads it, what leaves the machine, and loading it from there."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from safetensors.torch import load_file, save_file
 
 import fake_hub
 import ftcls
 import made_runs
 import synthetic
-from ftcls import predictions, results
+from ftcls import model_results, predictions, results
 from ftcls.classifier import Classifier
 from ftcls.cli.app import run
 from ftcls.errors import ConfigError, DataError, UnavailableError
@@ -23,6 +26,7 @@ from ftcls.scoring.decision import Decision
 
 SECRET = "a text that belongs to somebody"
 FILES = ["config.json", "decision.json", "ftcls.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+TEXT = "WORD3 word4"
 DECIDED = Decision(thresholds=(0.3, 0.6, 0.45), temperature=1.7)
 
 
@@ -110,6 +114,36 @@ def test_examples_are_labelled_rightly_and_most_surely(multilabel):
     assert first.probability == said.probabilities[said.gold[:, index] & said.predicted[:, index], index].max()
 
 
+def test_an_adapter_goes_whole_and_without_the_texts_of_its_probe(tmp_path):
+    pytest.importorskip("peft", reason="needs the adapters extra")
+    place, report = finished(tmp_path / "run", "multiclass")
+    made_runs.adapt(place)
+    lora = model_results.Adapter("lora", 8, 16, 0.05, ("query", "value"), ("classifier",), False, False, False, 0.0)
+    results.write_report(place, replace(report, model=replace(report.model, adapter=lora)))
+    publish(place.path, "me/it", dry_run=tmp_path / "hub")
+    assert (place.model / "probe.json").is_file()
+    assert sorted(path.name for path in (tmp_path / "hub").iterdir()) == ["README.md", *FILES]
+    assert all(str(tmp_path).encode() not in path.read_bytes() for path in (tmp_path / "hub").iterdir())
+    assert "| adapter | lora, r 8, alpha 16, on query, value; merged |" in (tmp_path / "hub/README.md").read_text()
+    before, after = (Classifier.load(each).probabilities([TEXT]) for each in (place.path, tmp_path / "hub"))
+    np.testing.assert_allclose(before, after, atol=1e-6)
+    weights = place.model / "adapter_model.safetensors"
+    save_file({name: -tensor for name, tensor in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    with pytest.raises(UnavailableError, match="away from those it was saved with"):
+        publish(place.path, "me/it", dry_run=tmp_path / "again")
+
+
+def test_plain_transformers_runs_what_the_card_says(multilabel, written):
+    text = ModelCard.load(written[0] / "README.md").text
+    block = re.search(r"```python\n(from transformers .*?)```", text, re.DOTALL)[1]
+    said = {}
+    exec(block.replace("me/moods", str(written[0])).replace("classify(", "said = classify(", 1), said)
+    found = {each["label"]: each["score"] for each in said["said"]}
+    plain = replace(Classifier.load(written[0]), decision=Decision(thresholds=None, temperature=1.0))
+    expected = plain(["A text."])[0].probabilities
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("checkpoint", "base"),
     [
@@ -151,7 +185,6 @@ for token, arguments in json.loads(sys.argv[1]):
     said.append((code, out.getvalue(), err.getvalue()))
 print(json.dumps(said))
 """
-TEXT = "WORD3 word4"
 
 
 @dataclass(frozen=True)
@@ -162,6 +195,7 @@ class Told:
     files: dict[str, dict[str, bytes]]
     private: dict[str, bool]
     endpoint: str
+    folder: Path
 
 
 @pytest.fixture(scope="module")
@@ -173,18 +207,26 @@ def told(multilabel, tmp_path_factory):
         "labels: [joy, anger, fear], split: {test: 0.5}}\nmodel: {checkpoint: 'scratch:bert'}\n"
         "training: {device: cpu}\n"
     )
+    (folder / "texts.txt").write_text(f"{TEXT}\nword5\n")
+    to_torch = ("--to", "torch", "--output", str(folder / "exported"))
     known, run_path, config = fake_hub.TOKEN, str(place.path), str(folder / "some.yaml")
     commands = {
+        "interrupted": (known, ["push", run_path, "me/moods", "--license", "apache-2.0"]),
         "push": (known, ["push", run_path, "me/moods", "--license", "apache-2.0"]),
         "again": (known, ["push", run_path, "me/moods", "--license", "apache-2.0", "--quiet"]),
         "predict": (known, ["predict", "me/moods", "--text", TEXT, "--json", "--quiet"]),
         "eval": (known, ["eval", "me/moods", "--config", config, "--json", "--quiet"]),
         "foreign": (known, ["eval", "you/plain", "--config", config, "--json", "--quiet"]),
+        "export": (known, ["export", "me/moods", *to_torch, "--texts", str(folder / "texts.txt"), "--quiet"]),
+        "report": (known, ["report", "me/moods"]),
+        "compare": (known, ["compare", "me/moods", run_path]),
+        "push_again": (known, ["push", "me/moods", "me/it"]),
         "public": (known, ["push", run_path, "you/plain"]),
         "stranger": ("hf_other", ["push", run_path, "me/it"]),
         "nobody": ("", ["push", run_path, "me/it"]),
     }
     with fake_hub.serving() as hub:
+        hub.refusals = 1
         hub.private["you/plain"] = False
         ours = ("ftcls.json", "decision.json")
         hub.files["you/plain"] = {p.name: p.read_bytes() for p in place.model.iterdir() if p.name not in ours}
@@ -198,7 +240,7 @@ def told(multilabel, tmp_path_factory):
         assert done.returncode == 0, done.stderr
         assert known not in done.stdout + done.stderr
         said = json.loads(done.stdout.splitlines()[-1])
-        return Told(dict(zip(commands, map(tuple, said), strict=True)), hub.files, hub.private, hub.endpoint)
+        return Told(dict(zip(commands, map(tuple, said), strict=True)), hub.files, hub.private, hub.endpoint, folder)
 
 
 def test_a_run_goes_to_the_hub_private_and_whole(written, told):
@@ -224,10 +266,26 @@ def test_predict_and_eval_take_a_repository_as_they_take_a_run(multilabel, told)
         assert json.loads(out)["data"]["labels"] == ["joy", "anger", "fear"]
 
 
+def test_a_repository_is_exported_like_any_checkpoint(multilabel, told):
+    assert told.commands["export"][0] == 0, told.commands["export"]
+    before, after = (Classifier.load(place)([TEXT]) for place in (multilabel[0].path, told.folder / "exported"))
+    assert before == after
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "push_again"])
+def test_what_needs_a_whole_run_says_so_of_a_repository(told, command):
+    code, _, err = told.commands[command]
+    assert code == 3
+    assert "me/moods: no such folder, so no report.json. Name a run that" in err
+    assert len(err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "code", "said"),
     [
         ("public", 2, "you/plain: is there already, and public; add --public"),
+        ("interrupted", 4, "Error while uploading 'model.safetensors' to the Hub"),
+        ("interrupted", 4, "the same command again sends what is missing"),
         ("stranger", 4, "the repository me/it cannot be had"),
         ("nobody", 4, "nobody is logged in to the Hub; run: hf auth login"),
     ],

@@ -13,9 +13,10 @@ from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils._validators import validate_repo_id
 
-from ftcls import hub, predictions, results, rundir
+from ftcls import devices, hub, predictions, probe, results, rundir
 from ftcls.config.load import load
 from ftcls.errors import ConfigError, DataError, UnavailableError
+from ftcls.model import adapters, factory
 from ftcls.report import card
 from ftcls.report.card import Example
 from ftcls.rundir import RunDir
@@ -42,6 +43,8 @@ class Published:
 def write(run: Path, repository: str, folder: Path, *, examples: int = 0, licence: str | None = None) -> dict[str, int]:
     """Write the files of a repository to a folder: the model of a finished run, and its card.
 
+    An adapter is added to its base, so that what lies there is whole and plain transformers loads it.
+
     Args:
         run: the run directory.
         repository: ``USER/NAME``, which the card tells people to load.
@@ -55,6 +58,7 @@ def write(run: Path, repository: str, folder: Path, *, examples: int = 0, licenc
     Raises:
         ConfigError: `repository` is no name of a repository.
         DataError: no finished run, or examples are wanted and its predictions hold no texts.
+        UnavailableError: the base of an adapter cannot be had, or is no longer what the adapter was trained on.
     """
     _check_name(repository)
     place = RunDir(run.absolute())
@@ -63,7 +67,7 @@ def write(run: Path, repository: str, folder: Path, *, examples: int = 0, licenc
     about = card.metadata(report, experiment, base=base, licence=licence)
     shown = _examples(place, examples) if examples else []
     text = card.page(report, experiment, repository=repository, base=base, examples=shown)
-    shutil.copytree(place.model, folder, dirs_exist_ok=True)
+    _copy_model(place.model, folder)
     rundir.write_text(folder / CARD, ModelCard(f"---\n{about.to_yaml()}\n---\n\n{text}").content)
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
 
@@ -91,10 +95,11 @@ def push(run: Path, repository: str, folder: Path, *, public: bool = False) -> s
         done = api.upload_folder(
             repo_id=repository, folder_path=folder, commit_message=f"Model and card of the ftcls run {run.name}"
         )
-    except hub.ERRORS as error:
+    except (*hub.ERRORS, RuntimeError) as error:  # the last: a large file that did not arrive
         raise hub.unavailable(
             f"the repository {repository}",
-            remedy="look at the name and at what your token may write (hf auth whoami)",
+            remedy="look at the name and at what your token may write (hf auth whoami). Files show there only when all "
+            "have arrived; the same command again sends what is missing",
             cause=error,
         ) from error
     return str(done.commit_url)
@@ -139,6 +144,17 @@ def _check_name(repository: str) -> None:
         raise ConfigError(f"{repository}: no name of a repository: {error}") from error
     if repository.count("/") != 1:
         raise ConfigError(f"{repository}: write USER/NAME, such as me/{repository}")
+
+
+def _copy_model(model: Path, folder: Path) -> None:
+    """The model of a run without what is for this machine: a probe holds tokens of texts, an adapter a place here."""
+    left_behind = shutil.ignore_patterns(probe.FILE, *adapters.FILES)
+    shutil.copytree(model, folder, ignore=left_behind, dirs_exist_ok=True)
+    if adapters.is_adapter(model):
+        devices.quiet()
+        merged = factory.load_trained(str(model))
+        probe.check(merged, model)
+        factory.save(merged, folder)
 
 
 def _make(api: HfApi, repository: str, *, public: bool) -> None:

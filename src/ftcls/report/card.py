@@ -233,6 +233,9 @@ def _training(report: Report, experiment: Experiment) -> str:
     section = experiment.training.model_dump(mode="json")
     rows = [[name, str(section[name])] for name in TRAINING if section[name] is not None]
     rows.append(["loss", experiment.loss.kind])
+    if (adapter := report.model.adapter) is not None:
+        layers = ", ".join(adapter.target_modules)
+        rows.append(["adapter", f"{adapter.kind}, r {adapter.r}, alpha {adapter.alpha}, on {layers}; merged"])
     rows.append(["seed", str(experiment.seed)])
     done, where = report.training, report.environment
     versions = ", ".join(
