@@ -1,13 +1,16 @@
 """Reviews of IMDb's test set as a stream would bring them: one line each, film, a tab, the text.
 
     python examples/film_reviews.py aclImdb_v1.tar.gz --films 6 --reviews 20
+    python examples/film_reviews.py aclImdb_v1.tar.gz --csv > reviews.csv
 
 Films are those of the archive's urls files, by their number on IMDb; they were in nobody's training split.
 """
 
 import argparse
+import csv
 import random
 import re
+import sys
 import tarfile
 from collections import defaultdict
 
@@ -20,6 +23,7 @@ def main() -> None:
     parser.add_argument("archive", help="aclImdb_v1.tar.gz")
     parser.add_argument("--films", type=int, default=6)
     parser.add_argument("--reviews", type=int, default=20, help="most reviews of one film")
+    parser.add_argument("--csv", action="store_true", help="a CSV with the columns show and text")
     options = parser.parse_args()
     texts, films = read(options.archive)
     by_film = defaultdict(list)
@@ -29,6 +33,9 @@ def main() -> None:
     chosen = rng.sample(sorted(film for film, found in by_film.items() if len(found) >= options.reviews), options.films)
     lines = [(film, text) for film in chosen for text in rng.sample(by_film[film], options.reviews)]
     rng.shuffle(lines)
+    if options.csv:
+        csv.writer(sys.stdout).writerows([("show", "text"), *lines])
+        return
     for film, text in lines:
         print(film, " ".join(text.split()), sep="\t", flush=True)
 

@@ -163,6 +163,8 @@ class _Answers(http.server.BaseHTTPRequestHandler):
                 self.server.files[repository][about["path"]] = base64.b64decode(about["content"])
             elif entry["key"] == "lfsFile":
                 self.server.files[repository][about["path"]] = self.server.stored[about["oid"]]
+            elif entry["key"] == "deletedFile":
+                del self.server.files[repository][about["path"]]
         url = f"{self.server.endpoint}/{repository}/commit/{SHA}"
         self.say(200, {"success": True, "commitOid": SHA, "commitUrl": url})
 

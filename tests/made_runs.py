@@ -113,7 +113,7 @@ def make(folder, *, task="multiclass", architecture="bert", decided=None, clean=
     return run
 
 
-def adapt(run, **section):
+def adapt(run, quantization="none"):
     """Make the model of a run an adapter on what was its model until now, with updates that change what it says."""
     base = run.path.parent / "base"
     run.model.rename(base)
@@ -121,8 +121,9 @@ def adapt(run, **section):
     stored = settings.load(base)
     labels = tuple(factory.AutoConfig.from_pretrained(base).id2label.values())
     config = factory.load_config(str(base), tokenizer, labels=labels, task=stored.task)
-    built = factory.load_model(str(base), config, attention=None, seed=0)
-    found = adapters.add(built, Adapter(kind="lora", **section), checkpoint=str(base), seed=0)
+    built = factory.load_model(str(base), config, attention=None, seed=0, quantization=quantization)
+    section = Adapter(kind="lora", quantization=quantization)
+    found = adapters.add(built, section, checkpoint=str(base), seed=0)
     with torch.no_grad():
         for name, each in found.model.named_parameters():
             if each.requires_grad and "lora" in name:
@@ -133,5 +134,6 @@ def adapt(run, **section):
     settings.save(stored, run.model)
     decision.save(decision.load(base / decision.FILE, labels), labels, run.model / decision.FILE)
     encoded = encode(texts(), tokenizer, max_length=stored.max_length, truncation="head")
-    probe.save(probe.take(found.model, encoded), run.model)
+    tolerance = probe.TOLERANCE if quantization == "none" else probe.TOLERANCE_QUANTIZED
+    probe.save(probe.take(found.model, encoded, tolerance=tolerance), run.model)
     return run

@@ -1,5 +1,6 @@
 """The examples on small runs: what goes in, what comes out."""
 
+import csv
 import io
 import os
 import re
@@ -54,6 +55,10 @@ def test_film_reviews_stand_beside_their_films(tmp_path, example):
     assert len(lines) == 4
     assert len({film for film, _ in lines}) == 2
     assert all(re.fullmatch(rf"(neg|pos) film {film[2:]}", text) for film, text in lines)
+    table = example("film_reviews.py", tmp_path / "a.tar.gz", "--films", 2, "--reviews", 2, "--csv")
+    rows = list(csv.reader(io.StringIO(table)))
+    assert rows[0] == ["show", "text"]
+    assert [[film, " ".join(text.split())] for film, text in rows[1:]] == lines
 
 
 def test_reviews_are_flagged_and_counted_by_show(tmp_path, example):

@@ -82,6 +82,7 @@ def test_the_card_has_the_labels_the_limits_and_how_to_load_it(written):
     assert 'pipeline("text-classification", model="me/moods", top_k=None)' in text
     assert 'Classifier.load("me/moods")' in text
     assert "| label | training rows | test rows | precision | recall | F1 (95 %) | threshold |" in text
+    assert "Plain transformers leaves out cleaning (lower_case); with ftcls" in text
     assert "Cleaning: lower_case. Texts are cut at 128 tokens (head)." in text
     assert "Data check leak: 3. Look at them, or set data.split.pooled." in text
     assert "| f1_macro |" in text
@@ -114,23 +115,35 @@ def test_examples_are_labelled_rightly_and_most_surely(multilabel):
     assert first.probability == said.probabilities[said.gold[:, index] & said.predicted[:, index], index].max()
 
 
-def test_an_adapter_goes_whole_and_without_the_texts_of_its_probe(tmp_path):
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_an_adapter_goes_whole_and_without_the_texts_of_its_probe(tmp_path, quantization):
     pytest.importorskip("peft", reason="needs the adapters extra")
+    if quantization != "none":
+        pytest.importorskip("bitsandbytes", reason="needs the quantization extra")
     place, report = finished(tmp_path / "run", "multiclass")
-    made_runs.adapt(place)
+    made_runs.adapt(place, quantization)
     lora = model_results.Adapter("lora", 8, 16, 0.05, ("query", "value"), ("classifier",), False, False, False, 0.0)
-    results.write_report(place, replace(report, model=replace(report.model, adapter=lora)))
+    kept = None if quantization == "none" else quantization
+    results.write_report(place, replace(report, model=replace(report.model, adapter=lora, quantization=kept)))
     publish(place.path, "me/it", dry_run=tmp_path / "hub")
     assert (place.model / "probe.json").is_file()
     assert sorted(path.name for path in (tmp_path / "hub").iterdir()) == ["README.md", *FILES]
     assert all(str(tmp_path).encode() not in path.read_bytes() for path in (tmp_path / "hub").iterdir())
-    assert "| adapter | lora, r 8, alpha 16, on query, value; merged |" in (tmp_path / "hub/README.md").read_text()
+    text = (tmp_path / "hub/README.md").read_text()
+    assert "| adapter | lora, r 8, alpha 16, on query, value; merged |" in text
+    assert ("| frozen weights | nf4 in training; here float32" in text) == (quantization == "nf4")
     before, after = (Classifier.load(each).probabilities([TEXT]) for each in (place.path, tmp_path / "hub"))
-    np.testing.assert_allclose(before, after, atol=1e-6)
-    weights = place.model / "adapter_model.safetensors"
+    np.testing.assert_allclose(before, after, atol=1e-6 if quantization == "none" else 0.05)
+
+
+def test_an_adapter_that_is_not_what_was_saved_is_not_published(tmp_path):
+    pytest.importorskip("peft", reason="needs the adapters extra")
+    place, _ = finished(tmp_path / "run", "multiclass")
+    weights = made_runs.adapt(place).model / "adapter_model.safetensors"
     save_file({name: -tensor for name, tensor in load_file(weights).items()}, weights, metadata={"format": "pt"})
     with pytest.raises(UnavailableError, match="away from those it was saved with"):
-        publish(place.path, "me/it", dry_run=tmp_path / "again")
+        publish(place.path, "me/it", dry_run=tmp_path / "hub")
+    assert not (tmp_path / "hub").exists()
 
 
 def test_plain_transformers_runs_what_the_card_says(multilabel, written):
@@ -138,8 +151,9 @@ def test_plain_transformers_runs_what_the_card_says(multilabel, written):
     block = re.search(r"```python\n(from transformers .*?)```", text, re.DOTALL)[1]
     said = {}
     exec(block.replace("me/moods", str(written[0])).replace("classify(", "said = classify(", 1), said)
-    found = {each["label"]: each["score"] for each in said["said"]}
-    plain = replace(Classifier.load(written[0]), decision=Decision(thresholds=None, temperature=1.0))
+    (scores,) = said["said"]
+    found = {each["label"]: each["score"] for each in scores}
+    plain = replace(Classifier.load(written[0]), decision=replace(DECIDED, temperature=1.0))
     expected = plain(["A text."])[0].probabilities
     assert found == pytest.approx(expected, abs=1e-6)
 
@@ -214,7 +228,8 @@ def told(multilabel, tmp_path_factory):
         "interrupted": (known, ["push", run_path, "me/moods", "--license", "apache-2.0"]),
         "push": (known, ["push", run_path, "me/moods", "--license", "apache-2.0"]),
         "again": (known, ["push", run_path, "me/moods", "--license", "apache-2.0", "--quiet"]),
-        "predict": (known, ["predict", "me/moods", "--text", TEXT, "--json", "--quiet"]),
+        "over_another": (known, ["push", run_path, "me/old", "--public", "--json"]),
+        "predict": (known, ["predict", "me/moods", "--text", TEXT, "--precision", "fp32", "--json", "--quiet"]),
         "eval": (known, ["eval", "me/moods", "--config", config, "--json", "--quiet"]),
         "foreign": (known, ["eval", "you/plain", "--config", config, "--json", "--quiet"]),
         "export": (known, ["export", "me/moods", *to_torch, "--texts", str(folder / "texts.txt"), "--quiet"]),
@@ -227,7 +242,8 @@ def told(multilabel, tmp_path_factory):
     }
     with fake_hub.serving() as hub:
         hub.refusals = 1
-        hub.private["you/plain"] = False
+        hub.private |= {"you/plain": False, "me/old": True}
+        hub.files["me/old"] = {"model-00001-of-00002.safetensors": b"old", "notes.txt": b"mine"}
         ours = ("ftcls.json", "decision.json")
         hub.files["you/plain"] = {p.name: p.read_bytes() for p in place.model.iterdir() if p.name not in ours}
         done = subprocess.run(
@@ -247,10 +263,18 @@ def test_a_run_goes_to_the_hub_private_and_whole(written, told):
     code, out, _ = told.commands["push"]
     assert code == told.commands["again"][0] == 0
     assert out.splitlines()[-1] == f"{told.endpoint}/me/moods/commit/{fake_hub.SHA}"
-    assert told.private == {"me/moods": True, "you/plain": False}
+    assert told.private == {"me/moods": True, "me/old": True, "you/plain": False}
     sent = told.files["me/moods"]
     assert sorted(sent) == ["README.md", *FILES]
     assert all(content == (written[0] / name).read_bytes() for name, content in sent.items())
+
+
+def test_old_weights_do_not_stay_beside_the_new_ones(told):
+    code, out, err = told.commands["over_another"]
+    assert code == 0, err
+    assert json.loads(out)["private"] is True
+    assert "me/old stays private" in err
+    assert sorted(told.files["me/old"]) == sorted(["README.md", "notes.txt", *FILES])
 
 
 def test_predict_and_eval_take_a_repository_as_they_take_a_run(multilabel, told):
@@ -284,7 +308,7 @@ def test_what_needs_a_whole_run_says_so_of_a_repository(told, command):
     ("name", "code", "said"),
     [
         ("public", 2, "you/plain: is there already, and public; add --public"),
-        ("interrupted", 4, "Error while uploading 'model.safetensors' to the Hub"),
+        ("interrupted", 4, "the repository me/moods cannot be had: the Hub refused (403 Forbidden"),
         ("interrupted", 4, "the same command again sends what is missing"),
         ("stranger", 4, "the repository me/it cannot be had"),
         ("nobody", 4, "nobody is logged in to the Hub; run: hf auth login"),

@@ -59,6 +59,7 @@ def export(
 ) -> Export:
     """Write a model as an ONNX graph or as plain weights, load it back and compare the two on the same texts.
 
+    Layers of four or eight bits are written as numbers of float32, and it is these that the export has to agree with.
     The folder holds the weights, the tokenizer, the configuration with the label names, cleaning and cutting, the
     decision, the config of a run and what was measured (export.json, README.md).
 
@@ -94,7 +95,7 @@ def export(
     experiment = load(place.config) if is_run else None
     shown = _lines(texts, rows) if texts is not None else _validation(place, rows)
     with rundir.making(output) as folder:
-        trained = Classifier.load(run, device="cpu")
+        trained = Classifier.load(run, device="cpu", dequantize=True)  # no other engine has these layers
         FORMATS[to](trained, folder, precision)
         _companions(trained, folder)
         if is_run:
@@ -114,6 +115,7 @@ def export(
             tolerance=tolerance,
             packages={name: metadata.version(name) for name in PACKAGES[to]},
             ftcls_version=ftcls.__version__,
+            reload_difference=trained.reload_difference,
         )
         refuse(found, output)
         agreement.write(found, folder)

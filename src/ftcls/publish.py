@@ -24,6 +24,8 @@ from ftcls.rundir import RunDir
 log = logging.getLogger(__name__)
 
 CARD: Final = "README.md"
+REPLACED: Final = ("*.safetensors", "*.safetensors.index.json", "adapter_config.json")
+"""What an earlier push may have left that would be loaded in place of the new weights, or on top of them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Published:
     url: str | None
     """The commit on the Hub; None after a dry run."""
     private: bool
+    """Whether only its owners see it; after a dry run, would."""
     files: dict[str, int]
     """Bytes by file name."""
 
@@ -72,11 +75,13 @@ def write(run: Path, repository: str, folder: Path, *, examples: int = 0, licenc
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
 
 
-def push(run: Path, repository: str, folder: Path, *, public: bool = False) -> str:
+def push(run: Path, repository: str, folder: Path, *, public: bool = False) -> tuple[str, bool]:
     """Upload the files that `write` wrote, as one commit; the repository is made where there is none.
 
+    Weights that are there already are replaced, under whatever names; other files stay.
+
     Returns:
-        The address of the commit.
+        The address of the commit, and whether the repository is private.
 
     Raises:
         ConfigError: the repository is there and public, and that was not asked for.
@@ -91,9 +96,12 @@ def push(run: Path, repository: str, folder: Path, *, public: bool = False) -> s
     if huggingface_hub.get_token() is None:
         raise UnavailableError(f"{repository}: nobody is logged in to the Hub; run: hf auth login")
     try:
-        _make(api, repository, public=public)
+        private = _make(api, repository, public=public)
         done = api.upload_folder(
-            repo_id=repository, folder_path=folder, commit_message=f"Model and card of the ftcls run {run.name}"
+            repo_id=repository,
+            folder_path=folder,
+            commit_message=f"Model and card of the ftcls run {run.name}",
+            delete_patterns=list(REPLACED),
         )
     except (*hub.ERRORS, RuntimeError) as error:  # the last: a large file that did not arrive
         raise hub.unavailable(
@@ -102,7 +110,7 @@ def push(run: Path, repository: str, folder: Path, *, public: bool = False) -> s
             "have arrived; the same command again sends what is missing",
             cause=error,
         ) from error
-    return str(done.commit_url)
+    return str(done.commit_url), private
 
 
 def publish(
@@ -133,8 +141,8 @@ def publish(
         return Published(repository, dry_run, None, not public, files)
     with tempfile.TemporaryDirectory() as name:
         files = write(run, repository, Path(name), examples=examples, licence=licence)
-        url = push(run, repository, Path(name), public=public)
-    return Published(repository, None, url, not public, files)
+        url, private = push(run, repository, Path(name), public=public)
+    return Published(repository, None, url, private, files)
 
 
 def _check_name(repository: str) -> None:
@@ -152,22 +160,23 @@ def _copy_model(model: Path, folder: Path) -> None:
     shutil.copytree(model, folder, ignore=left_behind, dirs_exist_ok=True)
     if adapters.is_adapter(model):
         devices.quiet()
-        merged = factory.load_trained(str(model))
+        merged = factory.load_merged(model)
         probe.check(merged, model)
         factory.save(merged, folder)
 
 
-def _make(api: HfApi, repository: str, *, public: bool) -> None:
-    """Make the repository; one that is there keeps who may see it."""
+def _make(api: HfApi, repository: str, *, public: bool) -> bool:
+    """Make the repository; one that is there keeps who may see it. Whether it is private."""
     try:
         there = api.model_info(repository)
     except RepositoryNotFoundError:
         api.create_repo(repository, private=not public)
-        return
+        return not public
     if not there.private and not public:
         raise ConfigError(f"{repository}: is there already, and public; add --public, or name another repository")
     if there.private and public:
         log.warning("%s stays private; who may see it is changed on the Hub", repository)
+    return bool(there.private)
 
 
 def _examples(run: RunDir, most: int) -> list[Example]:

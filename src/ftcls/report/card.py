@@ -85,7 +85,7 @@ def page(
     """The card below its metadata, as Markdown."""
     sections = [
         _title(report, experiment, base),
-        _use(report, repository),
+        _use(report, experiment, repository),
         _scores(report),
         _labels(report),
         _examples(examples),
@@ -136,16 +136,16 @@ def _title(report: Report, experiment: Experiment, base: str | None) -> str:
     return f"# {report.run.name}\n\nGives a text {what}. Fine-tuned from {start} on {data}."
 
 
-def _use(report: Report, repository: str) -> str:
+def _use(report: Report, experiment: Experiment, repository: str) -> str:
     several = report.data.task == "multilabel"
     top = ", top_k=None" if several else ""
     notes = []
     if several:
         notes.append("Every label has a probability of its own; the table of labels has the thresholds.")
-    if (decision := report.decision) is not None and (decision.temperature != 1 or decision.thresholds):
-        notes.append("Plain transformers applies neither thresholds nor temperature; ftcls does:")
+    if missed := list(_only_with_ftcls(report, experiment)):
+        notes.append(f"Plain transformers leaves out {', '.join(missed)}; with ftcls a text is read as for the scores:")
     else:
-        notes.append("With ftcls, cleaning included:")
+        notes.append("The same with ftcls:")
     return f"""## Use
 
 ```python
@@ -162,6 +162,17 @@ from ftcls.classifier import Classifier
 
 Classifier.load("{repository}")(["A text."])
 ```"""
+
+
+def _only_with_ftcls(report: Report, experiment: Experiment) -> Iterable[str]:
+    if experiment.data.clean:
+        yield f"cleaning ({', '.join(experiment.data.clean)})"
+    if experiment.model.truncation != "head":
+        yield f"where long texts are cut ({experiment.model.truncation})"
+    if report.decision is not None and report.decision.thresholds:
+        yield "thresholds"
+    if report.decision is not None and report.decision.temperature != 1:
+        yield "temperature"
 
 
 def _scores(report: Report) -> str:
@@ -236,6 +247,10 @@ def _training(report: Report, experiment: Experiment) -> str:
     if (adapter := report.model.adapter) is not None:
         layers = ", ".join(adapter.target_modules)
         rows.append(["adapter", f"{adapter.kind}, r {adapter.r}, alpha {adapter.alpha}, on {layers}; merged"])
+    if report.model.quantization is not None:
+        rows.append(
+            ["frozen weights", f"{report.model.quantization} in training; here float32, the same up to rounding"]
+        )
     rows.append(["seed", str(experiment.seed)])
     done, where = report.training, report.environment
     versions = ", ".join(
