@@ -19,6 +19,7 @@ import synthetic
 from ftcls import model_results, predictions, results
 from ftcls.classifier import Classifier
 from ftcls.cli.app import run
+from ftcls.config.schema import Experiment
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.publish import publish, push
 from ftcls.report import card
@@ -72,6 +73,7 @@ def test_the_hubs_own_library_reads_the_scores(multilabel, written):
         assert each.metric_value == scores[name]
         assert each.metric_args["interval_95"] == list(intervals[name])
         assert (each.task_type, each.dataset_split) == ("text-classification", "test")
+        assert each.dataset_args == {"rows": 200}
     assert found["f1_samples"].metric_args["average"] == "samples"
     assert (data.model_name, data.license, data.pipeline_tag) == ("made", "apache-2.0", "text-classification")
     assert data.tags == ["ftcls", "multi-label"]
@@ -87,6 +89,28 @@ def test_the_card_has_the_labels_the_limits_and_how_to_load_it(written):
     assert "Data check leak: 3. Look at them, or set data.split.pooled." in text
     assert "| f1_macro |" in text
     assert "## Examples" not in text
+
+
+@pytest.mark.parametrize(
+    ("subset", "origin", "said"),
+    [
+        (None, "test", None),
+        (200, "test", "Scored on 200 rows (drawn from the test split): not to be set beside scores"),
+        (None, "cut from train", "Scored on 200 rows (cut from train): not to be set beside scores"),
+    ],
+)
+def test_scores_on_other_rows_than_the_data_sets_test_split_say_so(subset, origin, said):
+    report, _ = synthetic.report("multiclass")
+    splits = report.data.splits | {"test": replace(report.data.splits["test"], origin=origin)}
+    report = replace(report, data=replace(report.data, splits=splits))
+    config = {
+        "name": "some",
+        "data": {"source": "ag_news", "subset": {"test": subset}},
+        "model": {"checkpoint": "scratch:bert"},
+    }
+    text = card.page(report, Experiment.model_validate(config), repository="me/it", base=None, examples=[])
+    assert ("Scored on" in text) == (said is not None)
+    assert said is None or said in text
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
@@ -190,6 +214,7 @@ def test_the_data_sets_are_those_that_the_readers_take():
 PROGRAM = """
 import contextlib, io, json, os, sys
 from ftcls.cli.app import run
+from ftcls.config.schema import Experiment
 said = []
 for token, arguments in json.loads(sys.argv[1]):
     os.environ["HF_TOKEN"] = token

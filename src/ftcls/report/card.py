@@ -91,7 +91,7 @@ def page(
         _examples(examples),
         _data(report, experiment),
         _training(report, experiment),
-        _limits(report),
+        _limits(report, experiment),
         f"Made with ftcls {report.run.ftcls_version}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -117,6 +117,7 @@ def _results(report: Report, dataset: str) -> list[EvalResult]:
                 dataset_type=dataset,
                 dataset_name=report.data.source,
                 dataset_split="test",
+                dataset_args={"rows": report.data.splits["test"].examples},
                 metric_type=kind,
                 metric_name=name,
                 metric_value=value,
@@ -264,8 +265,8 @@ def _training(report: Report, experiment: Experiment) -> str:
     return f"## Training\n\n{_table(['setting', 'value'], rows)}\n\n{ran}"
 
 
-def _limits(report: Report) -> str:
-    lines = list(_known_limits(report))
+def _limits(report: Report, experiment: Experiment) -> str:
+    lines = list(_known_limits(report, experiment))
     intended = (
         "Meant for texts like those it was trained and scored on: same language, same kind, same length. On others the "
         "scores above promise nothing; score it on your own first (`ftcls eval --data`). It is no ground for decisions "
@@ -274,7 +275,7 @@ def _limits(report: Report) -> str:
     return "\n".join(["## Intended use and limits", "", intended, "", *(f"- {line}" for line in lines)]).rstrip()
 
 
-def _known_limits(report: Report) -> Iterable[str]:
+def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
     if report.diagnosis is not None and report.diagnosis.overfitted:
         yield report.diagnosis.sentence
     if report.baseline is not None and "accuracy" in report.baseline.difference:
@@ -285,8 +286,12 @@ def _known_limits(report: Report) -> Iterable[str]:
                 f"({found.interval[0]:+.4f} to {found.interval[1]:+.4f})."
             )
     test = report.data.splits["test"]
+    drawn = experiment.data.subset.test is not None
+    if (drawn or test.origin != "test") and experiment.data.source != "files":
+        what = "drawn from the test split" if drawn and test.origin == "test" else test.origin
+        yield f"Scored on {test.examples:,} rows ({what}): not to be set beside scores on the data set's test split."
     if test.truncated:
-        yield f"Of {test.truncated:,} of {test.examples:,} test texts it saw only a part."
+        yield f"It saw only a part of {test.truncated:,} of the {test.examples:,} test texts."
     few = [label for label, scores in report.per_label["test"].items() if scores.support < FEW]
     if few:
         yield f"Fewer than {FEW} test rows, so hardly a score: {', '.join(few)}."
@@ -298,7 +303,8 @@ def _known_limits(report: Report) -> Iterable[str]:
         )
     for check in report.data.checks:
         if check.severity == "warning":
-            yield f"Data check {check.name}: {check.count:,}. {check.advice}"
+            # The rest of the advice is about configs and reports, which do not go along.
+            yield f"Data check {check.name}: {check.count:,}. {check.advice.partition('. ')[0].rstrip('.')}."
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
