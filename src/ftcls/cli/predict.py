@@ -15,7 +15,7 @@ from ftcls.errors import ConfigError
 from ftcls.rundir import RunDir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ftcls.classifier import Classifier
     from ftcls.predict.files import Summary, Wanted
@@ -92,6 +92,14 @@ def predict(
     """
     console.configure(quiet=quiet, offline=offline)
     _refuse_mixed(text, sources, output)
+    of_files = {
+        "--resume": resume,
+        "--by": by,
+        "--input-kind": input_kind,
+        "--text-column": text_column,
+        "--prefix": prefix,
+    }
+    _refuse_idle(of_files, text, output)
     with console.results_only():
         from ftcls.classifier import Classifier
 
@@ -144,6 +152,15 @@ def _refuse_mixed(text: "Sequence[str] | None", sources: "Sequence[Path] | None"
         raise ConfigError(
             'nothing to predict: name a file, or give --text "...", or pipe lines of text into the command'
         )
+
+
+def _refuse_idle(of_files: "Mapping[str, object]", text: "Sequence[str] | None", output: Path | None) -> None:
+    """Refuse options that would do nothing."""
+    given = [name for name, value in of_files.items() if value]
+    if text and given:
+        raise ConfigError(f"{given[0]}: is for files, not for --text")
+    if output is None and "--resume" in given:
+        raise ConfigError("--resume: continues a file; name the one that was begun with --output")
 
 
 def _given(sources: list[Path]) -> list[Path] | TextIO:
