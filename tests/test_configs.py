@@ -5,11 +5,13 @@ import json
 import jsonschema
 import pytest
 
-from ftcls.config import reference, source
+from ftcls.config import reference, source, sweep
 from ftcls.config.load import dump, load, shipped
 from ftcls.config.schema import Experiment
+from ftcls.search import sweep as sweeping
 
 CONFIGS = list(shipped().items())
+SWEEPS = list(sweep.shipped().items())
 
 
 @pytest.mark.parametrize(("name", "path"), CONFIGS)
@@ -74,3 +76,13 @@ def test_the_resolved_form_of_a_config_is_an_experiment_again():
     for name, _ in CONFIGS:
         experiment = load(name)
         assert Experiment.model_validate(experiment.model_dump()) == experiment
+
+
+@pytest.mark.parametrize(("name", "path"), SWEEPS)
+def test_a_shipped_sweep_lists_its_trials_and_begins_with_its_command(name, path):
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# ftcls sweep configs/sweeps/{name}.yaml"
+    assert len(reference.description(path)) > len(name)
+    plan = sweeping.plan(name)
+    assert plan.name == name
+    assert plan.trials

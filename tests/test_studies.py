@@ -6,7 +6,8 @@ from ftcls.config import source
 from ftcls.config.load import load, shipped
 from ftcls.config.source import Place
 
-# What the studies state. R1: IMDb and Reuters, R2: AG News, R4: DistilBERT on IMDb, R5: diagnosis on IMDb.
+# What the studies state. R1: IMDb and Reuters, R2: AG News, R3: the grid of GoEmotions,
+# R4: DistilBERT on IMDb, R5: diagnosis on IMDb.
 R1 = {
     "model.checkpoint": "bert-base-uncased",
     "training.learning_rate": 2e-5,
@@ -49,6 +50,20 @@ R5 = {
     "training.eval_strategy": "epoch",
     "training.logging_steps": 10,
 }
+R3 = {
+    "data.source": "go_emotions",
+    "data.single_label": True,
+    "data.subset.train.balanced": 720,  # of 800 rows
+    "data.subset.validation.balanced": 80,  # a tenth of them
+    "model.checkpoint": "bert-base-uncased",
+    "training.num_train_epochs": 5,
+    "training.batch_size": 4,
+    "training.learning_rate": 1e-4,
+    "training.lr_scheduler_type": "cosine",
+    "training.precision": "bf16",
+    "training.early_stopping_patience": 10,
+    "metrics.best": "accuracy",
+}
 STUDIES = {
     "ag_news": R2,
     "imdb": R5,
@@ -61,6 +76,7 @@ STUDIES = {
         "training.num_train_epochs": 5,
         "training.batch_size": 4,
     },
+    "go_emotions-cell": R3,
     "reuters21578": R1
     | {
         "data.source": "reuters21578",
@@ -71,6 +87,11 @@ STUDIES = {
 }
 # What a config sets beyond its study, and why.
 BEYOND = {
+    ("go_emotions-cell", "data.labels"): "the study does not name its emotions",
+    ("go_emotions-cell", "data.split.test"): "the study scored on its validation rows, which chose the best step",
+    ("go_emotions-cell", "data.subset.test"): "a cap on the rows that are scored",
+    ("go_emotions-cell", "training.eval_strategy"): "a patience of 10 evaluations in 5 epochs means steps",
+    ("go_emotions-cell", "training.eval_steps"): "not stated",
     ("ag_news", "data.clean"): "the study's special characters and spaces, after the entities they would leave behind",
     ("ag_news", "training.early_stopping_patience"): "the study stops early and does not state its patience",
     ("imdb-2000", "training.save_total_limit"): "37 checkpoints of 1.3 GB would fill a disk",

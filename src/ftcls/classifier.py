@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from ftcls import devices, inference
+from ftcls import devices, exported, probe
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
 from ftcls.encode import Encoded, encode, fingerprint
+from ftcls.errors import ConfigError
+from ftcls.inference import Backend, Torch
 from ftcls.model import factory, settings
 from ftcls.model.checkpoint import resolve
 from ftcls.model.settings import Settings
@@ -22,10 +23,6 @@ from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.metrics import Predictions
-
-_LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_SAMPLED = 1_000
-"""Numbers of each weight in a fingerprint: training changes nearly all, and a model of gigabytes is hashed at once."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +43,17 @@ class Prediction:
 class Classifier:
     """Weights, tokenizer, cleaning, cutting and decision of one model."""
 
-    model: PreTrainedModel
+    backend: Backend
     tokenizer: PreTrainedTokenizerBase
     labels: tuple[str, ...]
     settings: Settings
     decision: Decision
     token_budget: int
     max_rows: int | None = None
-    precision: devices.Precision = "fp32"
-    """The arithmetic of the matrix products; the weights stay float32, and so do softmax and sigmoid."""
+    reload_difference: float | None = None
+    """How far the loaded model's logits are from those it was saved with; None where none were kept."""
+    foreign: bool = False
+    """Whether ftcls did not write it: task, cleaning and cutting are then guessed from its configuration."""
 
     @classmethod
     def load(
@@ -66,41 +65,66 @@ class Classifier:
         token_budget: int | None = None,
         max_rows: int | None = None,
     ) -> Self:
-        """Load a run, its ``model/``, one of its checkpoints, or any sequence-classification checkpoint.
+        """Load a run, its ``model/``, one of its checkpoints, an export, or any sequence-classification checkpoint.
 
         Args:
             path: what to load.
             device: auto, cpu, cuda, cuda:N or mps.
             precision: fp32, in which plain transformers computes and `eval` repeats a report; bf16 or fp16; auto, the
-                quickest that the device has in hardware.
+                quickest that the device has in hardware. An export computes as it was written.
             token_budget: most tokens, padding included, in one forward pass; None: what suits the device.
             max_rows: most texts in one forward pass.
 
         Raises:
-            UnavailableError: there is nothing to load.
+            UnavailableError: there is nothing to load, an adapter's base is not the one it was trained on, or an export
+                wants an extra that is not installed.
             DataError: a file beside the weights is damaged.
-            ConfigError: the device is not there, or cannot compute in that precision.
+            ConfigError: the device is not there, or it or the export cannot compute in that precision.
         """
         devices.quiet()
         machine = devices.choose(device, precision)
         folder = resolve(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())
-        model = factory.load_trained(str(folder)).to(machine.device)
-        labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+        if isinstance(folder, Path) and exported.is_in(folder):
+            backend, reload_difference = _graph(folder, machine.device, precision), None
+        else:
+            backend = Torch(factory.load_trained(str(folder)).to(machine.device), machine.precision)
+            reload_difference = probe.check(backend.model, folder) if isinstance(folder, Path) else None
+        labels = tuple(backend.config.id2label[i] for i in range(backend.config.num_labels))
         stored = settings.load(folder) if isinstance(folder, Path) else None
         decided = Path(folder) / decision.FILE
-        task: Task = stored.task if stored else _task(model)
+        task: Task = stored.task if stored else _task(backend.config)
         return cls(
-            model=model,
+            backend=backend,
             tokenizer=tokenizer,
             labels=labels,
             settings=stored
-            or Settings(task, clean=(), max_length=factory.longest(model.config, tokenizer, None), truncation="head"),
+            or Settings(task, clean=(), max_length=factory.longest(backend.config, tokenizer, None), truncation="head"),
             decision=decision.load(decided, labels) if decided.is_file() else decision.default(task, len(labels)),
-            token_budget=token_budget or devices.TOKEN_BUDGETS[machine.device],
+            token_budget=token_budget or devices.TOKEN_BUDGETS[backend.device],
             max_rows=max_rows,
-            precision=machine.precision,
+            reload_difference=reload_difference,
+            foreign=stored is None,
         )
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The weights in PyTorch.
+
+        Raises:
+            ConfigError: there are none, because this is an exported graph.
+        """
+        return self.backend.model
+
+    @property
+    def config(self) -> PretrainedConfig:
+        """The model's configuration."""
+        return self.backend.config
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the matrix products."""
+        return self.backend.precision
 
     @property
     def task(self) -> Task:
@@ -124,11 +148,13 @@ class Classifier:
             cached=cached,
         )
 
+    def cleaned(self, texts: Sequence[str]) -> list[str]:
+        """Raw texts as `encode` takes them."""
+        return list(clean(texts, self.settings.clean))
+
     def logits(self, encoded: Encoded) -> NDArray[np.float32]:
         """Logits of n texts that were encoded by this classifier, float32 [n, k], in input order."""
-        lower = None if self.precision == "fp32" else _LOWER[self.precision]
-        with torch.autocast(self.model.device.type, lower, enabled=lower is not None):
-            return inference.logits(self.model, encoded, token_budget=self.token_budget, max_rows=self.max_rows)
+        return self.backend.logits(encoded, token_budget=self.token_budget, max_rows=self.max_rows)
 
     def predictions(self, split: Split, encoded: Encoded) -> Predictions:
         """Predictions of a split whose texts were encoded by this classifier."""
@@ -166,20 +192,16 @@ class Classifier:
         return replace(self, decision=chosen)
 
     def fingerprint(self) -> str:
-        """A hash of everything that a prediction depends on; of each weight about a thousand numbers."""
-        rules = (self.labels, self.settings, self.decision, self.token_budget, self.max_rows, self.precision)
-        digest = hashlib.sha256(repr((fingerprint(self.tokenizer), rules)).encode())
-        for name, weight in self.model.state_dict().items():
-            numbers = weight.detach().flatten()
-            digest.update(repr((name, tuple(weight.shape))).encode())
-            digest.update(numbers[:: max(1, len(numbers) // _SAMPLED)].float().cpu().numpy().tobytes())
-        return digest.hexdigest()
+        """A hash of everything that a prediction depends on; see `Backend.fingerprint` for the weights."""
+        rules = (self.labels, self.settings, self.decision, self.token_budget, self.max_rows)
+        found = (fingerprint(self.tokenizer), self.backend.fingerprint(), rules)
+        return hashlib.sha256(repr(found).encode()).hexdigest()
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities of n raw texts, float64 [n, k], in input order."""
         if not len(texts):
             return np.zeros((0, len(self.labels)))
-        encoded = self.encode(clean(texts, self.settings.clean))
+        encoded = self.encode(self.cleaned(texts))
         return decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
@@ -201,7 +223,15 @@ class Classifier:
         ]
 
 
-def _task(model: PreTrainedModel) -> Task:
-    if model.config.problem_type == "multi_label_classification":
+def _graph(folder: Path, device: str, precision: str) -> Backend:
+    if precision not in ("fp32", "auto"):
+        raise ConfigError(
+            f"--precision {precision}: {folder} is an export, which computes as it was written; leave the option out"
+        )
+    return exported.load(folder, device=device)
+
+
+def _task(config: PretrainedConfig) -> Task:
+    if config.problem_type == "multi_label_classification":
         return "multilabel"
-    return "binary" if model.config.num_labels == 2 else "multiclass"
+    return "binary" if config.num_labels == 2 else "multiclass"

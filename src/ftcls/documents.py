@@ -48,3 +48,12 @@ def finite(value: Any) -> Any:
     if isinstance(value, list):
         return [finite(each) for each in value]
     return value
+
+
+def last_lines(path: Path, size: int) -> list[Any]:
+    """The whole lines among the last ``size`` bytes of a file of JSON lines that is being written."""
+    with path.open("rb") as file:
+        length = file.seek(0, 2)
+        file.seek(max(0, length - size))
+        lines = file.read().split(b"\n")[:-1]  # what stands after the last line end is not whole
+    return [json.loads(line) for line in (lines if length <= size else lines[1:])]

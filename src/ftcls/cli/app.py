@@ -1,11 +1,14 @@
 """The ``ftcls`` command and its one error boundary."""
 
+import ctypes
+import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -18,14 +21,18 @@ from ftcls.cli.compare import compare
 from ftcls.cli.data import data
 from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
+from ftcls.cli.export import export
 from ftcls.cli.predict import predict
 from ftcls.cli.report import report
 from ftcls.cli.serve import serve
+from ftcls.cli.sweep import sweep
 from ftcls.cli.train import train
 from ftcls.errors import FtclsError
+from ftcls.rundir import PARENT
 
 BUG = 1
 INTERRUPTED = 130
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 app = typer.Typer(
     name="ftcls",
@@ -38,9 +45,11 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("export")(export)
 app.command("serve")(serve)
 app.command("report")(report)
 app.command("compare")(compare)
+app.command("sweep")(sweep)
 app.command("data")(data)
 app.command("doctor")(doctor)
 app.add_typer(config.app)
@@ -74,7 +83,32 @@ def main() -> NoReturn:
     """Run the command line of this process and exit with its code."""
     console.never_fail_on_a_character()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, not at once
+    end_with_parent()
     sys.exit(run(sys.argv[1:]))
+
+
+def end_with_parent() -> None:
+    """End as after SIGTERM when the sweep that started this process is gone (Linux; elsewhere nothing).
+
+    A sweep that is killed by SIGKILL cannot tell its trials. They would train on unseen, in the way of the next call.
+    The process asks the kernel for it itself: in the parent that would be code between fork and exec. Of a parent with
+    threads the kernel tells more than once, and a second SIGTERM would end the process before its checkpoint is
+    written; so it is another signal, passed on once.
+    """
+    parent = os.environ.get(PARENT)
+    if parent is None or sys.platform != "linux":
+        return
+    told: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        if not told:
+            told.append(number)
+            signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGHUP, pass_on)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
+    if str(os.getppid()) != parent:  # it went before the line above
+        signal.raise_signal(signal.SIGHUP)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ftcls.cli import console, options
-from ftcls.config import reference, starter
+from ftcls.config import reference, starter, sweep
 from ftcls.config.load import dump, find, load, shipped
 from ftcls.errors import ConfigError
 from ftcls.rundir import write_text
@@ -18,13 +18,14 @@ app = typer.Typer(
 
 @app.command("list")
 def list_configs(as_json: options.Json = False) -> None:
-    """List the configs that ship with ftcls.
+    """List the configs and the sweeps that ship with ftcls.
 
     Example: ftcls config list
     """
     rows = [_listed(name, path) for name, path in shipped().items()]
+    sweeps = [_listed_sweep(name, path) for name, path in sweep.shipped().items()]
     if as_json:
-        console.emit({"configs": rows})
+        console.emit({"configs": rows, "sweeps": sweeps})
         return
     from rich.table import Table
 
@@ -32,6 +33,12 @@ def list_configs(as_json: options.Json = False) -> None:
     for row in rows:
         table.add_row(row["name"], row["task"], row["checkpoint"], row["description"])
     console.show(table)
+    if sweeps:
+        typer.echo()
+        table = Table("sweep", "base", "search", "what it is", box=None, pad_edge=False)
+        for row in sweeps:
+            table.add_row(row["name"], row["base"], row["search"], row["description"])
+        console.show(table)
 
 
 @app.command("check")
@@ -136,6 +143,17 @@ def _listed(name: str, path: Path) -> dict[str, Any]:
         "description": reference.description(path),
         "task": reference.task(experiment),
         "checkpoint": experiment.model.checkpoint,
+        "path": path,
+    }
+
+
+def _listed_sweep(name: str, path: Path) -> dict[str, Any]:
+    file = sweep.read(path)
+    return {
+        "name": name,
+        "description": reference.description(path),
+        "base": file.base.stem,
+        "search": f"{file.sweep.search.method} over {', '.join(axis.split('.')[-1] for axis in file.sweep.axes)}",
         "path": path,
     }
 

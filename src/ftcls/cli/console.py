@@ -42,6 +42,8 @@ def configure(*, quiet: bool, offline: bool = False) -> None:
     logger.addHandler(handler)
     if not sys.stderr.isatty():
         handler.setFormatter(_Message("%(message)s"))
+    # Imported by transformers where it is installed, used or not; it then says which of its kernels it did not find.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _terminal_handler() -> logging.Handler:

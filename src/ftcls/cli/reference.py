@@ -20,6 +20,14 @@ Made from the code by `python -m ftcls.cli.reference`; a test fails when it is s
 
 """
 
+_SWEEP = """\
+
+## The sweep file
+
+What each section is for stands in [sweeps.md](sweeps.md).
+
+"""
+
 _CONFIG = """\
 ## The config
 
@@ -32,7 +40,7 @@ the working directory.
 
 def markdown() -> str:
     """The whole of docs/reference.md."""
-    return f"{_HEAD}## Commands\n\n{commands()}{_CONFIG}{reference.keys_markdown()}"
+    return f"{_HEAD}## Commands\n\n{commands()}{_CONFIG}{reference.keys_markdown()}{_SWEEP}{reference.sweep_markdown()}"
 
 
 def commands() -> str:

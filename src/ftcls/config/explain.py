@@ -244,7 +244,7 @@ def _other_words(bare: Any, at_least: str) -> str:
         return f"a list of {_item_words(get_args(bare)[0])}{at_least}"
     if get_origin(bare) is dict:
         return f"{{name: {words(get_args(bare)[1])}}}"
-    return {str: "text", bool: "true or false"}[bare]
+    return {str: "text", bool: "true or false", Any: "any value"}[bare]
 
 
 def _item_words(annotation: Any) -> str:

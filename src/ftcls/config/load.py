@@ -61,8 +61,40 @@ def load(argument: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
         ConfigError: with every error, located at file, line and column or at its override.
     """
+    return combine(read(argument), _given(overrides))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value for one key, from wherever it was written."""
+
+    key: str
+    """Dotted: ``training.learning_rate``."""
+    new: Source
+    place: Place
+    """Names the origin in errors, and the folder of a relative path."""
+
+
+def read(argument: str | Path) -> Source:
+    """The YAML of a CONFIG argument, read but not checked.
+
+    Raises:
+        ConfigError: there is no such file, or it is not YAML.
+    """
     path = find(argument)
-    document = _merge(source.read(path, _shown(path, argument)), overrides)
+    return source.read(path, shown(path, argument))
+
+
+def combine(base: Source, settings: Sequence[Setting]) -> Experiment:
+    """The experiment of a config with settings put over it; the later ones win.
+
+    Raises:
+        ConfigError: with every error, each located where its value was written.
+    """
+    document = _Document(copy.deepcopy(base.value), dict(base.places), dict(base.raw))
+    document.places.setdefault((), Place("the config", 1, 1))
+    for setting in settings:
+        _put(document, tuple(setting.key.split(".")), setting.new, setting.place)
     if document.value is None:
         raise ConfigError(
             f"{document.place(()).origin}: is empty; `ftcls config show quickstart` prints a whole config"
@@ -107,35 +139,34 @@ def dump(experiment: Experiment) -> str:
     return source.dump(experiment.model_dump(mode="json"))
 
 
-def _shown(path: Path, argument: str | Path) -> str:
+def shown(path: Path, argument: str | Path) -> str:
+    """A file's name in messages: as it was typed, else relative to the working directory where it lies below."""
     if Path(argument).expanduser() == path:
         return str(argument)
     absolute = path.absolute()
     return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
 
 
-def _merge(base: Source, overrides: Sequence[str]) -> _Document:
-    document = _Document(copy.deepcopy(base.value), dict(base.places), dict(base.raw))
-    document.places.setdefault((), Place("the config", 1, 1))
+def _given(overrides: Sequence[str]) -> list[Setting]:
+    """The settings of a command line."""
     errors: list[str] = []
-    given: set[str] = set()
+    found: dict[str, Setting] = {}
     for index, override in enumerate(overrides, start=1):
-        key, sign, text = override.partition("=")
+        key, sign, written = override.partition("=")
         parts = tuple(key.strip().split("."))
         place = Place("command line", index, 0, override, Path.cwd())
         if not sign or not all(parts):
             errors.append(source.message(place, "", "expected KEY=VALUE, such as training.learning_rate=2e-5"))
-        elif key in given:
+        elif key.strip() in found:
             errors.append(source.message(place, "", f"{key} is given twice; keep one of them"))
         else:
-            given.add(key)
             try:
-                _put(document, parts, source.parse(text, place), place)
+                found[key.strip()] = Setting(key.strip(), source.parse(written, place), place)
             except ConfigError as error:
                 errors.append(str(error))
     if errors:
         raise ConfigError("\n".join(errors))
-    return document
+    return list(found.values())
 
 
 def _put(document: _Document, path: tuple[str, ...], new: Source, place: Place) -> None:
@@ -161,8 +192,8 @@ def _put(document: _Document, path: tuple[str, ...], new: Source, place: Place) 
 
 def _shorten(document: _Document) -> None:
     # `training.max_steps=50` over a file that says num_train_epochs is how one tries a config out: the override wins.
-    epochs = ("training", "num_train_epochs")
-    if epochs in document.places and not document.places[epochs].is_override:
+    epochs, steps = (("training", key) for key in ("num_train_epochs", "max_steps"))
+    if epochs in document.places and document.places[epochs].origin != document.places[steps].origin:
         del document.value["training"]["num_train_epochs"]
         del document.places[epochs]
 
@@ -314,6 +345,15 @@ def _absolute_paths(document: _Document) -> None:
     if isinstance(metrics, dict) and isinstance(modules := metrics.get("evaluate"), list):
         place = document.place(("metrics", "evaluate"))
         metrics["evaluate"] = [_local_or_name(each, place) if isinstance(each, str) else each for each in modules]
+
+
+def absolute(key: str, value: Any, place: Place) -> Any:
+    """The value of one key with its path, if it is one, made absolute; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    if key == "model.checkpoint":
+        return _local_or_name(value, place)
+    return _absolute(value, place) if key.startswith("data.path") else value
 
 
 def _absolute(path: str, place: Place) -> str:

@@ -10,6 +10,7 @@ from ftcls.config.explain import fields, section_of, words
 from ftcls.config.rules import METRICS, task_of
 from ftcls.config.schema import Experiment, Section
 from ftcls.config.source import flow
+from ftcls.config.sweep import Range, Sweep
 
 
 def schema_text() -> str:
@@ -42,8 +43,13 @@ def keys_markdown() -> str:
     return "\n".join([*parts, "### Names for `metrics.best`", "", names, ""])
 
 
-def _section(section: type[Section], path: tuple[str, ...]) -> Iterator[str]:
-    yield f"### `{'.'.join(path)}`" if path else "### The top level"
+def sweep_markdown() -> str:
+    """Every key of a sweep file, likewise."""
+    return "\n".join([*_section(Sweep, (), "### The top level of a sweep"), *_section(Range, ("axes", "KEY"))])
+
+
+def _section(section: type[Section], path: tuple[str, ...], title: str = "### The top level") -> Iterator[str]:
+    yield f"### `{'.'.join(path)}`" if path else title
     yield ""
     yield "| key | default | allowed | meaning |"
     yield "| --- | --- | --- | --- |"

@@ -188,7 +188,13 @@ def _label_form(experiment: Experiment) -> Found:
 
 def _shares(experiment: Experiment) -> Found:
     split = experiment.data.split
-    if split.validation < 1 and split.test < 1 and split.validation + split.test >= 1:
+    if split.test == "rest":
+        if experiment.data.subset.train is None:
+            text = f"rest leaves nothing while train takes every row; add {line(('data', 'subset', 'train'), 800)}"
+            yield Problem(("data", "split", "test"), text)
+        if split.pooled:
+            yield Problem(("data", "split", "pooled"), "test: rest takes rows of every split already; remove the line")
+    elif split.validation < 1 and split.test < 1 and split.validation + split.test >= 1:
         yield Problem(("data", "split", "test"), "validation and test together leave no row to train on; lower them")
 
 
@@ -289,6 +295,16 @@ def _decision(experiment: Experiment) -> Found:
             yield Problem(("decision", key), text)
 
 
+def _adapter(experiment: Experiment) -> Found:
+    section = experiment.adapter
+    if section.kind != "none":
+        return
+    for key in type(section).model_fields:
+        if key != "kind" and _changed(section, key):
+            text = f"has no effect without an adapter; add {line(('adapter', 'kind'), 'lora')}, or remove the line"
+            yield Problem(("adapter", key), text)
+
+
 def _augmentation(experiment: Experiment) -> Found:
     chosen = experiment.training.augmentation
     if chosen.rare and not (chosen.word_dropout or chosen.word_swap or chosen.token_masking):
@@ -311,7 +327,7 @@ RULES: tuple[Rule, ...] = (
     _rule(_labels, "data.source", "data.task", "data.single_label", "data.labels"),
     _rule(_positive_label, "data.source", "data.task", "data.single_label", "data.labels", "data.positive_label"),
     _rule(_label_form, "data.source", "data.task", "data.label"),
-    _rule(_shares, "data.split"),
+    _rule(_shares, "data.split", "data.subset.train"),
     _rule(_steps("eval_strategy", "eval_steps"), "training.eval_strategy", "training.eval_steps"),
     _rule(_steps("save_strategy", "save_steps"), "training.save_strategy", "training.save_steps"),
     _rule(_patience, "training.early_stopping_patience", "training.eval_strategy"),
@@ -319,6 +335,7 @@ RULES: tuple[Rule, ...] = (
     _rule(_best, "data.source", "data.task", "data.single_label", "metrics.best"),
     _rule(_decision, "data.source", "data.task", "data.single_label", "decision"),
     _rule(_augmentation, "training.augmentation"),
+    _rule(_adapter, "adapter"),
     _rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
     _rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),
     _rule(_loss_keys, "loss.kind", "loss.class_weights", "loss.beta", *(f"loss.{key}" for key in _LOSS_KEYS)),

@@ -23,7 +23,8 @@ class Split:
     rows: NDArray[np.int64]
     """[n] number of the row, from 0, in the source split that it came from, rows that were left out counted in.
 
-    Where the splits were pooled they are numbered on, through train, validation and test of the source."""
+    Where the splits were pooled, or test is the rest of all, they are numbered on, through train, validation and test
+    of the source."""
     clusters: NDArray[np.int64] | None = None
     """[n] cluster of each row where rows are not independent (one file, one author): intervals resample these."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ftcls.config import schema
-from ftcls.data import ag_news, audit, docstrings, files, go_emotions, hub, imdb, labels, reuters21578, split
+from ftcls.data import ag_news, audit, docstrings, files, go_emotions, hub, imdb, labels, rest, reuters21578, split
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Check, Corpus, Split, SplitName
 from ftcls.data.raw import BadRows, Raw, RawSplit
@@ -17,6 +17,7 @@ from ftcls.errors import ConfigError, DataError
 log = logging.getLogger(__name__)
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+TAUGHT: tuple[SplitName, ...] = ("train", "validation")
 
 
 def read(data: schema.Data, *, seed: int) -> Corpus:
@@ -38,8 +39,11 @@ def read(data: schema.Data, *, seed: int) -> Corpus:
     labels.check(names, task=raw.task, source=f"data.source {data.source}")
     positive = labels.positive(names, task=raw.task, name=data.positive_label)
     splits, bad = _encoded(raw, names, data)
-    splits = _complete(splits, raw, data.split, seed=seed)
-    splits = {name: _subset(splits[name], name, names, data.subset, seed=seed) for name in SPLITS}
+    if data.split.test == "rest":
+        splits = _with_rest(splits, raw, data, names, seed=seed)
+    else:
+        splits = _complete(splits, raw, data.split, seed=seed)
+        splits = {name: _subset(splits[name], name, names, data.subset, seed=seed) for name in SPLITS}
     checks = (*_refused(bad, data.on_bad_row), *raw.checks, *audit.checks(splits, names))
     for name in SPLITS:
         log.info("%s: %s %s examples", data.source, f"{len(splits[name]):,}", name)
@@ -202,7 +206,9 @@ def _complete(splits: dict[SplitName, Split], raw: Raw, wanted: schema.Split, *,
     if not missing:
         return splits
     train = splits["train"]
-    shares = {"validation": wanted.validation, "test": wanted.test}
+    shares: dict[SplitName, float] = {"validation": wanted.validation}
+    if wanted.test != "rest":
+        shares["test"] = wanted.test
     parts = split.cut(
         train.targets,
         [split.size(shares[name], len(train)) for name in missing],
@@ -216,15 +222,34 @@ def _complete(splits: dict[SplitName, Split], raw: Raw, wanted: schema.Split, *,
     return splits | cut
 
 
+def _with_rest(
+    splits: dict[SplitName, Split], raw: Raw, data: schema.Data, names: tuple[str, ...], *, seed: int
+) -> dict[SplitName, Split]:
+    """Train and validation as ever, and as test what they did not take of the whole source."""
+    every = _pooled(splits, raw.splits)
+    starts = _starts(splits, raw.splits)
+    own = {name: replace(one, rows=one.rows + starts[name]) for name, one in splits.items()}
+    whole = _complete({"test": every, **own}, raw, data.split, seed=seed)  # no test split is cut from train
+    taken = {name: _subset(whole[name], name, names, data.subset, seed=seed) for name in TAUGHT}
+    left = rest.rest(every, taken, part_equal_texts=not data.split.group_equal_texts)
+    return {**taken, "test": _subset(left, "test", names, data.subset, seed=seed)}
+
+
+def _starts(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]) -> dict[SplitName, int]:
+    """The number of each split's first row when all are numbered on, through train, validation and test."""
+    present = [name for name in SPLITS if name in splits]
+    return dict(zip(present, np.cumsum([0, *(raw[name].size for name in present)]).tolist(), strict=False))
+
+
 def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]) -> Split:
     """All rows as one split; they are numbered on through train, validation and test of the source, bad rows too."""
     present = [name for name in SPLITS if name in splits]
-    starts = np.cumsum([0, *(raw[name].size for name in present)])
+    starts = _starts(splits, raw)
     clusters = [splits[name].clusters for name in present]
     return Split(
         texts=[text for name in present for text in splits[name].texts],
         targets=np.concatenate([splits[name].targets for name in present]),
-        rows=np.concatenate([splits[name].rows + start for name, start in zip(present, starts, strict=False)]),
+        rows=np.concatenate([splits[name].rows + starts[name] for name in present]),
         clusters=None
         if any(one is None for one in clusters)
         else np.concatenate([c for c in clusters if c is not None]),

@@ -29,8 +29,8 @@ INK: Final = "#1c2530"
 GRID: Final = "#d9dee4"
 PAPER: Final = "#fffffe"
 SERIES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00")
-_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-_SHADES = LinearSegmentedColormap.from_list("shades", ["#f4f7fa", "#7fb3d5", "#0072b2", "#06263d"])
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+SHADES = LinearSegmentedColormap.from_list("shades", ["#f4f7fa", "#7fb3d5", "#0072b2", "#06263d"])
 STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -101,9 +101,9 @@ def precision_recall(curves: Sequence[Curve]) -> Figure:
     figure, axes = _empty("recall", "precision")
     with matplotlib.rc_context(STYLE):
         for index, curve in enumerate(curves):
-            colour, style = SERIES[index % len(SERIES)], _STYLES[index % len(_STYLES)]
+            colour, style = SERIES[index % len(SERIES)], STYLES[index % len(STYLES)]
             axes.step(
-                curve.recall, curve.precision, where="pre", color=colour, linestyle=style, label=_short(curve.name)
+                curve.recall, curve.precision, where="pre", color=colour, linestyle=style, label=short(curve.name)
             )
         _unit(axes)
         figure.legend(loc="outside lower center", ncols=min(3, len(curves)))
@@ -170,9 +170,9 @@ def confusion(counts: NDArray[np.int64], labels: Sequence[str], xlabel: str) -> 
         figure = _figure((side + 1.2, side + 0.4))
         axes = figure.add_subplot()
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        image = axes.imshow(shares, cmap=_SHADES, vmin=0, vmax=1, interpolation="nearest")
+        image = axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1, interpolation="nearest")
         if k <= _LABELLED:
-            names = [_short(label) for label in labels]
+            names = [short(label) for label in labels]
             axes.set_xticks(range(k), names, rotation=90 if k > 4 else 0)
             axes.set_yticks(range(k), names)
         else:
@@ -257,7 +257,7 @@ def _line(axes: Any, points: _Points, index: int, label: str, marker: str | None
         steps, values = zip(*points, strict=True)
         alone = marker or ("o" if len(points) == 1 else None)
         axes.plot(
-            steps, values, color=SERIES[index], linestyle=_STYLES[index], linewidth=1.4, marker=alone, markersize=3.5,
+            steps, values, color=SERIES[index], linestyle=STYLES[index], linewidth=1.4, marker=alone, markersize=3.5,
             label=label,
         )  # fmt: skip
 
@@ -278,6 +278,7 @@ def plain(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name in one line that fits beside an axis."""
     line = " ".join(name.split())
     return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"

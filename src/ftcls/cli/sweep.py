@@ -1,0 +1,120 @@
+"""``ftcls sweep``: many runs of one config."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ftcls import documents
+from ftcls.cli import console, options
+from ftcls.errors import Interrupted, TrainingError
+
+if TYPE_CHECKING:
+    from ftcls.search.schedule import Progress
+    from ftcls.search.sweep import Outcome, Plan
+
+_BEST = 10
+"""Most settings in the table at the end."""
+
+
+def sweep(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="SWEEP", help="A sweep file, the name of a shipped one, or the folder of a sweep."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="The sweep's folder; default: sweeps/NAME."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, metavar="N", help="Trials at a time; default: one for each GPU, else one."),
+    ] = None,
+    printed: Annotated[
+        bool, typer.Option("--print", help="Print the command of every trial, and start nothing.")
+    ] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Every trial with --smoke.")] = False,
+    allow_code: options.AllowCode = False,
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Run every trial of a sweep, each a train command in a process of its own, and compare them.
+
+    Call it again to go on: done trials are passed over, failed and interrupted ones continue from their checkpoint.
+    Ctrl-C lets the running trials save one first. Exit code 5 when a trial failed, after all ran.
+
+    Example: ftcls sweep configs/sweeps/ag_news-grid.yaml --jobs 2
+    """
+    console.configure(quiet=quiet, offline=offline)
+    with console.results_only():
+        from ftcls.search import sweep as sweeping
+        from ftcls.search import trials
+        from ftcls.search.executors import Processes
+
+        said = trials.Options(smoke=smoke, offline=offline, allow_code=allow_code)
+        planned = sweeping.plan(file, output=output, options=said)
+    if printed:
+        _print(planned, as_json=as_json)
+        return
+    with console.results_only(), _watched(planned, quiet=quiet) as changed:
+        outcome = sweeping.run(planned, Processes(jobs), changed=changed)
+    _show(outcome, as_json=as_json)
+    if outcome.interrupted:
+        raise Interrupted(f"stopped; the same command goes on where it was: ftcls sweep {file}")
+    if outcome.failed:
+        raise TrainingError(_failures(outcome))
+
+
+def _print(planned: "Plan", *, as_json: bool) -> None:
+    from ftcls.search import trials
+
+    if as_json:
+        console.emit({"trials": [{"trial": each.name, "command": list(each.command)} for each in planned.trials]})
+        return
+    for each in planned.trials:
+        typer.echo(trials.line(each.command))
+
+
+def _show(outcome: "Outcome", *, as_json: bool) -> None:
+    found = outcome.results
+    if as_json:
+        console.emit({"folder": outcome.folder, "results": documents.finite(asdict(found))})
+        return
+    from ftcls.search import tables
+
+    console.show(tables.summary(found, most=_BEST))
+    typer.echo(outcome.folder)
+
+
+def _failures(outcome: "Outcome") -> str:
+    lines = [f"{len(outcome.failed)} of {len(outcome.results.trials)} trials failed:"]
+    for name, code in outcome.failed.items():
+        what = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        lines.append(f"  {name}: {what}, {outcome.folder / 'logs' / name}.txt")
+    return "\n".join([*lines, "The same command tries them again; the others are kept."])
+
+
+@contextlib.contextmanager
+def _watched(planned: "Plan", *, quiet: bool) -> Iterator[Callable[["Progress"], None]]:
+    """What shows a sweep's progress: a live table on a terminal, else a line for each trial that ends."""
+    from ftcls.search.watch import Lines, board
+
+    lines = Lines(len(planned.trials))
+    if quiet or not sys.stderr.isatty():
+        yield lines.changed
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+
+        def changed(progress: "Progress") -> None:
+            lines.changed(progress)
+            live.update(board(planned, progress, lines.began), refresh=True)
+
+        yield changed

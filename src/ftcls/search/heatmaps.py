@@ -1,0 +1,284 @@
+"""The figures of a sweep: scores over two axes, and scores against training rows."""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from ftcls.config.sweep import Heatmap
+from ftcls.report import plots
+from ftcls.search.results import Cell, Results, Score
+from ftcls.search.space import SEED, Axis
+
+_COLUMNS: Final = 3
+"""Most panels side by side."""
+_DARK: Final = 0.45
+"""Share of the colour scale from which on text on it is white."""
+_MOST_LINES: Final = 10
+"""More curves in one panel cannot be told apart."""
+
+Choices = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and what a reader who cannot see it is told."""
+
+    figure: Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which axis goes where; the axes that are left make figures of their own."""
+
+    x: Axis
+    y: Axis | None
+    panel: Axis | None
+    left: tuple[Axis, ...]
+    """Those with a single choice, too: they make no difference."""
+
+
+def drawings(found: Results, axes: Sequence[Axis], wanted: Heatmap) -> dict[str, Drawing]:
+    """Every figure of a sweep by file name; none where nothing is done, or nothing but ranges is varied."""
+    listed = [axis for axis in axes if axis.name != SEED and axis.range is None]
+    if not found.cells or not listed:
+        return {}
+    metric = wanted.metric or found.metric
+    made = _heatmaps(found, _layout(listed, wanted), metric, wanted.split) if len(listed) == len(_others(axes)) else {}
+    size = _size_axis(found.cells, listed)
+    if size is not None:
+        made |= _learning_curves(found, size, listed, metric, wanted)
+    return made
+
+
+def _others(axes: Sequence[Axis]) -> list[Axis]:
+    return [axis for axis in axes if axis.name != SEED]
+
+
+def _layout(listed: Sequence[Axis], wanted: Heatmap) -> _Layout:
+    left = {axis.name: axis for axis in listed if len(axis.choices) > 1} or {listed[0].name: listed[0]}
+
+    def taken(name: str | None) -> Axis | None:
+        return None if name is None else left.pop(name, None)
+
+    x, y, panel = taken(wanted.x), taken(wanted.y), taken(wanted.panel)
+    rest = iter(list(left.values()))
+    y = y or (next(rest, None) if x is None or left else None)
+    x = x or next(rest, None)
+    if x is None:  # a single axis lies from left to right
+        x, y = y, None
+    panel = panel or next(rest, None)
+    used = {axis.name for axis in (x, y, panel) if axis is not None}
+    if x is None:
+        raise ValueError("a layout needs an axis")
+    return _Layout(x, y, panel, tuple(axis for axis in listed if axis.name not in used))
+
+
+def _heatmaps(found: Results, layout: _Layout, metric: str, split: str) -> dict[str, Drawing]:
+    scores = {tuple(cell.choices.items()): cell.scores[split][metric] for cell in found.cells}
+    values = [score.value for score in scores.values() if score.value is not None]
+    if not values:
+        return {}
+    limits = _limits(values)
+    made = {}
+    for fixed in _combinations(layout.left):
+        inside = {key: score for key, score in scores.items() if fixed.items() <= dict(key).items()}
+        if inside:
+            varied = [axis.name for axis in layout.left if len(axis.choices) > 1]
+            name = "-".join(["heatmap", metric, *(_slug(fixed[axis]) for axis in varied)])
+            figure = _heatmap(inside, layout, fixed, f"{metric} on {split}", limits)
+            made[name] = Drawing(figure, _caption(found, layout, fixed, f"{metric} on {split}"))
+    return made
+
+
+def _heatmap(
+    scores: Mapping[tuple[tuple[str, str], ...], Score],
+    layout: _Layout,
+    fixed: Choices,
+    label: str,
+    limits: tuple[float, float],
+) -> Figure:
+    by_choices = {frozenset(key): score for key, score in scores.items()}
+    panels = [choice.label for choice in layout.panel.choices] if layout.panel else [None]
+    columns = [choice.label for choice in layout.x.choices]
+    rows = [choice.label for choice in layout.y.choices] if layout.y else [None]
+    across = min(_COLUMNS, len(panels))
+    down = -(-len(panels) // across)
+    size = (1.6 + across * max(1.9, 0.5 + 0.95 * len(columns)), 0.9 + down * max(1.3, 0.6 + 0.5 * len(rows)))
+    with matplotlib.rc_context(plots.STYLE | {"axes.grid": False}):
+        figure = plots.sheet(size)
+        grid = np.atleast_2d(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True))
+        image: Any = None
+        for index, axes in enumerate(grid.flat):
+            if index >= len(panels):
+                axes.set_visible(False)
+                continue
+            known = dict(fixed)
+            if layout.panel is not None and panels[index] is not None:
+                known[layout.panel.name] = str(panels[index])
+                axes.set_title(plots.short(str(panels[index])))
+            image = _panel(axes, by_choices, known, layout, rows, columns, limits)
+        figure.supxlabel(_title(layout.x), fontsize=9)
+        if layout.y is not None:
+            figure.supylabel(_title(layout.y), fontsize=9)
+        figure.colorbar(image, ax=grid.ravel().tolist(), label=label, shrink=0.85)
+    return figure
+
+
+def _panel(
+    axes: Any,
+    scores: Mapping[frozenset[tuple[str, str]], Score],
+    known: dict[str, str],
+    layout: _Layout,
+    rows: Sequence[str | None],
+    columns: Sequence[str],
+    limits: tuple[float, float],
+) -> Any:
+    values = np.full((len(rows), len(columns)), np.nan)
+    low, high = limits
+    for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
+        place = known | {layout.x.name: column} | ({layout.y.name: row} if layout.y is not None and row else {})
+        score = scores.get(frozenset(place.items()))
+        if score is None or score.value is None:
+            continue
+        values[i, j] = score.value
+        colour = "#ffffff" if (score.value - low) / (high - low) > _DARK else "#111111"
+        axes.text(j, i - 0.1, _figure(score.value), ha="center", va="center", color=colour, fontsize=9)
+        if score.interval is not None:
+            ends = f"{_figure(score.interval[0])}-{_figure(score.interval[1])}"
+            axes.text(j, i + 0.2, ends, ha="center", va="center", color=colour, fontsize=6.5)
+    edges = np.arange(len(columns) + 1) - 0.5, np.arange(len(rows) + 1) - 0.5
+    image = axes.pcolormesh(
+        *edges, values, cmap=plots.SHADES, vmin=low, vmax=high, edgecolors=plots.PAPER, linewidth=1
+    )  # fmt: skip
+    axes.set_xticks(range(len(columns)), [plots.short(column) for column in columns])
+    axes.set_yticks(range(len(rows)), [plots.short(row) if row else "" for row in rows])
+    axes.tick_params(length=0)
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first choice at the top
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return image
+
+
+def _learning_curves(
+    found: Results, size: Axis, listed: Sequence[Axis], metric: str, wanted: Heatmap
+) -> dict[str, Drawing]:
+    """Score against training rows: a curve for each choice of one axis, a panel for each combination of the others."""
+    others = [axis for axis in listed if axis.name != size.name]
+    several = [axis for axis in others if len(axis.choices) > 1]
+    named = [axis for axis in several if axis.name == wanted.panel]
+    lines = named[0] if named else (several[-1] if several else None)
+    panels = list(_combinations([axis for axis in others if axis is not lines]))
+    labels = [choice.label for choice in lines.choices] if lines is not None else [""]
+    if len(labels) > _MOST_LINES:
+        return {}
+    across = min(_COLUMNS, len(panels))
+    down = -(-len(panels) // across)
+    with matplotlib.rc_context(plots.STYLE):
+        figure = plots.sheet((1.2 + 3.2 * across, 0.9 + 2.3 * down))
+        grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+        for index, axes in enumerate(grid.flat):
+            if index >= len(panels):
+                axes.set_visible(False)
+                continue
+            for number, label in enumerate(labels):
+                known = panels[index] | ({lines.name: label} if lines is not None else {})
+                _curve(
+                    axes, [c for c in found.cells if known.items() <= c.choices.items()], number, label, metric, wanted
+                )
+            axes.set_xscale("log")
+            ticks = sorted({cell.train_examples for cell in found.cells})
+            axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+            axes.minorticks_off()
+            axes.set_title(", ".join(f"{_plain(name)} {plots.short(value)}" for name, value in panels[index].items()))
+        figure.supxlabel("training rows", fontsize=9)
+        figure.supylabel(f"{metric} on {wanted.split}", fontsize=9)
+        if lines is not None:
+            handles, names = grid.flat[0].get_legend_handles_labels()
+            figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(labels)))
+    caption = f"{metric} on {wanted.split} against training rows, with 95 % intervals; the numbers are in the table."
+    return {f"learning-curve-{metric}": Drawing(figure, caption)}
+
+
+def _curve(axes: Any, cells: Sequence[Cell], number: int, label: str, metric: str, wanted: Heatmap) -> None:
+    points = [
+        (cell.train_examples, score.value, score.interval or (score.value, score.value))
+        for cell in sorted(cells, key=lambda cell: cell.train_examples)
+        if (score := cell.scores[wanted.split][metric]).value is not None
+    ]
+    if not points:
+        return
+    rows, values, intervals = zip(*points, strict=True)
+    # Each curve a little aside: intervals at equal rows would cover each other.
+    shifted = [row * (1 + 0.02 * (number - 1)) for row in rows]
+    ends = [[max(0.0, v - low) for v, (low, _) in zip(values, intervals, strict=True)],
+            [max(0.0, high - v) for v, (_, high) in zip(values, intervals, strict=True)]]  # fmt: skip
+    axes.errorbar(
+        shifted,
+        values,
+        yerr=ends,
+        color=plots.SERIES[number % len(plots.SERIES)],
+        linestyle=plots.STYLES[number % len(plots.STYLES)],
+        marker="o",
+        markersize=3.5,
+        linewidth=1.4,
+        capsize=2,
+        elinewidth=0.8,
+        label=plots.short(label) if label else None,
+    )
+
+
+def _size_axis(cells: Sequence[Cell], listed: Sequence[Axis]) -> Axis | None:
+    """The axis along which, all else equal, the number of training rows changes."""
+    for axis in listed:
+        groups: dict[tuple[tuple[str, str], ...], set[float]] = {}
+        for cell in cells:
+            others = tuple((name, label) for name, label in cell.choices.items() if name != axis.name)
+            groups.setdefault(others, set()).add(cell.train_examples)
+        if max(map(len, groups.values())) > 1:
+            return axis
+    return None
+
+
+def _combinations(axes: Sequence[Axis]) -> list[dict[str, str]]:
+    labels = [[(axis.name, choice.label) for choice in axis.choices] for axis in axes]
+    return [dict(combination) for combination in itertools.product(*labels)]
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Both ends of the colour scale, the same in every panel and figure of the sweep."""
+    low, high = min(values), max(values)
+    margin = max((high - low) * 0.05, 1e-3)
+    return low - margin, high + margin
+
+
+def _caption(found: Results, layout: _Layout, fixed: Choices, label: str) -> str:
+    seeds = sorted({len(cell.seeds) for cell in found.cells})
+    mean = f"Mean of {' or '.join(map(str, seeds))} seeds" if seeds != [1] else "One seed"
+    where = "".join(f", {_plain(name)} {value}" for name, value in fixed.items())
+    return f"{label}{where}. {mean}; below each value its 95 % interval. The numbers are in the table."
+
+
+def _title(axis: Axis) -> str:
+    lists = all(isinstance(choice.value, list) for choice in axis.choices)
+    inner = [value for choice in axis.choices if isinstance(choice.value, dict) for value in choice.value.values()]
+    counted = lists or (inner and isinstance(inner[0], list) and axis.choices[0].label.isdigit())
+    return f"{_plain(axis.name)} (number)" if counted else _plain(axis.name)
+
+
+def _plain(name: str) -> str:
+    return name.split(".")[-1].replace("_", " ")
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", label)[:40].strip("-._") or "other"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

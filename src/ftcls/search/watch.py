@@ -1,0 +1,94 @@
+"""A sweep while it runs: lines for a log, and a table for a terminal."""
+
+import logging
+import time
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ftcls import documents
+from ftcls.rundir import RunDir
+from ftcls.search.schedule import Progress
+from ftcls.search.sweep import Plan
+
+log = logging.getLogger(__name__)
+
+_TAIL: Final = 8192
+"""Bytes at the end of a history that hold its last lines."""
+
+
+class Lines:
+    """One line in the log for each trial that starts and ends."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.began: dict[str, float] = {}
+        self._told: set[str] = set()
+        self._skipped = False
+
+    def changed(self, progress: Progress) -> None:
+        """Say what is new."""
+        if progress.skipped and not self._skipped and progress.running:
+            self._skipped = True
+            log.info("%d of %d trials were done before", progress.skipped, self.total)
+        for name in progress.running:
+            if name not in self.began:
+                self.began[name] = time.monotonic()
+                log.info("%s: started", name)
+        for name, state in progress.states.items():
+            if name in self.began and name not in self._told:
+                self._told.add(name)
+                code = f" (exit code {progress.codes[name]})" if name in progress.codes else ""
+                took = time.monotonic() - self.began[name]
+                log.info("[%d/%d] %s: %s%s, %.0f s", len(progress.states), self.total, name, state, code, took)
+
+
+def board(plan: Plan, progress: Progress, began: dict[str, float]) -> RenderableType:
+    """The running trials with where each is, and how many are left."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in ("running", "step", "loss", plan.space.metric, "time"):
+        table.add_column(head, justify="left" if head == "running" else "right", overflow="fold")
+    for name, trial in progress.running.items():
+        at = latest(trial.run, plan.space.metric)
+        cells = [_figure(at[key] if key in at else None) for key in ("step", "loss", "metric")]
+        table.add_row(Text(name), *cells, _clock(time.monotonic() - began[name]))
+    for name in progress.elsewhere:
+        table.add_row(Text(name), "", "", "", "elsewhere")
+    counts = [sum(state == kind for state in progress.states.values()) for kind in ("done", "failed", "pruned")]
+    done, failed, pruned = counts
+    text = f"{plan.name}: {done} of {len(plan.trials)} done"
+    text += f", {failed} failed" * bool(failed) + f", {pruned} pruned" * bool(pruned) + _left(plan, progress, began)
+    return Group(Text(text, style="bold"), table)
+
+
+def latest(run: RunDir, metric: str) -> dict[str, float]:
+    """The newest step and loss of a run that is being trained, and the newest value of a validation metric."""
+    if not run.history.is_file():
+        return {}
+    found: dict[str, float] = {}
+    for line in documents.last_lines(run.history, _TAIL):
+        for key, name in (("step", "step"), ("loss", "loss"), (f"eval_{metric}", "metric")):
+            if line.get(key) is not None:
+                found[name] = line[key]
+    return found
+
+
+def _left(plan: Plan, progress: Progress, began: dict[str, float]) -> str:
+    """How long the rest takes, if it takes as long as what this call did."""
+    here = [name for name, state in progress.states.items() if name in began and state == "done"]
+    if not here:
+        return ""
+    each = (time.monotonic() - min(began.values())) / len(here)
+    return f", {_clock(each * (len(plan.trials) - len(progress.states)))} left"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
