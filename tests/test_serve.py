@@ -44,7 +44,9 @@ class Lengths:
     task: str = "binary"
     precision: str = "fp32"
     decision: Decision = field(default_factory=lambda: Decision(None, 1.0))
-    settings: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(positive_label="long", max_length=12))
+    settings: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(positive_label="long", max_length=12, truncation="head")
+    )
     batches: list[int] = field(default_factory=list)
     may_go: threading.Event = field(default_factory=threading.Event)
 
@@ -150,6 +152,7 @@ def test_the_model_is_described(client):
     found = client.get("/model").json()
     assert (found["name"], found["labels"], found["positive_label"]) == ("nowhere", ["short", "long"], "long")
     assert (found["thresholds"], found["scores"], found["max_length"]) == (None, None, 12)
+    assert found["truncation"] == "head"
     assert found["limits"] == {"characters": 1_000, "texts": 8, "rows": 50, "body_bytes": 20_000}
 
 
