@@ -178,7 +178,7 @@ class Check:
         await page.press("Enter")
         await page.until("!document.getElementById('words').hidden && !document.getElementById('weigh').disabled")
         words = await page.value("document.getElementById('words-said').innerText")
-        print(f"{presses} x Tab, Enter: {' / '.join(words.splitlines())}")
+        print(f"{presses} x Tab, Enter: {' / '.join(filter(None, words.splitlines()))}")
         await page.tab_to("#tries button")
         await page.value("document.getElementById('text').value = ''")
         await page.press("Enter")
