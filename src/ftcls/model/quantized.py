@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
-from transformers.integrations.bitsandbytes import dequantize_bnb_weight
 from transformers.pytorch_utils import Conv1D
 
 from ftcls.devices import DTYPES
@@ -132,9 +131,13 @@ def restore(quantized: PreTrainedModel, plain: PreTrainedModel) -> None:
     import bitsandbytes as bnb
 
     for name, module in quantized.named_modules():
-        if not isinstance(module, bnb.nn.Linear4bit | bnb.nn.Linear8bitLt):
+        if isinstance(module, bnb.nn.Linear4bit):
+            weight = bnb.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)
+        elif isinstance(module, bnb.nn.Linear8bitLt):
+            scale = module.weight.SCB if module.state.SCB is None else module.state.SCB  # where it lies after a pass
+            weight = bnb.functional.int8_vectorwise_dequant(module.weight.data, scale)
+        else:
             continue
-        weight = dequantize_bnb_weight(module.weight, getattr(module, "state", None))
         target = plain.get_submodule(name)
         with torch.no_grad():
             target.weight.copy_(weight.T if isinstance(target, Conv1D) else weight)
