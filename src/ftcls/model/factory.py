@@ -21,7 +21,7 @@ from transformers import (
 from ftcls import hub
 from ftcls.data.corpus import Task
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.model import adapters, quantized, scratch
+from ftcls.model import adapters, quantized, scratch, sharding
 from ftcls.model.checkpoint import SCRATCH, resolve
 from ftcls.model.classifiable import Classifiable
 
@@ -92,6 +92,7 @@ def load_model(
     quantization: quantized.Kind = "none",
     compute: str = "fp32",
     device: str = "cpu",
+    shards: int = 1,
 ) -> Classifiable:
     """A sequence classifier with float32 weights, those of its layers quantized where that is asked for.
 
@@ -106,6 +107,7 @@ def load_model(
         quantization: nf4 or int8 for frozen layers under an adapter.
         compute: fp32, bf16 or fp16, what quantized layers compute in.
         device: where quantized layers are put.
+        shards: processes that hold the model together; all of them call this.
 
     Raises:
         ConfigError: the checkpoint is an adapter.
@@ -117,6 +119,7 @@ def load_model(
         model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
         every = tuple(name for name, _ in model.named_parameters())
         chosen = quantized.options(config, quantization, compute=compute, device=device)
+        chosen |= sharding.options(config, shards)
         return Classifiable(_reread(model, chosen) if chosen else model, every, untrained=model)
     if adapters.is_adapter(resolve(checkpoint)):
         raise ConfigError(
@@ -132,6 +135,7 @@ def load_model(
         output_loading_info=True,
         **options,
         **quantized.options(config, quantization, compute=compute, device=device),
+        **sharding.options(config, shards),
     )
     quantized.keep_layout(model)
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
