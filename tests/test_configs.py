@@ -85,4 +85,4 @@ def test_a_shipped_sweep_lists_its_trials_and_begins_with_its_command(name, path
     assert len(reference.description(path)) > len(name)
     plan = sweeping.plan(name)
     assert plan.name == name
-    assert plan.trials
+    assert plan.total

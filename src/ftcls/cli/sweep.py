@@ -11,7 +11,7 @@ import typer
 
 from ftcls import documents
 from ftcls.cli import console, options
-from ftcls.errors import Interrupted, TrainingError
+from ftcls.errors import ConfigError, Interrupted, TrainingError
 
 if TYPE_CHECKING:
     from ftcls.search.schedule import Progress
@@ -73,6 +73,9 @@ def sweep(
 def _print(planned: "Plan", *, as_json: bool) -> None:
     from ftcls.search import trials
 
+    if planned.trials is None:
+        method = planned.space.file.sweep.search.method
+        raise ConfigError(f"--print: {method} chooses each trial by those before it, so there is no list to print yet")
     if as_json:
         console.emit({"trials": [{"trial": each.name, "command": list(each.command)} for each in planned.trials]})
         return
@@ -104,7 +107,7 @@ def _watched(planned: "Plan", *, quiet: bool) -> Iterator[Callable[["Progress"],
     """What shows a sweep's progress: a live table on a terminal, else a line for each trial that ends."""
     from ftcls.search.watch import Lines, board
 
-    lines = Lines(len(planned.trials))
+    lines = Lines(planned.total)
     if quiet or not sys.stderr.isatty():
         yield lines.changed
         return
