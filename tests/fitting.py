@@ -11,10 +11,10 @@ import torch
 from transformers import TrainerCallback
 
 from ftcls import devices
-from ftcls.config.schema import Loss, Training
+from ftcls.config.schema import Adapter, Loss, Training
 from ftcls.encode import Encoded
 from ftcls.errors import FtclsError
-from ftcls.model import factory, scratch
+from ftcls.model import adapters, factory, scratch
 from ftcls.rundir import RunDir
 from ftcls.training import checkpoints, fit, trainer
 
@@ -51,6 +51,7 @@ def run(
     loss: Loss | None = None,
     best_metric: str = "f1_macro",
     trackers: tuple[str, ...] = (),
+    adapter: Adapter | None = None,
 ) -> fit.Fit:
     """One training on one thread; the final weights go to ``folder/weights-RANK.pt``."""
     torch.set_num_threads(1)
@@ -60,7 +61,9 @@ def run(
     tokenizer, rows = encoded(multilabel)
     config = factory.load_config("scratch:bert", tokenizer, labels=labels, task=task)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
-    model = factory.load_model("scratch:bert", config, attention=None, seed=3).model
+    built = factory.load_model("scratch:bert", config, attention=None, seed=3)
+    adapted = None if adapter is None else adapters.add(built, adapter, checkpoint="scratch:bert", seed=3)
+    model = built.model if adapted is None else adapted.model
     section = Training(**{"batch_size": 8, "learning_rate": 1e-3, "device": "cpu", "precision": "fp32", **training})
     machine = devices.choose(section.device, section.precision)
     place = RunDir(folder)
@@ -78,6 +81,7 @@ def run(
             seed=3,
             machine=machine,
             run=place,
+            save_weights=factory.save if adapted is None else adapted.save,
             companions=lambda _: None,
             resume=resume,
         )
@@ -158,20 +162,28 @@ PLANTS = {
 }
 
 
-def killed(folder, moment, number, training):
+def killed(folder, moment, number, training, adapter=None):
     """Train with dropout until the process is killed at a moment."""
     callbacks = ()
     if moment == "step":
         callbacks = (KillAtStep(number),)
     else:
         PLANTS[moment](number)
-    run(Path(folder), training=training, dropout=0.1, resume=True, callbacks=callbacks, best_metric="loss")
+    run(
+        Path(folder),
+        training=training,
+        dropout=0.1,
+        resume=True,
+        callbacks=callbacks,
+        best_metric="loss",
+        adapter=adapter,
+    )
     raise AssertionError("the process was to be killed before the end")
 
 
-def undisturbed(folder, training, dropout=0.1, resume=False):
+def undisturbed(folder, training, dropout=0.1, resume=False, adapter=None):
     # The loss of the very rows that it learns from falls from epoch to epoch: every evaluation is a new best one.
-    run(Path(folder), training=training, dropout=dropout, resume=resume, best_metric="loss")
+    run(Path(folder), training=training, dropout=dropout, resume=resume, best_metric="loss", adapter=adapter)
 
 
 def one_of_two(folder, rank, port, training, multilabel):

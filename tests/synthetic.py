@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from ftcls import results
+from ftcls import model_results, results
 from ftcls.data.corpus import Check
 from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.metrics import Predictions
@@ -121,7 +121,7 @@ def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
             ),
             versions={},
         ),
-        model=results.Model(
+        model=model_results.Model(
             checkpoint="scratch:bert",
             architecture="BertForSequenceClassification",
             parameters=22_700_000,

@@ -35,12 +35,14 @@ ORDER = (
     ("prepare",),
     ("classifier", "baseline"),
     ("training",),
-    ("inference",),
+    ("probe",),
+    ("inference", "exported"),
     ("model",),
     ("encode", "batching", "devices"),
     ("data", "hub"),
     ("results", "predictions"),
-    ("documents", "diagnosis", "verdict"),
+    ("agreement",),
+    ("documents", "diagnosis", "verdict", "model_results"),
     ("data.corpus",),
     ("config", "rundir", "cache", "scoring"),
     ("errors",),
@@ -55,11 +57,13 @@ LIGHT = (
     "data.corpus",
     "results",
     "predictions",
+    "agreement",
     "documents",
     "diagnosis",
     "verdict",
+    "model_results",
 )
-STAGES = ("hub", "data", "encode", "batching", "model", "inference", "training", "classifier", "baseline")
+STAGES = ("hub", "data", "encode", "batching", "model", "inference", "exported", "training", "classifier", "baseline")
 HEAVY = ("torch", "transformers", "datasets", "sklearn")
 
 # The stages that do the work of a run. What they hand to each other (the corpus, the cleaning of a text that is to be

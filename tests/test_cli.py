@@ -1,5 +1,6 @@
 """The command line: exit codes, what goes to stdout, the one error boundary. Stages are stood in for."""
 
+import io
 import json
 import logging
 import os
@@ -364,11 +365,15 @@ def classifier(here, monkeypatch):
         task = "binary"
 
         @classmethod
-        def load(cls, path):
+        def load(cls, path, precision):
+            assert precision == "auto"
             if not Path(path).exists():
                 raise UnavailableError(f"{path}: not here")
             sys.stdout.write("noise of a library\n")
             return cls()
+
+        def fingerprint(self):
+            return "a stand-in"
 
         def __call__(self, texts):
             return [Prediction((self.labels[len(text) > 5],), {"short": 0.25, "long": 0.75}) for text in texts]
@@ -403,6 +408,11 @@ def test_a_file_goes_to_a_file_and_is_summed_up(classifier, capsys):
         "rows": 2,
         "label_counts": {"short": 1, "long": 1},
         "output": "out.csv",
+        "without_label": 0,
+        "bad_rows": 0,
+        "problems": [],
+        "shares": [],
+        "written": [],
     }
 
 
@@ -412,6 +422,48 @@ def test_a_file_goes_to_stdout_without_an_output(classifier, capsys):
     assert capsys.readouterr().out == "text,label,probability_short,probability_long\nhello,short,0.25,0.75\n"
     assert run(["predict", "run", "in.csv", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["predictions"][0]["label"] == "short"
+
+
+def test_stdin_is_read_where_no_file_is_named(classifier, capsys, monkeypatch):
+    # 0xff is no UTF-8: it becomes U+FFFD, and the line is labelled all the same.
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfhello\nsome\xffthing\n"), encoding="cp1252")
+    )
+    assert run(["predict", "run"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["hello,short,0.25,0.75", "some\ufffdthing,long,0.25,0.75"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"id,text\n1,hello\n")))
+    assert run(["predict", "run", "-", "--input-kind", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "1,hello,short,0.25,0.75"
+
+
+def test_a_text_is_labelled_with_the_wanted_certainty(classifier, capsys):
+    assert run(["predict", "run", "--text", "hello", "--top", "1", "--abstain", "0.5"]) == 0
+    assert capsys.readouterr().out == "(no label)\n  long  0.7500\n"
+
+
+def test_shares_by_group_are_named_below_the_summary(classifier, capsys):
+    Path("in.csv").write_text("text,show\nhello,a\nsomething,b\nbroken\n")
+    assert run(["predict", "run", "in.csv", "--output", "out.csv", "--by", "show"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "out.csv: 3 rows: short 1, long 1, not readable 1",
+        "out-by-show.csv",
+        "out-by-show.png",
+        "out-by-show.svg",
+    ]
+
+
+def test_an_interrupted_prediction_can_be_continued(classifier, capsys, monkeypatch):
+    def interrupted(self, texts):
+        raise KeyboardInterrupt
+
+    Path("in.csv").write_text("text\nhello\n")
+    label = classifier.Classifier.__call__
+    monkeypatch.setattr(classifier.Classifier, "__call__", interrupted)
+    assert run(["predict", "run", "in.csv", "--output", "out.csv"]) == 130
+    assert "out.csv.partial: half done; the same command with --resume goes on" in capsys.readouterr().err
+    monkeypatch.setattr(classifier.Classifier, "__call__", label)
+    assert run(["predict", "run", "in.csv", "--output", "out.csv", "--resume"]) == 0
+    assert capsys.readouterr().out == "out.csv: 1 rows: short 1, long 0\n"
 
 
 def test_the_text_columns_are_those_of_the_run(classifier):
@@ -431,7 +483,8 @@ def test_the_text_columns_are_those_of_the_run(classifier):
         (["run", "--text", "x", "--output", "o.csv"], 2, "--output o.csv: is for files"),
         (["gone", "--text", "x"], 4, "gone: not here"),
         (["run", "gone.csv"], 3, "gone.csv: no such file"),
-        (["run", "in.xlsx"], 2, "in.xlsx: not a kind of file"),
+        (["run", "in.xlsx"], 3, "in.xlsx: no such file"),
+        (["run", "-", "in.csv"], 2, "-: stdin cannot be mixed with files"),
     ],
 )
 def test_predict_says_what_it_needs(classifier, capsys, arguments, code, message):

@@ -326,6 +326,7 @@ def test_sections_of_data_fit_together(config, section, line):
         ("loss: {pos_weight: {}}", "loss.pos_weight: is empty"),
         ("loss: {pos_weight: balanced}", "loss.pos_weight: is for multilabel tasks, and this one is"),
         ("loss: {kind: asymmetric}", "loss.kind: asymmetric is for multilabel tasks, and this one is"),
+        ("adapter: {r: 4}", "adapter.r: has no effect without an adapter; add adapter: {kind: lora}"),
         ("loss: {margin: 0.1}", "loss.margin: has no effect with kind cross_entropy; write kind: asymmetric"),
         ("loss: {kind: focal, gamma_negative: 1}", "loss.gamma_negative: has no effect with kind focal"),
         ("decision: {thresholds: tuned}", "decision.thresholds: tuned is for binary and multilabel tasks"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
 
-from ftcls.model.factory import Classifiable
+from ftcls.model.classifiable import Classifiable
 from ftcls.model.head import start_at_frequencies
 
 TARGETS = np.array([[1, 0, 0, 1]] * 30 + [[0, 1, 0, 1]] * 10 + [[0, 0, 0, 1]] * 160, dtype=np.float32)

@@ -86,6 +86,7 @@ def test_the_commands_have_the_settings_of_the_protocol(script):
     runs = every_run(script)
     for rows in ("1,800", "2,400", "1,500"):
         assert f"{rows} of" in page
+    assert "2e-4 for Reuters-21578 and 1e-4 for GoEmotions" in page
     sizes = {run.data: config(run).data for run in runs}
     assert (sizes["reuters21578"].topics, sizes["reuters21578"].subset.train) == ("R90", 1_800)
     assert (sizes["go_emotions"].subset.train, sizes["go_emotions"].subset.validation) == (2_400, 1_500)
@@ -94,7 +95,8 @@ def test_the_commands_have_the_settings_of_the_protocol(script):
         assert experiment.data.subset.test is None
         assert experiment.training.eval_strategy == "no"
         assert experiment.decision.thresholds == "tuned"
-        assert (experiment.training.batch_size, experiment.training.learning_rate) == (16, 3e-4)
+        assert experiment.training.batch_size == 16
+        assert experiment.training.learning_rate == {"reuters21578": 2e-4, "go_emotions": 1e-4}[run.data]
         assert run.method in page
     for setting in ("loss.pos_weight: square_root", "`gamma: 2`", "`margin: 0.05`", "word_dropout: 0.1"):
         assert setting in page

@@ -69,11 +69,22 @@ def test_mistakes_are_wrong_and_sorted(task):
     made = synthetic.predictions(task)
     found = evidence.surest_mistakes(made, most=10)
     assert [m.probability for m in found] == sorted((m.probability for m in found), reverse=True)
-    assert all(set(m.gold) != set(m.predicted) for m in found)
-    assert all((m.worst in set(m.gold) ^ set(m.predicted)) == (task == "multilabel") for m in found)
+    assert all(set(m.predicted) - set(m.gold) for m in found)
+    assert all((m.worst in set(m.predicted) - set(m.gold)) == (task == "multilabel") for m in found)
     costly = evidence.costliest(made, most=10)
     assert costly[0].loss == metrics.row_losses(made).max()
     assert [m.loss for m in costly] == sorted((m.loss for m in costly), reverse=True)
+
+
+def test_gold_labels_that_were_missed_come_with_the_probability_they_got():
+    made = synthetic.predictions("multilabel")
+    found = evidence.surest_misses(made, most=10)
+    assert len(found) == 10
+    assert [m.probability for m in found] == sorted(m.probability for m in found)
+    for m in found:
+        assert m.worst in set(m.gold) - set(m.predicted)
+        assert m.probability == made.probabilities[m.index, made.labels.index(m.worst)]
+    assert evidence.surest_misses(synthetic.predictions("multiclass"), most=10) == ()
 
 
 def test_groups_by_length_hold_every_row_once_with_wilsons_interval():

@@ -249,3 +249,13 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         for name in hits:
             hits[name] += found[name][0] <= truth[name] <= found[name][1]
     assert all(930 <= count <= 970 for count in hits.values()), hits
+
+
+def test_the_interval_of_mean_average_precision_holds_it_whatever_the_number_of_rare_labels():
+    """The percentiles of drawn means do not: rows that are drawn twice lift average precision."""
+    rare = made("multilabel", 600, 60, shares=[0.005] * 60, skill=0.5)
+    value = metrics.score(rare)["average_precision_macro"]
+    low, high = intervals(rare, draws=100)["average_precision_macro"]
+    assert low < value < high < low + 0.1
+    drawn = module.resampled(rare, "average_precision_macro", draws=100)
+    assert np.quantile(drawn, 0.025) > value

@@ -12,7 +12,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 import fitting
-from ftcls.config.schema import Loss, Training
+from ftcls.config.schema import Adapter, Loss, Training
 from ftcls.errors import ConfigError, TrainingError, UnavailableError
 from ftcls.rundir import RunDir
 from ftcls.training import callbacks, checkpoints, history
@@ -149,6 +149,22 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, processes, undisturbed,
     assert [line["step"] for line in scores[1]] == [9, 18, 27]
     assert [line["eval_loss"] for line in scores[0]] == [line["eval_loss"] for line in scores[1]]
     assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+@posix_only
+@pytest.mark.slow
+def test_a_killed_run_with_an_adapter_resumes_to_the_same_bits(tmp_path, processes):
+    lora = Adapter(kind="lora", r=4)
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert finish(start(processes, fitting.undisturbed, str(one), THREE_EPOCHS, 0.1, False, lora)) == 0
+    assert finish(start(processes, fitting.killed, str(two), "step", 11, THREE_EPOCHS, lora)) == -signal.SIGKILL
+    assert finish(start(processes, fitting.undisturbed, str(two), THREE_EPOCHS, 0.1, True, lora)) == 0
+
+    expected, found = fitting.weights(one), fitting.weights(two)
+    assert any("lora_B" in name and expected[name].any() for name in expected)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    best = [(folder / "checkpoints" / "best" / "adapter_model.safetensors").read_bytes() for folder in (one, two)]
+    assert best[0] == best[1]
 
 
 RARE = {"sampling": "balanced", "augmentation": {"word_dropout": 0.2, "word_swap": 0.2, "token_masking": 0.2}}

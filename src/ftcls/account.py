@@ -12,16 +12,17 @@ import numpy as np
 import torch
 
 import ftcls
-from ftcls import checks, results
+from ftcls import checks, model_results, results
 from ftcls.baseline import Baseline
 from ftcls.classifier import Classifier
-from ftcls.config.schema import Experiment
+from ftcls.config.schema import Adapter, Experiment
 from ftcls.data import leaks
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
 from ftcls.decide import Decided
 from ftcls.devices import Machine
 from ftcls.diagnosis import constant_loss, diagnose
 from ftcls.encode import Encoded
+from ftcls.model.adapters import Adapted
 from ftcls.prepare import Prepared
 from ftcls.rundir import RunDir
 from ftcls.scoring import metrics, slices, unleaked
@@ -51,6 +52,8 @@ def report(
     machine: Machine,
     fitted: Fit,
     trained: Classifier,
+    size: tuple[int, int],
+    adapter: model_results.Adapter | None,
     new_parameters: tuple[str, ...],
     scores: Mapping[str, results.Scores],
     baseline: results.BaselineScores,
@@ -80,7 +83,14 @@ def report(
         ),
         environment=environment(machine),
         data=about,
-        model=model(trained, run, checkpoint=experiment.model.checkpoint, new_parameters=new_parameters),
+        model=model(
+            trained,
+            run,
+            checkpoint=experiment.model.checkpoint,
+            size=size,
+            adapter=adapter,
+            new_parameters=new_parameters,
+        ),
         training=training(fitted, run, batch_size=experiment.training.batch_size),
         metrics={name: found.metrics for name, found in scores.items()},
         intervals={name: found.intervals for name, found in scores.items()},
@@ -230,19 +240,45 @@ def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> results.Split:
     )
 
 
-def model(trained: Classifier, run: RunDir, *, checkpoint: str, new_parameters: tuple[str, ...]) -> results.Model:
-    """The model as it was trained."""
-    sizes = [(p.numel(), p.requires_grad) for p in trained.model.parameters()]
-    return results.Model(
+def model(
+    trained: Classifier,
+    run: RunDir,
+    *,
+    checkpoint: str,
+    size: tuple[int, int],
+    adapter: model_results.Adapter | None,
+    new_parameters: tuple[str, ...],
+) -> model_results.Model:
+    """The model as it was trained; ``size`` counts its parameters, and those of them that were trained."""
+    parameters, trainable = size
+    return model_results.Model(
         checkpoint=checkpoint,
         architecture=type(trained.model).__name__,
-        parameters=sum(n for n, _ in sizes),
-        trainable_parameters=sum(n for n, trains in sizes if trains),
+        parameters=parameters,
+        trainable_parameters=trainable,
         size_bytes=sum(f.stat().st_size for f in run.model.rglob("*") if f.is_file()),
-        adapter=None,
+        adapter=adapter,
         quantization=None,
         max_length=trained.settings.max_length,
         new_parameters=new_parameters,
+    )
+
+
+def adapter(section: Adapter, adapted: Adapted | None, trained: Classifier) -> model_results.Adapter | None:
+    """The adapter as it was trained, and how exactly it was loaded back; None without one."""
+    if adapted is None:
+        return None
+    return model_results.Adapter(
+        kind=section.kind,
+        r=section.r,
+        alpha=section.alpha,
+        dropout=section.dropout,
+        target_modules=adapted.targets,
+        heads=adapted.heads,
+        rslora=section.rslora,
+        dora=section.dora,
+        merged=section.merge,
+        reload_difference=trained.reload_difference,
     )
 
 

@@ -11,8 +11,7 @@ from ftcls.classifier import Classifier
 from ftcls.config.schema import Data, Model, SplitPaths, Subset
 from ftcls.data.corpus import Corpus, Split, Task
 from ftcls.errors import DataError
-from ftcls.model import factory, settings
-from ftcls.model.checkpoint import resolve
+from ftcls.model import factory
 from ftcls.scoring import decision
 
 
@@ -72,14 +71,12 @@ def align(checkpoint: str, trained: Classifier, corpus: Corpus, section: Model) 
     """
     if set(trained.labels) != set(corpus.labels):
         raise DataError(_mismatch(checkpoint, trained.labels, corpus))
-    place = resolve(checkpoint)
-    stored = settings.load(place) if isinstance(place, Path) else None
-    problem = stored.task if stored else trained.model.config.problem_type
+    problem = trained.config.problem_type if trained.foreign else trained.task
     several = problem in ("multilabel", "multi_label_classification")
     if problem is not None and several != (corpus.task == "multilabel"):
         raise DataError(f"{checkpoint}: it was trained for {problem}, and the data is {corpus.task}")
-    if stored is None:
-        section_length = factory.longest(trained.model.config, trained.tokenizer, section.max_length)
+    if trained.foreign:
+        section_length = factory.longest(trained.config, trained.tokenizer, section.max_length)
         own = replace(trained.settings, max_length=section_length, truncation=section.truncation)
         trained = replace(trained, settings=own, decision=decision.default(corpus.task, len(corpus.labels)))
     known = replace(trained.settings, task=corpus.task, positive_label=corpus.positive_label)

@@ -7,6 +7,7 @@
     ├── DataError         3   a file, a row, a label
     ├── UnavailableError  4   offline, missing, gated, an extra that is not installed
     ├── TrainingError     5   not finite, out of memory after every retry
+    ├── ExportError       5   the exported model says something else than the run
     └── Interrupted       130 SIGINT or SIGTERM; the run can be resumed
 
 Anything else that escapes is a bug in ftcls: exit code 1.
@@ -39,6 +40,12 @@ class UnavailableError(FtclsError):
 
 class TrainingError(FtclsError):
     """Training failed; names the last good checkpoint where there is one."""
+
+    exit_code = 5
+
+
+class ExportError(FtclsError):
+    """The exported model does not agree with the run that it was made from; nothing was kept of it."""
 
     exit_code = 5
 

@@ -5,20 +5,37 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ftcls import account, alignment, baseline, decide, devices, extra_metrics, predictions, results, session, speed
+from transformers import PreTrainedModel
+
+from ftcls import (
+    account,
+    alignment,
+    baseline,
+    decide,
+    devices,
+    extra_metrics,
+    predictions,
+    probe,
+    results,
+    session,
+    speed,
+)
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
-from ftcls.errors import DataError
-from ftcls.model import factory
+from ftcls.errors import DataError, TrainingError, UnavailableError
+from ftcls.model import adapters, factory
+from ftcls.model.adapters import Adapted
+from ftcls.model.classifiable import Classifiable
 from ftcls.model.head import start_at_frequencies
-from ftcls.prepare import prepare
+from ftcls.prepare import Prepared, prepare
 from ftcls.report import page
 from ftcls.rundir import RunDir
 from ftcls.scoring import decision
@@ -56,6 +73,8 @@ def train(
     section, seed = experiment.training, experiment.seed
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
     devices.quiet()
+    if experiment.adapter.kind != "none":
+        adapters.check_installed()
     machine = devices.choose(section.device, section.precision)
     if not machine.main:
         logging.getLogger("ftcls").setLevel(logging.WARNING)  # one process speaks for all
@@ -72,8 +91,11 @@ def train(
         )
         if corpus.task == "multilabel":
             start_at_frequencies(built, corpus.splits["train"].targets)
+        adapted = _adapted(built, experiment)
+        model = built.model if adapted is None else adapted.model
+        size = adapters.count(model)
         fitted = fit(
-            built.model,
+            model,
             prepared.tokenizer,
             prepared.encoded["train"],
             Validation(prepared.encoded["validation"], corpus.labels, corpus.task, corpus.positive),
@@ -84,14 +106,15 @@ def train(
             seed=seed,
             machine=machine,
             run=run,
-            companions=prepared.save,
+            save_weights=factory.save if adapted is None else adapted.save,
+            companions=prepared.save if adapted is None else partial(_with_probe, prepared, model),
             resume=resume,
         )
         session.part(machine)
         if not machine.main:
             return run
-        shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
-        undecided = _classifier(run.model, experiment)
+        _keep(run, merge=experiment.adapter.merge)
+        undecided = _reloaded(run, experiment)
         logits = {name: undecided.logits(prepared.encoded[name]) for name in SCORED}
         tuned = decide.tune(undecided, logits["validation"], corpus.splits["validation"], experiment.decision)
         decision.save(tuned.decision, corpus.labels, run.model / decision.FILE)
@@ -117,6 +140,8 @@ def train(
             machine=machine,
             fitted=fitted,
             trained=trained,
+            size=size,
+            adapter=account.adapter(experiment.adapter, adapted, undecided),
             new_parameters=built.new_parameters,
             scores={
                 name: results.scores(
@@ -218,6 +243,34 @@ def evaluate(
     return found
 
 
+def _adapted(built: Classifiable, experiment: Experiment) -> Adapted | None:
+    if experiment.adapter.kind == "none":
+        return None
+    return adapters.add(built, experiment.adapter, checkpoint=experiment.model.checkpoint, seed=experiment.seed)
+
+
+def _with_probe(prepared: Prepared, model: PreTrainedModel, folder: Path) -> None:
+    """What stands beside an adapter: all that stands beside weights, and the means to tell that it is loaded back."""
+    prepared.save(folder)
+    probe.save(probe.take(model, prepared.encoded["validation"]), folder)
+
+
+def _keep(run: RunDir, *, merge: bool) -> None:
+    """Make the best weights the model of the run."""
+    left_out = (MANIFEST, *(adapters.FILES if merge else ()))
+    shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(*left_out), dirs_exist_ok=True)
+    if merge:
+        factory.save(factory.load_trained(str(run.best)), run.model)
+
+
+def _reloaded(run: RunDir, experiment: Experiment) -> Classifier:
+    """The model of the run as it was saved, read from disk: what is not what was trained must not be scored."""
+    try:
+        return _classifier(run.model, experiment)
+    except (UnavailableError, DataError) as error:
+        raise TrainingError(f"the model that was saved does not load back: {error}") from error
+
+
 def _draw(run: RunDir, report: results.Report) -> None:
     try:
         page.write(run, report)
@@ -227,7 +280,9 @@ def _draw(run: RunDir, report: results.Report) -> None:
 
 
 def _weights(run: RunDir, checkpoint: str | None) -> Path:
-    place = run.model if checkpoint is None else run.checkpoints / checkpoint
+    place = run.checkpoints / checkpoint if checkpoint else run.model
+    if not checkpoint and (run.path / "config.json").is_file():
+        place = run.path  # an export: the config of its run beside the weights
     if not (place / "config.json").is_file():
         there = sorted(p.name for p in run.checkpoints.glob("[!.]*"))
         raise DataError(f"{place}: no model there; --checkpoint takes {', '.join(there) or 'nothing: there is none'}")

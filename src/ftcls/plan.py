@@ -12,6 +12,7 @@ from ftcls import cache, devices
 from ftcls.config.schema import Experiment, Report, Split, Subset
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
+from ftcls.model import adapters
 from ftcls.prepare import prepare
 from ftcls.training.fit import cadence, token_budget
 
@@ -46,6 +47,7 @@ class Plan:
     checkpoint: str
     architecture: str
     parameters: int
+    trainable_parameters: int
     max_length: int
     steps: int
     steps_per_epoch: int
@@ -64,7 +66,8 @@ class Plan:
         return [
             f"{self.name}: {self.task}, {len(self.labels)} labels ({labels})",
             f"data       {splits}; longer than {self.max_length} tokens: {shares}",
-            f"model      {self.checkpoint}: {self.architecture}, {self.parameters:,} parameters",
+            f"model      {self.checkpoint}: {self.architecture}, {self.parameters:,} parameters, "
+            f"{self.trainable_parameters:,} of them trained",
             f"training   {self.steps:,} steps of {self.batch_size} examples, {self.steps_per_epoch:,} an epoch, "
             f"{self.evaluations:,} evaluations",
             f"machine    {self.device}, {self.precision} ({self.reason}), {self.token_budget:,} tokens a pass",
@@ -85,6 +88,10 @@ def dry_run(experiment: Experiment) -> Plan:
     prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(prepared.config)
+        architecture = type(model).__name__
+        if experiment.adapter.kind != "none":
+            model, _, _ = adapters.wrap(model, experiment.adapter, new_parameters=(), seed=experiment.seed)
+    parameters, trainable = adapters.count(model)
     pace = cadence(section, len(corpus.splits["train"]))
     return Plan(
         name=experiment.name,
@@ -93,8 +100,9 @@ def dry_run(experiment: Experiment) -> Plan:
         examples={name: len(split) for name, split in corpus.splits.items()},
         truncated={name: int(encoded.truncated.sum()) for name, encoded in prepared.encoded.items()},
         checkpoint=experiment.model.checkpoint,
-        architecture=type(model).__name__,
-        parameters=sum(p.numel() for p in model.parameters()),
+        architecture=architecture,
+        parameters=parameters,
+        trainable_parameters=trainable,
         max_length=prepared.settings.max_length,
         steps=pace.total,
         steps_per_epoch=pace.per_epoch,
@@ -131,6 +139,9 @@ def smoke(experiment: Experiment) -> Experiment:
     # Weights by name would not fit the labels of a miniature.
     loss = experiment.loss
     by_name = [key for key in ("class_weights", "pos_weight") if isinstance(getattr(loss, key), dict)]
+    adapter = experiment.adapter
+    if adapter.target_modules != adapters.ALL_LINEAR:  # names of another architecture
+        adapter = adapter.model_copy(update={"target_modules": None})
     return experiment.model_copy(
         update={
             "name": f"{experiment.name}-smoke",
@@ -138,6 +149,7 @@ def smoke(experiment: Experiment) -> Experiment:
             "model": experiment.model.model_copy(
                 update={"checkpoint": "scratch:bert", "max_length": SMOKE_LENGTH, "attention": None}
             ),
+            "adapter": adapter,
             "loss": loss.model_copy(update=dict.fromkeys(by_name)),
             "training": experiment.training.model_copy(update=SMOKE_TRAINING),
             "report": Report(),

@@ -17,6 +17,7 @@ from ftcls import documents, rundir
 from ftcls.data.corpus import Check
 from ftcls.diagnosis import Diagnosis
 from ftcls.errors import DataError
+from ftcls.model_results import Model
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
 from ftcls.scoring.intervals import Difference, LabelIntervals, certainty
@@ -114,22 +115,6 @@ class Data:
     splits: dict[str, Split]
     checks: tuple[Check, ...]
     versions: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Model:
-    """The model as it was trained."""
-
-    checkpoint: str
-    architecture: str
-    parameters: int
-    trainable_parameters: int
-    size_bytes: int
-    adapter: dict[str, Any] | None
-    quantization: str | None
-    max_length: int
-    new_parameters: tuple[str, ...]
-    """Weights that the checkpoint did not hold."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -140,6 +141,27 @@ def replacing(path: Path) -> Iterator[Path]:
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def making(path: Path) -> Iterator[Path]:
+    """Fill a folder beside ``path``, then put it in its place in one step; on an error there is no ``path``.
+
+    Raises:
+        ConfigError: ``path`` exists and is not an empty folder.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise ConfigError(f"--output {path}: exists and is not an empty folder; name another")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
+    try:
+        yield staged
+        staged.chmod(0o755)  # mkdtemp's 0700 would hide the result from everybody else
+        if path.is_dir():
+            path.rmdir()  # empty; Windows moves nothing onto a folder
+        staged.replace(path)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,6 +26,4 @@ def measure(trained: Classifier, texts: Sequence[str]) -> Speed | None:
         seconds.append(time.perf_counter() - started)
     counted = seconds[WARM_UP:] or seconds
     p50, p95 = (float(value) * 1000 for value in np.percentile(counted, (50, 95)))
-    return Speed(
-        Latency(p50, p95), texts=len(counted), device=trained.model.device.type, threads=torch.get_num_threads()
-    )
+    return Speed(Latency(p50, p95), texts=len(counted), device=trained.backend.device, threads=torch.get_num_threads())

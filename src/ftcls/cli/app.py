@@ -21,8 +21,10 @@ from ftcls.cli.compare import compare
 from ftcls.cli.data import data
 from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
+from ftcls.cli.export import export
 from ftcls.cli.predict import predict
 from ftcls.cli.report import report
+from ftcls.cli.serve import serve
 from ftcls.cli.sweep import sweep
 from ftcls.cli.train import train
 from ftcls.errors import FtclsError
@@ -43,6 +45,8 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("export")(export)
+app.command("serve")(serve)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("sweep")(sweep)

@@ -42,6 +42,8 @@ def configure(*, quiet: bool, offline: bool = False) -> None:
     logger.addHandler(handler)
     if not sys.stderr.isatty():
         handler.setFormatter(_Message("%(message)s"))
+    # Imported by transformers where it is installed, used or not; it then says which of its kernels it did not find.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _terminal_handler() -> logging.Handler:
@@ -49,6 +51,15 @@ def _terminal_handler() -> logging.Handler:
     from rich.logging import RichHandler
 
     return RichHandler(console=Console(stderr=True), show_path=False, log_time_format="[%X]")
+
+
+def terminal() -> Any:
+    """The console that the log goes to: only then do its lines and a bar make room for each other."""
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    handlers = logging.getLogger("ftcls").handlers
+    return next((each.console for each in handlers if isinstance(each, RichHandler)), Console(stderr=True))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,5 +30,12 @@ Threshold = Annotated[
         "--threshold",
         metavar="[LABEL=]NUMBER",
         help="In place of the model's own: 0.3 for every label (binary: the positive one) or LABEL=0.3; repeatable.",
+    ),
+]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option(
+        "--precision",
+        help="The arithmetic: fp32 as eval and plain transformers have it; auto, the quickest that the device has.",
     ),
 ]

@@ -1,27 +1,34 @@
-"""``ftcls predict``: labels and probabilities for a text, for lines of stdin, or for a file."""
+"""``ftcls predict``: labels and probabilities for a text, for lines of stdin, or for files."""
 
+import os
 import sys
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
-from ftcls.cli import console, options
+from ftcls.cli import console, options, progress
 from ftcls.config.load import load
 from ftcls.errors import ConfigError
 from ftcls.rundir import RunDir
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ftcls.classifier import Classifier
+    from ftcls.predict.files import Summary, Wanted
 
 
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, a model folder or a Hub checkpoint.")],
-    source: Annotated[
-        Path | None,
+    sources: Annotated[
+        list[Path] | None,
         typer.Argument(
-            metavar="INPUT", help="CSV, TSV, JSON lines, Parquet, or text with one example per line; - is stdin."
+            metavar="INPUT",
+            help="CSV, TSV, JSON lines, Parquet, or text with one example per line; several of one kind, or a pattern "
+            'in quotes such as "reviews/*.csv"; - is stdin.',
         ),
     ] = None,
     text: Annotated[
@@ -33,6 +40,9 @@ def predict(
             "--output", "-o", metavar="FILE", help="Where to write; the suffix says which kind. Default: stdout."
         ),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the half-done output that an interrupted call has left.")
+    ] = False,
     text_column: Annotated[
         list[str] | None,
         typer.Option("--text-column", metavar="NAME", help="The text column; default: that of the run's config."),
@@ -43,84 +53,150 @@ def predict(
             "--prefix", metavar="NAME", help="Stands before the names of the new columns: label, probability_..."
         ),
     ] = "",
+    top: Annotated[
+        int | None,
+        typer.Option("--top", metavar="K", help="The K most probable labels instead of the probability of each."),
+    ] = None,
+    abstain: Annotated[
+        float | None,
+        typer.Option("--abstain", metavar="P", help="No label where the most probable one is less probable than P."),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            metavar="COLUMN",
+            help="Also the share of each label in each group of this column, with intervals and a plot; repeatable.",
+        ),
+    ] = None,
+    input_kind: Annotated[
+        Literal["csv", "tsv", "jsonl", "txt"] | None,
+        typer.Option("--input-kind", help="What stdin holds, or files whose suffix does not say it."),
+    ] = None,
+    on_bad_row: Annotated[
+        Literal["keep", "error"],
+        typer.Option("--on-bad-row", help="A row that cannot be read stays in place without a label, or is an error."),
+    ] = "keep",
     threshold: options.Threshold = None,
+    precision: options.Precision = "auto",
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
     """Label texts with a trained model.
 
-    A file keeps its columns and its order; label (multilabel: labels) and one probability per label are added.
+    Files keep their columns and their order; label (multilabel: labels) and one probability per label are added. The
+    output appears whole at the end. Until then it grows in FILE.partial, which --resume continues.
 
     Example: ftcls predict runs/ag_news-bert --text "Stocks fell after the announcement."
     """
     console.configure(quiet=quiet, offline=offline)
-    if text and source is not None:
-        raise ConfigError(f"{source} and --text: give one of the two")
-    if text and output is not None:
-        raise ConfigError(f"--output {output}: is for files; with --text the result is printed")
-    if not text and source is None and sys.stdin.isatty():
-        raise ConfigError(
-            'nothing to predict: name a file, or give --text "...", or pipe lines of text into the command'
-        )
+    _refuse_mixed(text, sources, output)
     with console.results_only():
         from ftcls.classifier import Classifier
 
-        classifier = Classifier.load(run)
+        classifier = Classifier.load(run, precision=precision)
         if threshold:
             classifier = classifier.with_thresholds(threshold)
+        from ftcls.predict.files import Wanted
+
+    wanted = Wanted(
+        text_columns=tuple(text_column) if text_column else columns_of(run),
+        prefix=prefix,
+        top=top,
+        abstain=abstain,
+        by=tuple(by or ()),
+        on_bad_row=on_bad_row,
+    )
     if text:
-        _texts(classifier, text, as_json=as_json)
-    else:
-        columns = tuple(text_column) if text_column else _columns_of(run)
-        _file(classifier, source or Path("-"), output, columns, prefix, as_json=as_json)
+        _texts(classifier, text, wanted, as_json=as_json)
+        return
+    given = _given(sources or [Path("-")])
+    with console.results_only() as stdout, progress.shown("predicting", quiet=quiet) as report:
+        from ftcls.predict.files import predict_files
+
+        try:
+            summary = predict_files(
+                classifier,
+                given,
+                output or stdout,
+                wanted,
+                kind="json" if as_json and output is None else None,
+                input_kind=input_kind,
+                resume=resume,
+                progress=lambda step: report(step.rows, step.fraction),
+            )
+        except BrokenPipeError:  # `... | head` has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+            return
+    if output is not None:
+        _report(summary, as_json=as_json)
 
 
-def _texts(classifier: "Classifier", texts: list[str], *, as_json: bool) -> None:
-    from ftcls.predict import predict_texts
+def _refuse_mixed(text: "Sequence[str] | None", sources: "Sequence[Path] | None", output: Path | None) -> None:
+    if text and sources:
+        raise ConfigError(f"{sources[0]} and --text: give one of the two")
+    if text and output is not None:
+        raise ConfigError(f"--output {output}: is for files; with --text the result is printed")
+    if sources and len(sources) > 1 and any(str(path) == "-" for path in sources):
+        raise ConfigError("-: stdin cannot be mixed with files; give one of the two")
+    if not text and not sources and sys.stdin.isatty():
+        raise ConfigError(
+            'nothing to predict: name a file, or give --text "...", or pipe lines of text into the command'
+        )
 
+
+def _given(sources: list[Path]) -> list[Path] | TextIO:
+    if str(sources[0]) != "-":
+        return sources
+    if isinstance(sys.stdin, TextIOWrapper):
+        # UTF-8 whatever the terminal speaks; a broken byte becomes U+FFFD and stops nothing.
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace", newline="")
+    return sys.stdin
+
+
+def _texts(classifier: "Classifier", texts: list[str], wanted: "Wanted", *, as_json: bool) -> None:
+    from ftcls.predict.columns import Columns
+    from ftcls.predict.files import predict_texts
+
+    columns = Columns(classifier.task, classifier.labels, top=wanted.top, abstain=wanted.abstain)
     with console.results_only():
         found = predict_texts(classifier, texts)
+    ranked = [sorted(each.probabilities.items(), key=lambda item: -item[1])[: wanted.top] for each in found]
+    labels = [columns.given(each) for each in found]
     if as_json:
         documents: list[dict[str, Any]] = [
-            {"text": text, "labels": prediction.labels, "probabilities": prediction.probabilities}
-            for text, prediction in zip(texts, found, strict=True)
+            {
+                "text": text,
+                "labels": given,
+                "probabilities": each.probabilities if wanted.top is None else dict(most),
+            }
+            for text, given, each, most in zip(texts, labels, found, ranked, strict=True)
         ]
         console.emit({"predictions": documents})
         return
-    for text, prediction in zip(texts, found, strict=True):
+    for text, given, most in zip(texts, labels, ranked, strict=True):
         if len(texts) > 1:
             typer.echo(text)
-        typer.echo(", ".join(prediction.labels) or "(no label)")
-        width = max(map(len, prediction.probabilities))
-        for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
+        typer.echo(", ".join(given) or "(no label)")
+        width = max(len(label) for label, _ in most)
+        for label, probability in most:
             typer.echo(f"  {label:<{width}}  {probability:.4f}")
 
 
-def _file(
-    classifier: "Classifier", source: Path, output: Path | None, columns: tuple[str, ...], prefix: str, *, as_json: bool
-) -> None:
-    from ftcls.predict import predict_file
-
-    with console.results_only() as stdout:
-        summary = predict_file(
-            classifier,
-            sys.stdin if str(source) == "-" else source,
-            output or stdout,
-            kind="json" if as_json and output is None else None,
-            text_columns=columns,
-            prefix=prefix,
-        )
-    if output is None:
-        return
+def _report(summary: "Summary", *, as_json: bool) -> None:
     if as_json:
         console.emit(asdict(summary))
         return
-    counts = ", ".join(f"{label} {count}" for label, count in summary.label_counts.items())
-    typer.echo(f"{output}: {summary.rows} rows: {counts}")
+    counts = [f"{label} {count}" for label, count in summary.label_counts.items()]
+    counts += [f"without a label {summary.without_label}"] if summary.without_label else []
+    counts += [f"not readable {summary.bad_rows}"] if summary.bad_rows else []
+    typer.echo(f"{summary.output}: {summary.rows} rows: {', '.join(counts)}")
+    for path in summary.written:
+        typer.echo(path)
 
 
-def _columns_of(run: str) -> tuple[str, ...]:
+def columns_of(run: str) -> tuple[str, ...]:
     """The text columns that the run was trained on."""
     place = RunDir(Path(run))
     if not place.config.is_file():

@@ -295,6 +295,16 @@ def _decision(experiment: Experiment) -> Found:
             yield Problem(("decision", key), text)
 
 
+def _adapter(experiment: Experiment) -> Found:
+    section = experiment.adapter
+    if section.kind != "none":
+        return
+    for key in type(section).model_fields:
+        if key != "kind" and _changed(section, key):
+            text = f"has no effect without an adapter; add {line(('adapter', 'kind'), 'lora')}, or remove the line"
+            yield Problem(("adapter", key), text)
+
+
 def _augmentation(experiment: Experiment) -> Found:
     chosen = experiment.training.augmentation
     if chosen.rare and not (chosen.word_dropout or chosen.word_swap or chosen.token_masking):
@@ -325,6 +335,7 @@ RULES: tuple[Rule, ...] = (
     _rule(_best, "data.source", "data.task", "data.single_label", "metrics.best"),
     _rule(_decision, "data.source", "data.task", "data.single_label", "decision"),
     _rule(_augmentation, "training.augmentation"),
+    _rule(_adapter, "adapter"),
     _rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
     _rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),
     _rule(_loss_keys, "loss.kind", "loss.class_weights", "loss.beta", *(f"loss.{key}" for key in _LOSS_KEYS)),

@@ -174,6 +174,29 @@ class Model(Section):
     """The attention implementation; null: what the model chooses."""
 
 
+class Adapter(Section):
+    """Small matrices that are trained beside frozen weights (LoRA), in place of training all weights."""
+
+    kind: Literal["none", "lora"] = "none"
+    """`none`: all weights are trained; `lora`: low-rank updates of some linear layers (Hu et al. 2021), and the head in
+    full."""
+    r: Positive = 8
+    """Rank of the updates."""
+    alpha: Positive = 16
+    """The updates are scaled by alpha / r."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of the inputs of an update that is dropped while training."""
+    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The layers that are updated, by the ends of their names; `all-linear`: every linear layer outside the head; null:
+    what suits the architecture, as a rule the query and value projections."""
+    rslora: bool = False
+    """Scale by alpha / sqrt(r), which keeps high ranks stable (Kalajdzievski 2023)."""
+    dora: bool = False
+    """Learn the length of each weight column apart from its direction (Liu et al. 2024)."""
+    merge: bool = False
+    """Leave a plain checkpoint in model/, with the updates added to the weights, in place of an adapter."""
+
+
 class Loss(Section):
     """The loss of one example; a step's loss is the mean over its examples."""
 
@@ -315,6 +338,8 @@ class Experiment(Section):
     """Where the examples come from and what is done to them before tokenizing."""
     model: Model
     """The checkpoint and how texts are cut to fit it."""
+    adapter: Adapter = Adapter()
+    """Small matrices that are trained beside frozen weights, in place of training all weights."""
     loss: Loss = Loss()
     """The loss of one example."""
     training: Training = Training()

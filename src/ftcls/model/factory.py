@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,15 @@ from transformers import (
 
 from ftcls import hub
 from ftcls.data.corpus import Task
-from ftcls.errors import UnavailableError
-from ftcls.model import scratch
+from ftcls.errors import ConfigError, UnavailableError
+from ftcls.model import adapters, scratch
 from ftcls.model.checkpoint import SCRATCH, resolve
+from ftcls.model.classifiable import Classifiable
 
 log = logging.getLogger(__name__)
 
 # Without model.max_length: what encoders were trained with; decoders with 128k positions are not what a text needs.
 LONGEST = 512
-
-
-@dataclass(frozen=True)
-class Classifiable:
-    """A sequence classifier ready to train."""
-
-    model: PreTrainedModel
-    new_parameters: tuple[str, ...]
-    """Names of the parameters that the checkpoint did not bring: they start at random."""
 
 
 def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrainedTokenizerBase:
@@ -98,13 +89,19 @@ def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | No
     named in the result.
 
     Raises:
+        ConfigError: the checkpoint is an adapter.
         UnavailableError: the checkpoint cannot be had.
     """
     set_seed(seed)  # new parameters are drawn from it
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     if checkpoint.startswith(SCRATCH):
         model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
-        return Classifiable(model, tuple(name for name, _ in model.named_parameters()))
+        return Classifiable(model, tuple(name for name, _ in model.named_parameters()), from_scratch=True)
+    if adapters.is_adapter(resolve(checkpoint)):
+        raise ConfigError(
+            f"model.checkpoint: {checkpoint}: is an adapter without the weights it belongs to. Train it with "
+            "adapter.merge=true to have a whole checkpoint to start from, or name its base"
+        )
     model, info = _pretrained(
         AutoModelForSequenceClassification,
         checkpoint,
@@ -121,12 +118,21 @@ def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | No
     return Classifiable(model, new)
 
 
+def save(model: PreTrainedModel, folder: Path) -> None:
+    """Write weights and configuration."""
+    model.save_pretrained(folder)
+
+
 def load_trained(checkpoint: str) -> PreTrainedModel:
-    """A classifier that is complete: its head is in the checkpoint.
+    """A classifier that is complete: its head is in the checkpoint. Of an adapter: with its updates in the weights.
 
     Raises:
         UnavailableError: it cannot be had, or parts of it are missing.
+        DataError: an adapter that ftcls did not write.
     """
+    place = resolve(checkpoint)
+    if isinstance(place, Path) and adapters.is_adapter(place):
+        return _adapted(place)
     model, info = _pretrained(
         AutoModelForSequenceClassification, checkpoint, dtype=torch.float32, output_loading_info=True
     )
@@ -136,6 +142,21 @@ def load_trained(checkpoint: str) -> PreTrainedModel:
             "Name a run, its model/ folder or a checkpoint with a classification head."
         )
     return model
+
+
+def _adapted(folder: Path) -> PreTrainedModel:
+    """The model of a stored adapter; its heads are in the adapter, so none is missed in the base."""
+    adapters.check_installed()
+    origin = adapters.read_origin(folder)
+    base = _pretrained(
+        AutoModelForSequenceClassification,
+        str(folder / adapters.BASE) if origin.checkpoint is None else origin.checkpoint,
+        config=_pretrained(AutoConfig, str(folder)),
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        **({} if origin.revision is None else {"revision": origin.revision}),
+    )
+    return adapters.attach(base, folder)
 
 
 def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:

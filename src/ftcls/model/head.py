@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ftcls.model.factory import Classifiable
+from ftcls.model.classifiable import Classifiable
 
 
 def start_at_frequencies(built: Classifiable, targets: NDArray[np.generic]) -> bool:

@@ -46,9 +46,10 @@ class Mistake:
     gold: tuple[str, ...]
     predicted: tuple[str, ...]
     probability: float
-    """Of what was said: of the predicted label; multilabel: that `worst` was given, or that it was not."""
+    """Of the predicted label; multilabel: of `worst`."""
     worst: str | None
-    """multilabel: the label that is most surely wrong; None where all are right."""
+    """multilabel: the label that is most surely wrong, missed if it is gold, else wrongly given; None where all are
+    right."""
     loss: float
 
 
@@ -119,42 +120,58 @@ def pairs(predictions: Predictions, *, most: int) -> tuple[Pair, ...]:
 
 
 def surest_mistakes(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
-    """Wrong rows by how probable the wrong answer seemed; multilabel: by its worst label."""
-    sure = _sure(predictions).max(axis=1)
-    order = np.argsort(-sure, kind="stable")[:most]
-    return tuple(_mistakes(predictions, [place for place in order.tolist() if sure[place] > 0]))
+    """Rows with a label that was wrongly given, by how probable it seemed."""
+    return _ranked(predictions, _wrongly_given(predictions), most)
+
+
+def surest_misses(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
+    """multilabel: rows with a gold label that was not given, the least probable first."""
+    return _ranked(predictions, _missed(predictions), most)
 
 
 def costliest(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
     """The rows of the highest loss, right or wrong."""
     order = np.argsort(-row_losses(predictions), kind="stable")[:most]
-    return tuple(_mistakes(predictions, order.tolist()))
+    sure = np.maximum(_wrongly_given(predictions), _missed(predictions))
+    return tuple(_mistakes(predictions, order.tolist(), sure[order]))
 
 
-def _sure(predictions: Predictions) -> NDArray[np.float64]:
-    """How sure every wrong answer [n, k] was, 0 for right ones; a label missed at p was denied with 1 - p."""
-    gold, given = _indicators(predictions), _given(predictions)
-    sure = np.where(given & ~gold, predictions.probabilities, 0.0)
-    return np.where(gold & ~given, 1 - predictions.probabilities, sure) if predictions.task == "multilabel" else sure
+def _ranked(predictions: Predictions, sure: NDArray[np.float64], most: int) -> tuple[Mistake, ...]:
+    """The rows [n, k] of the surest wrong answers; 0 stands for a right one."""
+    order = np.argsort(-sure.max(axis=1), kind="stable")[:most]
+    places = [place for place in order.tolist() if sure[place].max() > 0]
+    return tuple(_mistakes(predictions, places, sure[places]))
 
 
-def _mistakes(predictions: Predictions, places: list[int]) -> Iterator[Mistake]:
+def _wrongly_given(predictions: Predictions) -> NDArray[np.float64]:
+    return np.where(_given(predictions) & ~_indicators(predictions), predictions.probabilities, 0.0)
+
+
+def _missed(predictions: Predictions) -> NDArray[np.float64]:
+    """A label that was missed at p was denied with 1 - p; what single-label rows miss is said by what they give."""
+    if predictions.task != "multilabel":
+        return np.zeros_like(predictions.probabilities)
+    return np.where(_indicators(predictions) & ~_given(predictions), 1 - predictions.probabilities, 0.0)
+
+
+def _mistakes(predictions: Predictions, places: list[int], sure: NDArray[np.float64]) -> Iterator[Mistake]:
+    """These rows, with how sure their wrong answers [len(places), k] were."""
     if not places:
         return
     part = _rows(predictions, places)
-    losses, sure, names = row_losses(part), _sure(part), np.array(part.labels, dtype=object)
+    losses, names = row_losses(part), np.array(part.labels, dtype=object)
     multilabel = part.task == "multilabel"
     for index, place in enumerate(places):
         worst = int(sure[index].argmax())
-        wrong = sure[index, worst] > 0
+        wrong = multilabel and sure[index, worst] > 0
         yield Mistake(
             row=int(part.rows[index]),
             index=place,
             gold=tuple(names[_at(part.gold, index)]),
             predicted=tuple(names[_at(part.predicted, index)]),
-            probability=float(sure[index, worst] if multilabel and wrong else part.probabilities[index].max()),
+            probability=float(part.probabilities[index, worst] if wrong else part.probabilities[index].max()),
             loss=float(losses[index]),
-            worst=names[worst] if multilabel and wrong else None,
+            worst=names[worst] if wrong else None,
         )
 
 

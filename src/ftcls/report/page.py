@@ -156,6 +156,11 @@ def _lists(test: Predictions, rows: Rows) -> list[dict[str, Any]]:
             "examples": [_example(each, rows) for each in evidence.surest_mistakes(test, most=_MISTAKES)],
         },
         {
+            "title": "Most surely missed",
+            "lead": "Gold labels that were not given, the least probable first. Look for wrong gold labels here too.",
+            "examples": [_example(each, rows) for each in evidence.surest_misses(test, most=_MISTAKES)],
+        },
+        {
             "title": "Highest loss",
             "lead": "The rows whose gold labels the model found least probable, right or wrong.",
             "examples": [_example(each, rows) for each in evidence.costliest(test, most=_MISTAKES)],

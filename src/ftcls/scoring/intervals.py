@@ -40,6 +40,7 @@ _FEW_POSITIVES = 20
 _SHARES = ("accuracy", "f1_micro")
 _MULTILABEL_SHARES = ("accuracy", "subset_accuracy")
 _MACRO = {"precision_macro": "precision", "recall_macro": "recall", "f1_macro": "f1"}
+_MACRO_AREA = "average_precision_macro"
 _OF_POSITIVE = ("precision", "recall", "f1")
 _COUNTED = ("hits", "gold", "predicted")
 
@@ -97,7 +98,8 @@ def certainty(predictions: Predictions, *, seed: int = 0, draws: int = DRAWS) ->
 
 def _certainty(predictions: Predictions, *, seed: int, draws: int, areas_of_labels: bool) -> Certainty:
     task, wanted, statistics = predictions.task, names(predictions.task), Statistics(predictions)
-    k = len(predictions.labels) if task == "multilabel" or areas_of_labels else 1
+    areas_of_labels |= task == "multilabel"  # their mean is a metric there
+    k = len(predictions.labels) if areas_of_labels else 1
     drawn = _resample(
         statistics,
         wanted,
@@ -108,13 +110,20 @@ def _certainty(predictions: Predictions, *, seed: int, draws: int, areas_of_labe
     )
     found = {name: _percentiles(values) for name, values in drawn.metrics.items()}
     ratios = {name: _ratio_intervals(statistics, name) for name in _OF_POSITIVE}
-    found |= {name: _macro_interval(statistics, drawn.counts, ratio, ratios[ratio]) for name, ratio in _MACRO.items()}
+    for name, ratio in _MACRO.items():
+        sample, draws_of = (getattr(counts, ratio) for counts in (statistics.sample, drawn.counts))
+        found[name] = _macro_interval(sample[0], draws_of, ratios[ratio])
     if predictions.positive is not None:
         found |= {name: ratios[name][predictions.positive] for name in _OF_POSITIVE}
     right = statistics.per_row["accuracy"] > 0
     of_rows = shares.of_rows(right, predictions.clusters)
     found |= dict.fromkeys(_MULTILABEL_SHARES if task == "multilabel" else _SHARES, of_rows)
-    areas = _area_intervals(statistics, drawn.areas) if drawn.areas is not None else [None] * len(predictions.labels)
+    areas: list[Interval | None] = [None] * len(predictions.labels)
+    if drawn.areas is not None:
+        values = statistics.label_areas(np.ones((1, len(predictions))))[0]
+        areas = _area_intervals(statistics, values, drawn.areas)
+        if task == "multilabel":
+            found[_MACRO_AREA] = _macro_interval(values, drawn.areas, areas)
     labels = {
         label: LabelIntervals(**{name: ratios[name][index] for name in ratios}, average_precision=areas[index])
         for index, label in enumerate(predictions.labels)
@@ -135,10 +144,11 @@ def _ratio_intervals(statistics: Statistics, name: str) -> list[Interval | None]
     return found
 
 
-def _area_intervals(statistics: Statistics, drawn: NDArray[np.float64]) -> list[Interval | None]:
-    """Of each label: the interval of its average precision, which was `drawn` [d, k]."""
+def _area_intervals(
+    statistics: Statistics, values: NDArray[np.float64], drawn: NDArray[np.float64]
+) -> list[Interval | None]:
+    """Of each label: the interval of its average precision [k], which was `drawn` [d, k]."""
     clusters = statistics.predictions.clusters
-    values = statistics.label_areas(np.ones((1, len(statistics.predictions))))[0]
     found: list[Interval | None] = []
     for value, draws, of_label in zip(values, drawn.T, statistics.indicators[0].T, strict=True):
         positives = int(of_label.sum())
@@ -151,19 +161,22 @@ def _area_intervals(statistics: Statistics, drawn: NDArray[np.float64]) -> list[
 
 
 def _macro_interval(
-    statistics: Statistics, drawn: Counts, ratio: str, of_labels: list[Interval | None]
+    values: NDArray[np.float64], drawn: NDArray[np.float64], of_labels: list[Interval | None]
 ) -> Interval | None:
-    """The interval of the mean of a ratio over the labels; None where no label has one."""
+    """The interval of the mean of a score [k], `drawn` [d, k], over the labels; None where no label has one.
+
+    Not the percentiles of the drawn means: a row that is drawn twice lifts average precision, and a draw without a rare
+    label's rows says nothing of it, so that with many rare labels they can leave the mean itself out.
+    """
     if all(interval is None for interval in of_labels):
         return None
-    values = np.nan_to_num(getattr(statistics.sample, ratio)[0])
+    values = np.nan_to_num(values)
     ends = [(value, value) if each is None else each for value, each in zip(values, of_labels, strict=True)]
     low, high = np.array(ends).T
-    ratios = getattr(drawn, ratio)
-    ratios = np.where(np.isfinite(ratios), ratios, values)
+    drawn = np.where(np.isfinite(drawn), drawn, values)
     # Zou & Donner (2008): the distances to the ends add up as standard deviations do, by how the labels go together.
-    together = _correlations(ratios)
-    below, above = values - low, high - values
+    together = _correlations(drawn)
+    below, above = np.maximum(values - low, 0.0), np.maximum(high - values, 0.0)
     mean, k = float(values.mean()), len(values)
     return (
         max(0.0, mean - float(np.sqrt(max(below @ together @ below, 0.0))) / k),

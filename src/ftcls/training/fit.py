@@ -162,12 +162,14 @@ def fit(
     seed: int,
     machine: Machine,
     run: RunDir,
+    save_weights: Callable[[PreTrainedModel, Path], None],
     companions: Callable[[Path], None],
     resume: bool,
 ) -> Fit:
     """Train, and leave the best weights in ``run.best``.
 
-    ``companions(folder)`` puts beside every checkpoint's weights what makes them a whole model: tokenizer, settings.
+    ``save_weights(model, folder)`` writes a checkpoint's weights; ``companions(folder)`` puts beside them what makes
+    them a whole model: tokenizer, settings.
 
     Raises:
         TrainingError: a loss that is not finite, or out of memory with single texts.
@@ -207,6 +209,7 @@ def fit(
             tally=tally,
             history=history,
             folder=run.checkpoints,
+            save_weights=save_weights,
             companions=companions,
             save_total_limit=training.save_total_limit,
             callbacks=[

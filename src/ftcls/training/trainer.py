@@ -86,6 +86,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         tally: Tally,
         history: History,
         folder: Path,
+        save_weights: Callable[[PreTrainedModel, Path], None],
         companions: Callable[[Path], None],
         save_total_limit: int,
         callbacks: Sequence[TrainerCallback],
@@ -105,6 +106,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.tally = tally
         self.history = history
         self.folder = folder
+        self.save_weights = save_weights
         self.companions = companions
         self.save_total_limit = save_total_limit
         self.control: TrainerControl
@@ -255,7 +257,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def _save_weights(self, folder: Path) -> None:
         if self.args.should_save:
-            self.accelerator.unwrap_model(self.model).save_pretrained(folder)
+            self.save_weights(self.accelerator.unwrap_model(self.model), folder)
             self.companions(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

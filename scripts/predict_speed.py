@@ -1,0 +1,101 @@
+"""Texts a second of ftcls and of `transformers.pipeline(batch_size=32)`, and whether both give the same labels.
+
+    python scripts/predict_speed.py runs/ag_news
+    python scripts/predict_speed.py runs/ag_news --rows 2000 --block 500
+
+Both read the test texts of the run's own config, in this one process, on one thread. The texts are cut into blocks;
+each block goes through every contender before the next one begins, in an order that turns, so that a machine that
+slows down slows all of them. Ratios are those of the processor's time, which with one thread is what a quiet machine
+would take, and of the wall clock's; beside them stands that of the processor's time in the block at the median.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import numpy as np
+import torch
+from transformers import pipeline
+
+from ftcls.classifier import Classifier
+from ftcls.config.load import load
+from ftcls.data.read import read
+from ftcls.rundir import RunDir
+
+Contender = Callable[[Sequence[str]], list[str]]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--rows", type=int, help="so many of the test rows (default: all)")
+    parser.add_argument("--block", type=int, default=1_000, help="texts between two contenders (default: 1000)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    experiment = load(RunDir(options.run).config)
+    texts = list(read(experiment.data, seed=experiment.seed).splits["test"].texts)[: options.rows]
+    contenders = the_contenders(options.run)
+    for label in contenders.values():
+        label(texts[:64])  # warm up
+    seconds, labels = measured(contenders, texts, options.block)
+    report(seconds, labels, len(texts))
+
+
+def the_contenders(run: Path) -> dict[str, Contender]:
+    """What is compared, the one to beat first."""
+    stock = pipeline("text-classification", model=str(run / "model"), batch_size=32, device="cpu")
+    cut = {"truncation": True, "max_length": Classifier.load(run, device="cpu").settings.max_length}
+
+    def stock_labels(texts: Sequence[str]) -> list[str]:
+        return [found["label"] for found in stock(list(texts), **cut)]
+
+    contenders = {"pipeline(batch_size=32)": stock_labels}
+    for precision in ("fp32", "bf16"):
+        contenders[f"ftcls, {precision}"] = our_labels(Classifier.load(run, device="cpu", precision=precision))
+    return contenders
+
+
+def our_labels(classifier: Classifier) -> Contender:
+    """The labels of a classifier."""
+    return lambda texts: [found.labels[0] for found in classifier(texts)]
+
+
+def measured(
+    contenders: dict[str, Contender], texts: Sequence[str], size: int
+) -> tuple[dict[str, list[tuple[float, float]]], dict[str, list[str]]]:
+    """Seconds of the processor and of the wall clock for each block, and the label of each text, by contender."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    labels: dict[str, list[str]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for number, start in enumerate(range(0, len(texts), size)):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            begun = time.process_time(), time.perf_counter()
+            labels[name] += contenders[name](texts[start : start + size])
+            seconds[name].append((time.process_time() - begun[0], time.perf_counter() - begun[1]))
+    return seconds, labels
+
+
+def report(seconds: dict[str, list[tuple[float, float]]], labels: dict[str, list[str]], rows: int) -> None:
+    """Print the table."""
+    first = next(iter(seconds))
+    print(f"{rows:,} texts, one thread, torch {torch.__version__}")
+    print(f"{'':26}{'texts/s':>9}{'ratio':>8}{'median':>8}{'wall':>8}{'same label':>15}")
+    stock = np.array(seconds[first])
+    for name, blocks in seconds.items():
+        ours = np.array(blocks)
+        cpu, wall = stock.sum(axis=0) / ours.sum(axis=0)
+        median = statistics.median(stock[:, 0] / ours[:, 0])
+        same = int((np.array(labels[name]) == np.array(labels[first])).sum())
+        print(f"{name:26}{rows / ours[:, 0].sum():9.1f}{cpu:8.2f}{median:8.2f}{wall:8.2f}{same:>9,}/{rows:,}")
+
+
+if __name__ == "__main__":
+    main()

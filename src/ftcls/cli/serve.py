@@ -1,0 +1,81 @@
+"""``ftcls serve``: a page and a JSON API for one model."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from ftcls.cli import console, options
+from ftcls.cli.predict import columns_of
+from ftcls.errors import UnavailableError
+
+MEGABYTE = 1024**2
+
+
+def serve(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, a model folder or a Hub checkpoint.")],
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Others than loopback want the variable FTCLS_TOKEN.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65_535, help="0: any that is free.")] = 8000,
+    max_characters: Annotated[
+        int, typer.Option("--max-characters", metavar="N", min=1, help="Of one text; longer ones are refused.")
+    ] = 100_000,
+    max_texts: Annotated[int, typer.Option("--max-texts", metavar="N", min=1, help="Of one request.")] = 256,
+    max_rows: Annotated[int, typer.Option("--max-rows", metavar="N", min=1, help="Of one CSV.")] = 20_000,
+    max_body: Annotated[int, typer.Option("--max-body", metavar="MB", min=1, help="Of one request.")] = 10,
+    queue: Annotated[
+        int, typer.Option("--queue", metavar="N", min=1, help="Texts that may wait; more are answered with 503.")
+    ] = 1_024,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", min=1, help="Texts of several requests that are labelled together.")
+    ] = 64,
+    delay: Annotated[
+        int, typer.Option("--delay", metavar="MS", min=0, help="How long a first text waits for others.")
+    ] = 5,
+    timeout: Annotated[
+        int, typer.Option("--timeout", metavar="S", min=1, help="A request that takes longer is answered with 503.")
+    ] = 30,
+    threshold: options.Threshold = None,
+    precision: options.Precision = "fp32",
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Serve a trained model: a page to try it on, and a JSON API.
+
+    Prints the address of the page. SIGINT and SIGTERM stop it; what was accepted by then is answered. Needs the extra
+    `serve`.
+
+    Example: ftcls serve runs/ag_news-bert --port 8000
+    """
+    console.configure(quiet=quiet, offline=offline)
+    with console.results_only() as stdout:
+        from ftcls.classifier import Classifier
+
+        try:
+            from ftcls.serve import limits, server
+        except ModuleNotFoundError as error:
+            raise UnavailableError(
+                f'ftcls serve: {error.name} is not installed; run\n  pip install -c constraints.txt "ftcls[serve]"'
+            ) from None
+        address = server.Address(host, port, os.environ.get("FTCLS_TOKEN") or None)
+        classifier = Classifier.load(run, precision=precision)
+        if threshold:
+            classifier = classifier.with_thresholds(threshold)
+        server.serve(
+            classifier,
+            run,
+            address,
+            limits.Limits(
+                characters=max_characters,
+                texts=max_texts,
+                rows=max_rows,
+                body_bytes=max_body * MEGABYTE,
+                waiting=queue,
+                together=batch,
+                delay=delay / 1_000,
+                timeout=float(timeout),
+            ),
+            text_columns=columns_of(run),
+            announce=lambda url: typer.echo(url, file=stdout),
+        )

@@ -1,0 +1,226 @@
+"""A run for other places: an ONNX graph or plain weights, done only when it says what the run says."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ftcls
+from ftcls import agreement, exported, predictions, rundir
+from ftcls.agreement import Agreement, Export, Format, Precision
+from ftcls.classifier import Classifier
+from ftcls.config.load import load
+from ftcls.errors import ConfigError, DataError, ExportError
+from ftcls.model import settings
+from ftcls.report import export_card
+from ftcls.rundir import RunDir
+from ftcls.scoring import decision
+from ftcls.scoring.apply import apply
+from ftcls.scoring.metrics import Predictions
+
+log = logging.getLogger(__name__)
+
+CARD: Final = "README.md"
+# Whatever the run was chosen by: the share of right answers, and the mean over labels.
+COMPARED: Final = ("accuracy", "f1_macro")
+PACKAGES: Final[dict[Format, tuple[str, ...]]] = {
+    "onnx": ("torch", "transformers", "onnx", "onnxscript", "onnxruntime"),
+    "torch": ("torch", "transformers", "safetensors"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Texts:
+    """What run and export are compared on."""
+
+    texts: list[str]
+    gold: Predictions | None
+    """The run's predictions with their gold labels, of these rows; None where the texts have no labels."""
+    source: str
+
+
+def export(
+    run: Path,
+    *,
+    to: Format,
+    output: Path,
+    precision: Precision = "fp32",
+    tolerance: float,
+    rows: int,
+    texts: Path | None = None,
+) -> Export:
+    """Write a finished run as an ONNX graph or as plain weights, load it back and compare the two on the same texts.
+
+    The folder holds the weights, the tokenizer, the configuration with the label names, cleaning and cutting, the
+    decision, the run's config and what was measured (export.json, README.md).
+
+    Args:
+        run: the run directory.
+        to: ``onnx``, or ``torch``: safetensors that plain transformers loads, adapters merged.
+        output: the folder, which appears only when all is done.
+        precision: of the weights in the graph.
+        tolerance: fp32: largest difference of a logit, and no other most probable label; int8: largest loss of
+            metrics.best, of f1_macro where that is ``loss``.
+        rows: most texts to compare on.
+        texts: a file with one text per line to compare on; None: the run's validation texts.
+
+    Raises:
+        ConfigError: the output exists, or int8 without onnx.
+        DataError: not a run with a model, or no texts.
+        UnavailableError: the extra is not installed, or the architecture cannot be written.
+        ExportError: the export differs from the run by more than the tolerance; nothing is left of it.
+    """
+    if precision == "int8" and to != "onnx":
+        raise ConfigError(f"--precision int8: goes with --to onnx, not with --to {to}")
+    place = RunDir(run.absolute())
+    if not place.config.is_file() or not place.model.is_dir():
+        raise DataError(f"{run}: not a run with a model; name a directory that `ftcls train` wrote")
+    if to == "onnx":
+        for name in ("onnx", "onnxscript", "onnxruntime"):  # before the weights are loaded
+            exported.extra(name)
+    experiment = load(place.config)
+    shown = _shown(place, texts, rows)
+    with rundir.making(output) as folder:
+        trained = Classifier.load(place.path, device="cpu")
+        FORMATS[to](trained, folder, precision)
+        _companions(trained, place, folder)
+        again = Classifier.load(folder, device="cpu")
+        # A loss in int8 is judged in points of a score, whatever the run was chosen by.
+        judged = "f1_macro" if experiment.metrics.best == "loss" else experiment.metrics.best
+        found = Export(
+            run=experiment.name,
+            format=to,
+            precision=precision,
+            task=trained.task,
+            labels=trained.labels,
+            files=_weights(folder),
+            agreement=_compared(trained, again, shown, metrics=(judged, *COMPARED), seed=experiment.seed),
+            metric=judged,
+            tolerance=tolerance,
+            packages={name: metadata.version(name) for name in PACKAGES[to]},
+            ftcls_version=ftcls.__version__,
+        )
+        refuse(found, output)
+        agreement.write(found, folder)
+        card = export_card.markdown(found, max_length=trained.settings.max_length, clean=trained.settings.clean)
+        rundir.write_text(folder / CARD, card)
+    return found
+
+
+def refuse(found: Export, output: Path) -> None:
+    """Do nothing where an export agrees with its run.
+
+    Raises:
+        ExportError: it does not; says by how much.
+    """
+    seen, tolerance = found.agreement, found.tolerance
+    where = f"on {seen.texts} texts"
+    if found.precision == "int8":
+        loss = seen.loss(found.metric)
+        if loss <= tolerance:
+            return
+        what = f"{found.metric} is {loss:.4f} lower" if seen.metrics else f"{loss:.2%} of the texts get other labels"
+        raise ExportError(
+            f"{output}: not written: in int8 {what} {where}, and --tolerance allows {tolerance:g}. Export with "
+            "--precision fp32, or allow the loss with --tolerance"
+        )
+    if not seen.max_logit_difference <= tolerance or seen.same_argmax < 1:  # not: a NaN agrees with nothing
+        others = round((1 - seen.same_argmax) * seen.texts)
+        raise ExportError(
+            f"{output}: not written: its logits differ from the run's by up to {seen.max_logit_difference:.2g} {where} "
+            f"(--tolerance allows {tolerance:g}), and {others} of them get another most probable label. Report it with "
+            f"the versions of {', '.join(f'{name} {version}' for name, version in found.packages.items())}"
+        )
+
+
+def _onnx(trained: Classifier, folder: Path, precision: Precision) -> None:
+    graph = folder / exported.FILE
+    if precision == "fp32":
+        exported.write(trained.model, graph)
+        return
+    whole = folder / "fp32"
+    whole.mkdir()
+    exported.write(trained.model, whole / exported.FILE)
+    exported.quantize(whole / exported.FILE, graph)
+    shutil.rmtree(whole)
+
+
+def _torch(trained: Classifier, folder: Path, precision: Precision) -> None:
+    trained.model.save_pretrained(folder)
+
+
+FORMATS: Final = {"onnx": _onnx, "torch": _torch}
+
+
+def _companions(trained: Classifier, run: RunDir, folder: Path) -> None:
+    """What makes weights a whole classifier, and the config that says on which data it is scored."""
+    trained.config.save_pretrained(folder)
+    trained.tokenizer.save_pretrained(folder)
+    settings.save(trained.settings, folder)
+    decision.save(trained.decision, trained.labels, folder / decision.FILE)
+    shutil.copyfile(run.config, folder / run.config.name)
+
+
+def _weights(folder: Path) -> dict[str, int]:
+    suffixes = (".onnx", ".data", ".safetensors")
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.suffix in suffixes}
+
+
+def _shown(run: RunDir, texts: Path | None, rows: int) -> _Texts:
+    if texts is not None:
+        try:
+            lines = texts.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"--texts {texts}: cannot be read as UTF-8 text: {error}") from error
+        if not lines:
+            raise DataError(f"--texts {texts}: is empty; write one text per line")
+        return _Texts(_spread(lines, rows), None, texts.name)
+    path = run.predictions / "validation.parquet"
+    if not path.is_file() or (stored := predictions.read_rows(path).texts) is None:
+        raise DataError(f"{path}: has no texts to compare the export on; name a file of them with --texts FILE")
+    chosen = np.zeros(len(stored), dtype=bool)
+    chosen[_spread(range(len(stored)), rows)] = True
+    kept = [text for text, take in zip(stored, chosen, strict=True) if take]
+    return _Texts(kept, predictions.read(path).take(chosen), "validation")
+
+
+def _spread(items: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of the items, at even distances."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).astype(int))]
+
+
+def _compared(trained: Classifier, again: Classifier, shown: _Texts, *, metrics: Sequence[str], seed: int) -> Agreement:
+    # The run's texts are clean already; those of a file are not.
+    encoded = trained.encode(shown.texts if shown.gold else trained.cleaned(shown.texts))
+    before, after = trained.logits(encoded), again.logits(encoded)
+    if not np.isfinite(after).all():
+        raise ExportError("the exported model's logits are not finite; nothing was written. Try --to torch")
+    return agreement.measure(
+        before,
+        after,
+        (_said(trained, before, shown.gold), _said(again, after, shown.gold)),
+        source=shown.source,
+        labelled=shown.gold is not None,
+        metrics=tuple(dict.fromkeys(metrics)),
+        seed=seed,
+    )
+
+
+def _said(classifier: Classifier, logits: NDArray[np.float32], gold: Predictions | None) -> Predictions:
+    found = apply(
+        classifier.decision,
+        logits,
+        gold=np.zeros(logits.shape if classifier.task == "multilabel" else len(logits), dtype=np.int64),
+        task=classifier.task,
+        labels=classifier.labels,
+        positive=classifier.positive,
+    )
+    if gold is None:
+        return found
+    return replace(found, gold=gold.gold, rows=gold.rows, clusters=gold.clusters)

@@ -1,0 +1,16 @@
+"""A model between its checkpoint and its training."""
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Classifiable:
+    """A sequence classifier ready to train."""
+
+    model: PreTrainedModel
+    new_parameters: tuple[str, ...]
+    """Names of the parameters that the checkpoint did not bring: they start at random."""
+    from_scratch: bool = False
+    """Whether there is no checkpoint, so that nothing but this object holds the weights."""

@@ -1,0 +1,40 @@
+"""What report.json says of the model."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """The updates that were trained in place of all weights."""
+
+    kind: str
+    r: int
+    alpha: int
+    dropout: float
+    target_modules: tuple[str, ...]
+    """Last part of the names of the layers that were updated."""
+    heads: tuple[str, ...]
+    """Modules that were trained in full."""
+    rslora: bool
+    dora: bool
+    merged: bool
+    """Whether model/ is a plain checkpoint."""
+    reload_difference: float | None
+    """Largest difference between the logits of model/, read back from disk, and those of the model that was saved."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model as it was trained."""
+
+    checkpoint: str
+    architecture: str
+    parameters: int
+    trainable_parameters: int
+    size_bytes: int
+    adapter: Adapter | None
+    """None: all weights were trained."""
+    quantization: str | None
+    max_length: int
+    new_parameters: tuple[str, ...]
+    """Weights that the checkpoint did not hold."""

@@ -1,0 +1,1 @@
+"""A model behind HTTP: a JSON API and a page to try it on."""

@@ -1,0 +1,308 @@
+"use strict";
+const SHOWN = 12; // labels shown before "all"
+const KEPT = 20; // tries in the history
+const ROWS = 50; // rows of a CSV shown
+
+const at = (id) => document.getElementById(id);
+const make = (tag, options = {}, ...inner) => {
+  const made = Object.assign(document.createElement(tag), options);
+  made.append(...inner);
+  return made;
+};
+const percent = (p) => (p > 0.9995 && p < 1 ? "> 99.9 %" : p < 0.0005 && p > 0 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
+const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
+
+let model = null;
+let current = null; // the text of the result that is shown, with its answer
+let all = false; // whether all labels are shown
+
+// --- the server
+
+const token = () => sessionStorage.getItem("ftcls-token");
+
+async function call(path, options = {}) {
+  const headers = { ...options.headers, ...(token() ? { Authorization: `Bearer ${token()}` } : {}) };
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, headers });
+  } catch {
+    throw new Error("The server cannot be reached. Is it still running?");
+  }
+  if (answer.status === 401) {
+    sessionStorage.removeItem("ftcls-token");
+    at("locked").hidden = false;
+    at("token").focus();
+    throw new Error("The server wants its token.");
+  }
+  if (!answer.ok) {
+    const body = await answer.json().catch(() => ({ detail: answer.statusText }));
+    const wait = answer.headers.get("Retry-After");
+    throw new Error(`${body.detail}${wait && !String(body.detail).includes("again") ? `; try again in ${wait} s` : ""}`);
+  }
+  return answer;
+}
+
+const post = async (path, body) =>
+  (await call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })).json();
+
+async function busy(button, work) {
+  at("problem").hidden = true;
+  const words = button.textContent;
+  button.disabled = true;
+  button.textContent = "…";
+  button.setAttribute("aria-label", `${words}: working`);
+  try {
+    await work();
+  } catch (error) {
+    at("problem").textContent = error.message;
+    at("problem").hidden = false;
+  } finally {
+    button.disabled = false;
+    button.textContent = words;
+    button.removeAttribute("aria-label");
+  }
+}
+
+// --- the model
+
+async function describe() {
+  model = await (await call("model")).json();
+  const scores = model.scores ?? {};
+  const names = model.task === "multilabel" ? ["f1_micro", "f1_macro"] : ["accuracy", "f1_macro"];
+  const said = names.filter((name) => name in scores).map((name) => {
+    const interval = model.intervals?.[name];
+    return `${name} ${scores[name].toFixed(3)}${interval ? ` (${interval.map((x) => x.toFixed(3)).join(" to ")})` : ""}`;
+  });
+  at("about").textContent = [
+    `${model.task}, ${plural(model.labels.length, "label")}`,
+    `reads ${plural(model.max_length, "token")}`,
+    said.length ? `on test: ${said.join(", ")}` : "no scores known",
+  ].join("; ");
+  at("locked").hidden = true;
+}
+
+// --- one text
+
+function show(text, answer, moved = true) {
+  current = { text, answer };
+  const said = at("said");
+  said.replaceChildren();
+  if (model.task === "multilabel") {
+    const tags = answer.labels.map((label) => make("span", { className: "tag" }, `${label} ${percent(answer.probabilities[label])}`));
+    said.append(make("p", { className: "verdict-label" }, ...(tags.length ? tags : ["no label"])));
+    said.append(make("p", { className: "soft" }, tags.length ? `${plural(tags.length, "label")} above the threshold` : "No label reaches its threshold."));
+  } else {
+    const label = answer.labels[0];
+    said.append(make("p", { className: "verdict-label" }, label));
+    said.append(make("p", { className: "soft" }, `with a probability of ${percent(answer.probabilities[label])}`));
+  }
+  at("cut").hidden = !answer.truncated;
+  at("cut").textContent =
+    `The text is cut: it has ${plural(answer.tokens, "token")}, the model reads ${model.max_length.toLocaleString("en")} of them.`;
+  bars();
+  at("for-label").replaceChildren(...ranked().map(([label]) => make("option", { value: label }, label)));
+  at("for-label").value = answer.labels[0] ?? ranked()[0][0];
+  at("words").hidden = true;
+  at("result").hidden = false;
+  if (moved) at("result").focus({ preventScroll: false });
+}
+
+const ranked = () => Object.entries(current.answer.probabilities).sort((a, b) => b[1] - a[1]);
+
+function bars() {
+  const given = new Set(current.answer.labels);
+  const drawn = model.thresholds !== null;
+  at("from").hidden = !drawn;
+  at("line-note").textContent = drawn ? "; the line is the threshold" : "";
+  const rows = ranked();
+  const shown = all ? rows : rows.filter(([label], index) => index < SHOWN || given.has(label));
+  at("scores").replaceChildren(...shown.map(([label, p]) => {
+    const fill = make("div", { className: "fill" });
+    fill.style.width = `${100 * p}%`;
+    const track = make("div", { className: "track" }, fill);
+    // The roles are said because the phone's layout takes a table's own away.
+    const cells = [make("th", { scope: "row", role: "rowheader" }, label), make("td", { className: "n", role: "cell" }, percent(p))];
+    if (drawn) {
+      const tick = make("div", { className: "tick" });
+      tick.style.left = `${100 * model.thresholds[label]}%`;
+      track.append(tick);
+      cells.push(make("td", { className: "n", role: "cell" }, percent(model.thresholds[label])));
+    }
+    const bar = make("td", { className: "wide" }, track);
+    bar.setAttribute("aria-hidden", "true");
+    return make("tr", { className: given.has(label) ? "given" : "", role: "row" }, ...cells, bar);
+  }));
+  at("more").hidden = rows.length <= SHOWN;
+  at("more").textContent = all ? `Only the first ${SHOWN}` : `All ${rows.length} labels`;
+}
+
+async function classify() {
+  const text = at("text").value;
+  if (!text.trim()) throw new Error("There is no text yet.");
+  if (model === null) await describe();
+  const { predictions } = await post("predict", { text });
+  show(text, predictions[0]);
+  remember(text, predictions[0]);
+}
+
+// --- the words
+
+async function weigh() {
+  const { text } = current;
+  const found = await post("words", { text, label: at("for-label").value });
+  const most = Math.max(...found.words.map((word) => Math.abs(word.weight)), 1e-9);
+  const pieces = [];
+  let end = 0;
+  for (const word of found.words) {
+    pieces.push(text.slice(end, word.start));
+    const slight = Math.abs(word.weight) < 0.05 * most;
+    const mark = make("span", {
+      className: slight ? "" : word.weight >= 0 ? "for" : "against",
+      title: `${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}`,
+    }, text.slice(word.start, word.end));
+    mark.style.setProperty("--weight", (Math.abs(word.weight) / most).toFixed(3));
+    pieces.push(mark);
+    end = word.end;
+  }
+  at("marked").replaceChildren(...pieces, text.slice(end));
+  const strongest = (sign) => found.words.filter((word) => sign * word.weight > 0)
+    .sort((a, b) => sign * (b.weight - a.weight)).slice(0, 5)
+    .map((word) => `“${text.slice(word.start, word.end)}” ${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}`);
+  const lines = [["For", strongest(1)], ["Against", strongest(-1)]].filter(([, list]) => list.length);
+  at("words-said").replaceChildren(
+    ...lines.map(([name, list]) => make("p", {}, `${name} ${found.label}, in log odds: ${list.join("; ")}`)),
+  );
+  if (!lines.length) at("words-said").append(make("p", {}, "No word makes a difference."));
+  at("words").hidden = false;
+}
+
+// --- the last tries
+
+const tries = () => {
+  try {
+    return JSON.parse(sessionStorage.getItem("ftcls-tries") ?? "[]");
+  } catch {
+    return [];
+  }
+};
+
+function remember(text, answer) {
+  const list = [{ text, answer }, ...tries().filter((each) => each.text !== text)].slice(0, KEPT);
+  try {
+    sessionStorage.setItem("ftcls-tries", JSON.stringify(list));
+  } catch {
+    sessionStorage.removeItem("ftcls-tries"); // the texts are too long for the browser's store
+  }
+  history_(list);
+}
+
+function history_(list) {
+  at("past").hidden = !list.length;
+  at("tries").replaceChildren(...list.map(({ text, answer }) => {
+    const label = answer.labels.join(", ") || "no label";
+    const sure = answer.labels.length === 1 ? ` ${percent(answer.probabilities[answer.labels[0]])}` : "";
+    const button = make("button", { type: "button" },
+      make("span", { className: "what" }, text.trim().slice(0, 200)),
+      make("span", { className: "said" }, `${label}${sure}`));
+    button.addEventListener("click", () => {
+      at("text").value = text;
+      counted();
+      show(text, answer);
+    });
+    return make("li", {}, button);
+  }));
+}
+
+// --- a CSV
+
+function table(text, most) {
+  const rows = [[""]];
+  let quoted = false;
+  for (let i = 0; i < text.length && rows.length <= most + 1; i++) {
+    const row = rows.at(-1);
+    const mark = text[i];
+    if (quoted) {
+      if (mark !== '"') row[row.length - 1] += mark;
+      else if (text[i + 1] === '"') row[row.length - 1] += text[++i];
+      else quoted = false;
+    } else if (mark === '"') quoted = true;
+    else if (mark === table.mark) row.push("");
+    else if (mark === "\n") rows.push([""]);
+    else if (mark !== "\r") row[row.length - 1] += mark;
+  }
+  return rows.slice(0, most + 1).filter((row) => row.length > 1 || row[0]);
+}
+
+async function label(file) {
+  if (model === null) await describe();
+  const answer = await call("predict/file", { method: "POST", headers: { "Content-Type": "text/csv" }, body: file });
+  const text = await answer.text();
+  const head = text.slice(0, text.search(/\r?\n/));
+  table.mark = [",", ";", "|"].reduce((best, mark) => (head.split(mark).length > head.split(best).length ? mark : best));
+  const [names, ...rows] = table(text, ROWS);
+  at("rows-head").replaceChildren(make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name))));
+  at("rows").replaceChildren(...rows.map((row) => make("tr", {}, ...row.map((cell, index) =>
+    make("td", {}, names[index]?.startsWith("probability_") && cell ? Number(cell).toFixed(4) : cell)))));
+  at("table-said").replaceChildren(make("p", {}, `${file.name} is labelled; the first ${plural(rows.length, "row")} are below.`));
+  URL.revokeObjectURL(at("download").href);
+  at("download").href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  at("download").download = `labelled-${file.name}`;
+  at("download").textContent = `Save labelled-${file.name}`;
+  at("table").hidden = false;
+  at("table").focus();
+}
+
+// --- what the user does
+
+const counted = () => {
+  const n = at("text").value.length;
+  at("count").textContent = n ? plural(n, "character") : "";
+};
+at("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy(at("go"), classify);
+});
+at("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) at("ask").requestSubmit();
+});
+at("text").addEventListener("input", counted);
+at("choose").addEventListener("click", () => at("file").click());
+at("file").addEventListener("change", () => {
+  const [file] = at("file").files;
+  at("file").value = "";
+  if (file) busy(at("choose"), () => label(file));
+});
+at("more").addEventListener("click", () => {
+  all = !all;
+  bars();
+});
+at("weigh").addEventListener("click", () => busy(at("weigh"), weigh));
+at("forget").addEventListener("click", () => {
+  sessionStorage.removeItem("ftcls-tries");
+  history_([]);
+  at("text").focus();
+});
+at("unlock").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("ftcls-token", at("token").value);
+  at("token").value = "";
+  busy(at("go"), describe);
+});
+for (const name of ["dragenter", "dragover"]) {
+  addEventListener(name, (event) => {
+    event.preventDefault();
+    at("text").classList.add("dropping");
+  });
+}
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) at("text").classList.remove("dropping");
+});
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  at("text").classList.remove("dropping");
+  const [file] = event.dataTransfer.files;
+  if (file) busy(at("choose"), () => label(file));
+});
+
+history_(tries());
+busy(at("go"), describe);

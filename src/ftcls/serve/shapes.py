@@ -1,0 +1,74 @@
+"""What requests and answers look like in JSON; the OpenAPI description is made of it."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Texts(_Request):
+    """One text, or several."""
+
+    text: str | None = Field(None, description="One text; or give `texts`.")
+    texts: list[str] | None = Field(None, description="Several texts, answered in their order.")
+
+
+class WordsRequest(_Request):
+    """A text whose words are weighed."""
+
+    text: str
+    label: str | None = Field(None, description="For which label; by default the one the text gets.")
+
+
+class Answer(BaseModel):
+    """What the model says about one text."""
+
+    labels: list[str] = Field(description="The label; for multilabel all from their threshold on, perhaps none.")
+    probabilities: dict[str, float]
+    tokens: int = Field(description="Of the text before it was cut.")
+    truncated: bool = Field(description="Whether the model has not seen all of it.")
+
+
+class Answers(BaseModel):
+    """Answers in the order of the texts."""
+
+    predictions: list[Answer]
+
+
+class Word(BaseModel):
+    """A part of a text: a word, in long texts a few."""
+
+    start: int
+    end: int
+    weight: float = Field(description="How much lower the label's log odds are without it.")
+
+
+class Words(BaseModel):
+    """The words of a text and how they speak for a label."""
+
+    label: str
+    probability: float
+    words: list[Word]
+
+
+class Model(BaseModel):
+    """The model that answers."""
+
+    name: str
+    task: str
+    labels: list[str]
+    positive_label: str | None
+    thresholds: dict[str, float] | None = Field(description="From which probability on a label is given.")
+    temperature: float
+    max_length: int = Field(description="Tokens of a text that the model sees.")
+    precision: str
+    limits: dict[str, int] = Field(description="Characters of a text, texts of a request, rows of a CSV, bytes.")
+    scores: dict[str, float | None] | None = Field(description="On the run's test split; null: there is no report.")
+    intervals: dict[str, tuple[float, float] | None] | None
+
+
+class State(BaseModel):
+    """Whether the server works."""
+
+    status: str

@@ -1,0 +1,51 @@
+"""A trained model in Python: its arithmetic, and what tells two apart."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from ftcls.classifier import Classifier
+from ftcls.model import factory, settings
+from ftcls.model.settings import Settings
+
+TEXTS = [f"{word} {n} and more words to read" for n in range(8) for word in ("good", "bad", "dull")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small untrained model as a run keeps it."""
+    home = tmp_path_factory.mktemp("model")
+    tokenizer = factory.load_tokenizer("scratch:bert", train_texts=TEXTS)
+    config = factory.load_config("scratch:bert", tokenizer, labels=("neg", "pos"), task="binary")
+    config.initializer_range = 0.2
+    factory.load_model("scratch:bert", config, attention=None, seed=0).model.save_pretrained(home)
+    tokenizer.save_pretrained(home)
+    settings.save(Settings("binary", clean=(), max_length=16, truncation="head", positive_label="pos"), home)
+    return home
+
+
+def test_a_lower_precision_rounds_probabilities_and_changes_no_weight(folder):
+    exact, rounded = (Classifier.load(folder, device="cpu", precision=name) for name in ("fp32", "bf16"))
+    a, b = exact.probabilities(TEXTS), rounded.probabilities(TEXTS)
+    assert a.dtype == b.dtype == np.float64
+    assert 0 < np.abs(a - b).max() < 0.05
+    assert all(weight.dtype == torch.float32 for weight in rounded.model.parameters())
+    np.testing.assert_array_equal(Classifier.load(folder, device="cpu").probabilities(TEXTS), a)
+
+
+def test_a_fingerprint_stands_for_everything_that_a_prediction_depends_on(folder):
+    first = Classifier.load(folder, device="cpu")
+    assert Classifier.load(folder, device="cpu").fingerprint() == first.fingerprint()
+    others = [
+        Classifier.load(folder, device="cpu", precision="bf16"),
+        Classifier.load(folder, device="cpu", token_budget=64),
+        first.with_thresholds(["0.3"]),
+        dataclasses.replace(first, settings=dataclasses.replace(first.settings, max_length=8)),
+    ]
+    changed = Classifier.load(folder, device="cpu")
+    with torch.no_grad():
+        changed.model.classifier.weight[0, 0] += 0.1
+    found = {each.fingerprint() for each in [first, *others, changed]}
+    assert len(found) == len(others) + 2
