@@ -61,7 +61,8 @@ def run(
     tokenizer, rows = encoded(multilabel)
     config = factory.load_config("scratch:bert", tokenizer, labels=labels, task=task)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
-    built = factory.load_model("scratch:bert", config, attention=None, seed=3)
+    kind = adapter.quantization if adapter else "none"
+    built = factory.load_model("scratch:bert", config, attention=None, seed=3, quantization=kind)
     adapted = None if adapter is None else adapters.add(built, adapter, checkpoint="scratch:bert", seed=3)
     model = built.model if adapted is None else adapted.model
     section = Training(**{"batch_size": 8, "learning_rate": 1e-3, "device": "cpu", "precision": "fp32", **training})

@@ -8,7 +8,19 @@ import torch
 
 from ftcls import devices, plan
 from ftcls.config.load import load
-from ftcls.config.schema import Data, Experiment, Loss, Metrics, Model, Report, RowShare, SplitPaths, Subset, Training
+from ftcls.config.schema import (
+    Adapter,
+    Data,
+    Experiment,
+    Loss,
+    Metrics,
+    Model,
+    Report,
+    RowShare,
+    SplitPaths,
+    Subset,
+    Training,
+)
 from ftcls.data.read import read
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.model import factory
@@ -74,6 +86,15 @@ def test_the_parameters_of_a_dry_run_are_those_of_the_model(tmp_path):
     config = factory.load_config("scratch:bert", tokenizer, labels=corpus.labels, task=corpus.task)
     model = factory.load_model("scratch:bert", config, attention=None, seed=0).model
     assert plan.dry_run(given).parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_dry_run_counts_what_is_trained(tmp_path):
+    pytest.importorskip("peft", reason="needs the adapters extra")
+    found = plan.dry_run(experiment(tmp_path, adapter=Adapter(kind="lora", r=4)))
+    assert found.trainable_parameters == 2 * 2 * 2 * 4 * 128 + 2 * 129  # updates of two layers, and the head
+    frozen = Training(batch_size=16, device="cpu", precision="fp32", freeze=2)
+    found = plan.dry_run(experiment(tmp_path, training=frozen))
+    assert found.trainable_parameters == 128 * 129 + 2 * 129  # the pooler, and the head
 
 
 def test_a_dry_run_builds_no_weights(tmp_path, monkeypatch):

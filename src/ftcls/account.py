@@ -22,6 +22,7 @@ from ftcls.decide import Decided
 from ftcls.devices import Machine
 from ftcls.diagnosis import constant_loss, diagnose
 from ftcls.encode import Encoded
+from ftcls.model import adapters
 from ftcls.model.adapters import Adapted
 from ftcls.prepare import Prepared
 from ftcls.rundir import RunDir
@@ -89,6 +90,7 @@ def report(
             checkpoint=experiment.model.checkpoint,
             size=size,
             adapter=adapter,
+            quantization=None if experiment.adapter.quantization == "none" else experiment.adapter.quantization,
             new_parameters=new_parameters,
         ),
         training=training(fitted, run, batch_size=experiment.training.batch_size),
@@ -247,18 +249,19 @@ def model(
     checkpoint: str,
     size: tuple[int, int],
     adapter: model_results.Adapter | None,
+    quantization: str | None,
     new_parameters: tuple[str, ...],
 ) -> model_results.Model:
     """The model as it was trained; ``size`` counts its parameters, and those of them that were trained."""
     parameters, trainable = size
     return model_results.Model(
         checkpoint=checkpoint,
-        architecture=type(trained.model).__name__,
+        architecture=adapters.architecture(trained.model),
         parameters=parameters,
         trainable_parameters=trainable,
         size_bytes=sum(f.stat().st_size for f in run.model.rglob("*") if f.is_file()),
         adapter=adapter,
-        quantization=None,
+        quantization=quantization,
         max_length=trained.settings.max_length,
         new_parameters=new_parameters,
     )

@@ -57,6 +57,7 @@ def export(
 ) -> Export:
     """Write a finished run as an ONNX graph or as plain weights, load it back and compare the two on the same texts.
 
+    Layers of four or eight bits are written as numbers of float32, and it is these that the export has to agree with.
     The folder holds the weights, the tokenizer, the configuration with the label names, cleaning and cutting, the
     decision, the run's config and what was measured (export.json, README.md).
 
@@ -87,7 +88,7 @@ def export(
     experiment = load(place.config)
     shown = _shown(place, texts, rows)
     with rundir.making(output) as folder:
-        trained = Classifier.load(place.path, device="cpu")
+        trained = Classifier.load(place.path, device="cpu", dequantize=True)  # no other engine has these layers
         FORMATS[to](trained, folder, precision)
         _companions(trained, place, folder)
         again = Classifier.load(folder, device="cpu")

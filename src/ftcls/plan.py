@@ -12,8 +12,11 @@ from ftcls import cache, devices
 from ftcls.config.schema import Experiment, Report, Split, Subset
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
-from ftcls.model import adapters
+from ftcls.devices import Machine
+from ftcls.errors import ConfigError
+from ftcls.model import adapters, quantized
 from ftcls.prepare import prepare
+from ftcls.training import groups
 from ftcls.training.fit import cadence, token_budget
 
 # A handful of steps that pass every stage twice: evaluation, checkpoint, best weights.
@@ -75,6 +78,24 @@ class Plan:
         ]
 
 
+def check_installed(experiment: Experiment, machine: Machine) -> None:
+    """See that the extras this experiment needs are there, and can be used on this machine.
+
+    Raises:
+        UnavailableError: one is not installed.
+        ConfigError: it has nothing for this device.
+    """
+    section, optim = experiment.adapter, experiment.training.optim
+    if section.kind != "none":
+        adapters.check_installed()
+    if section.quantization != "none":
+        quantized.check_available("adapter.quantization", machine.device)
+    if not optim.startswith("adamw_torch"):
+        quantized.check_available("training.optim", machine.device)
+    if optim.startswith("paged_") and machine.device != "cuda":
+        raise ConfigError(f"training.optim: {optim}: needs a CUDA device, this is {machine.name}; write adamw_bnb_8bit")
+
+
 def dry_run(experiment: Experiment) -> Plan:
     """Read the data, load tokenizer and configuration, and say what training would do; no weights, no run directory.
 
@@ -84,6 +105,7 @@ def dry_run(experiment: Experiment) -> Plan:
     devices.quiet()
     section = experiment.training
     machine = devices.choose(section.device, section.precision)
+    check_installed(experiment, machine)
     corpus = read(experiment.data, seed=experiment.seed)
     prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
     with torch.device("meta"):
@@ -91,6 +113,8 @@ def dry_run(experiment: Experiment) -> Plan:
         architecture = type(model).__name__
         if experiment.adapter.kind != "none":
             model, _, _ = adapters.wrap(model, experiment.adapter, new_parameters=(), seed=experiment.seed)
+        if section.freeze is not None:
+            groups.freeze(model, section.freeze)
     parameters, trainable = adapters.count(model)
     pace = cadence(section, len(corpus.splits["train"]))
     return Plan(
@@ -139,6 +163,7 @@ def smoke(experiment: Experiment) -> Experiment:
     # Weights by name would not fit the labels of a miniature.
     loss = experiment.loss
     by_name = [key for key in ("class_weights", "pos_weight") if isinstance(getattr(loss, key), dict)]
+    training = {**SMOKE_TRAINING, "freeze": experiment.training.freeze and 1}  # the small model has two layers
     adapter = experiment.adapter
     if adapter.target_modules != adapters.ALL_LINEAR:  # names of another architecture
         adapter = adapter.model_copy(update={"target_modules": None})
@@ -151,7 +176,7 @@ def smoke(experiment: Experiment) -> Experiment:
             ),
             "adapter": adapter,
             "loss": loss.model_copy(update=dict.fromkeys(by_name)),
-            "training": experiment.training.model_copy(update=SMOKE_TRAINING),
+            "training": experiment.training.model_copy(update=training),
             "report": Report(),
         }
     )
