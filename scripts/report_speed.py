@@ -1,23 +1,36 @@
-"""Time and memory of the figures of a large test split: 100,000 generated rows of 100 labels.
+"""Time and memory of the report of a large test split: 100,000 generated rows of 100 labels.
 
     python scripts/report_speed.py
-    python scripts/report_speed.py --rows 25000 --labels 2
+    python scripts/report_speed.py --rows 25000 --labels 20 --output page.html
 
 The rows are generated (three labels in a hundred, scores by chance and truth), since no data set at hand is that large;
-only shapes and how many labels occur matter for the time. Times are the processor's, the wall clock's in brackets;
-memory is the peak of the process.
+only shapes and how many labels occur matter for the time. What else a page shows (history, config, environment) is that
+of a smoke run, trained first in a process of its own. Times are the processor's, the wall clock's in brackets; memory
+is the peak of the process.
 """
 
 import argparse
 import resource
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
+from ftcls import predictions as prediction_files
+from ftcls import results
+from ftcls.report import page
+from ftcls.results import Report, Split
+from ftcls.rundir import RunDir
 from ftcls.scoring import intervals, metrics
 from ftcls.scoring.metrics import Predictions
+
+_T = TypeVar("_T")
 
 
 def main() -> None:
@@ -26,20 +39,72 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--share", type=float, default=0.03, help="of the rows that have a label (default: 0.03)")
+    parser.add_argument("--output", type=Path, help="keep the page here")
     options = parser.parse_args()
-    predictions = generated(options.rows, options.labels, options.share)
-    print(f"{options.rows:,} rows x {options.labels} labels (generated); peak memory so far {peak():,.0f} MB")
-    measure("metrics", lambda: metrics.score(predictions))
-    measure("per label", lambda: metrics.per_label(predictions))
-    measure("confusion", lambda: metrics.confusion(predictions))
-    measure("intervals, labels included", lambda: intervals.certainty(predictions))
+    with tempfile.TemporaryDirectory() as name:
+        run = RunDir(Path(name) / "run")
+        command = [sys.executable, "-m", "ftcls", "train", "go_emotions", "--smoke", "--offline", "--quiet"]
+        subprocess.run([*command, "--output", str(run.path)], check=True, stdout=subprocess.DEVNULL)
+        predictions = generated(options.rows, options.labels, options.share)
+        print(f"{options.rows:,} rows x {options.labels} labels (generated); peak memory so far {peak():,.0f} MB")
+        begun = time.process_time(), time.perf_counter()
+        report = figures(results.read_report(run), predictions)
+        measure("predictions written", lambda: write(run.predictions / "test.parquet", predictions))
+        measure("page and plots", lambda: page.write(run, report, output=options.output))
+        told("together", begun)
 
 
-def measure(name: str, call: Callable[[], object]) -> None:
-    """Print what a call costs."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    call()
-    seconds = time.process_time() - cpu, time.perf_counter() - wall
+def figures(report: Report, predictions: Predictions) -> Report:
+    """The report with every figure of the predictions in place of its own."""
+    score = measure("metrics", lambda: metrics.score(predictions))
+    labels = measure("per label", lambda: metrics.per_label(predictions))
+    confusion = measure("confusion", lambda: metrics.confusion(predictions))
+    certain = measure("intervals, labels included", lambda: intervals.certainty(predictions))
+    return replace(
+        report,
+        data=replace(report.data, labels=predictions.labels, splits=counted(report.data.splits, predictions)),
+        metrics={"test": score},
+        intervals={"test": certain.metrics},
+        per_label={"test": labels},
+        label_intervals={"test": certain.labels},
+        confusion={"test": nested(confusion.tolist())},
+    )
+
+
+def nested(value: Any) -> Any:
+    """Lists as tuples, as a report holds them."""
+    return tuple(map(nested, value)) if isinstance(value, list) else value
+
+
+def counted(splits: Mapping[str, Split], predictions: Predictions) -> dict[str, Split]:
+    """The splits, each with as many rows of every label as the generated test split."""
+    counts = dict(zip(predictions.labels, predictions.gold.sum(axis=0).tolist(), strict=True))
+    return {name: replace(split, label_counts=counts) for name, split in splits.items()}
+
+
+def write(path: Path, predictions: Predictions) -> None:
+    """The predictions file, with a text of a hundred letters in each row."""
+    n = len(predictions)
+    prediction_files.write(
+        path,
+        predictions,
+        texts=[f"{row:07} {'a generated text ' * 5}" for row in range(n)],
+        lengths=np.random.default_rng(1).integers(5, 60, n),
+        truncated=np.zeros(n, dtype=bool),
+    )
+
+
+def measure(name: str, call: Callable[[], _T]) -> _T:
+    """Print what a call costs; gives what it gives."""
+    begun = time.process_time(), time.perf_counter()
+    found = call()
+    told(name, begun)
+    return found
+
+
+def told(name: str, begun: tuple[float, float]) -> None:
+    """Print the time since then, of the processor and on the wall clock, and the memory so far."""
+    seconds = time.process_time() - begun[0], time.perf_counter() - begun[1]
     print(f"{name:28} {seconds[0]:6.1f} s ({seconds[1]:.1f} s)   peak memory {peak():7,.0f} MB", flush=True)
 
 

@@ -377,7 +377,7 @@ def test_class_weights_name_labels_that_are_written(config):
         ("{source: files, path: a, task: binary, label: {colum: a}}", "data.label.colum", "did you mean 'column'?"),
         ("{source: files, path: {train: 5}, task: binary}", "data.path.train", "found 5, expected text"),
         ("{source: docstrings, subset: {train: 0.5}}", "data.subset.train", "{share: a number above 0 and below 1}"),
-        ("{source: docstrings, split: {test: 1.5}}", "data.split.test", "or a whole number above 0"),
+        ("{source: docstrings, split: {test: 1.5}}", "data.split.test", "a whole number above 0 or rest"),
     ],
 )
 def test_a_key_that_takes_several_kinds_of_value_is_one_error(config, data, key, shown):

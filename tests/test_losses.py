@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import optimize
 from torch.nn import functional
 
 from ftcls.training import losses
@@ -214,6 +215,60 @@ def test_the_gradients_of_every_loss_are_right_to_double_precision(logits, class
     targets = many if multilabel else classes
     assert loss(exact, targets).dtype == torch.float64
     assert torch.autograd.gradcheck(lambda x: loss(x, targets), exact)
+
+
+COUNTS = np.array([1, 5, 40, 150])
+ROWS = np.stack([np.arange(200) < count for count in COUNTS], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("cross_entropy", {}),
+        ("cross_entropy", {"pos_weight": WEIGHTS * 9, "class_weights": WEIGHTS}),
+        ("cross_entropy", {"label_smoothing": 0.2, "adjustment": torch.tensor([-4.0, -3.0, -1.0, 1.0])}),
+        ("focal", {}),
+        ("focal", {"gamma": 5.0, "pos_weight": WEIGHTS}),
+        ("asymmetric", {}),
+        ("asymmetric", {"gamma_positive": 1.0, "margin": 0.2}),
+    ],
+)
+def test_no_constant_answer_costs_less_than_the_best_one(kind, settings):
+    found = losses.best_constant(objective(kind, multilabel=True, **settings), ROWS)
+    for label, count in enumerate(COUNTS):
+        own = {name: each[label : label + 1] if torch.is_tensor(each) else each for name, each in settings.items()}
+        loss = objective(kind, multilabel=True, **own)
+
+        def cost(logit, loss=loss, count=count):
+            given, not_given = loss(torch.full((2, 1), logit, dtype=torch.float64), torch.tensor([[1.0], [0.0]]))
+            return float((count + 0.5) * given + (len(ROWS) - count + 0.5) * not_given)
+
+        start = min(np.linspace(-14, 14, 57).tolist(), key=cost)
+        best = optimize.minimize_scalar(cost, bounds=(start - 0.5, start + 0.5), method="bounded").x
+        assert found[label] == pytest.approx(best, abs=0.011)
+
+
+def test_the_best_constant_answer_is_the_log_odds_moved_by_weights_and_adjustment():
+    odds = np.log((COUNTS + 0.5) / (len(ROWS) - COUNTS + 0.5))
+    found = losses.best_constant(objective(multilabel=True), ROWS)
+    np.testing.assert_allclose(found, odds, atol=0.006)
+    found = losses.best_constant(objective(multilabel=True, pos_weight=WEIGHTS), ROWS)
+    np.testing.assert_allclose(found, odds + np.log(WEIGHTS.numpy()), atol=0.006)
+    told = losses.logit_adjustment(1.0, ROWS, LABELS)
+    found = losses.best_constant(objective(multilabel=True, adjustment=told), ROWS)
+    np.testing.assert_allclose(found, 0, atol=0.006)
+
+
+def test_the_best_constant_answer_counts_rows_as_often_as_they_are_drawn():
+    shares = np.where(ROWS[:, 0] > 0, 50.5, (200 - 50.5) / 199)  # the one row of the first label, 50 times
+    found = losses.best_constant(objective(multilabel=True), ROWS, shares)
+    assert found[0] == pytest.approx(np.log(51 / 150), abs=0.006)
+
+
+def test_a_label_without_a_row_and_one_of_every_row_have_a_best_constant_answer():
+    rows = np.array([[0, 1]] * 20, dtype=np.float32)
+    found = losses.best_constant(objective(multilabel=True), rows)
+    np.testing.assert_allclose(found, np.log([0.5 / 20.5, 20.5 / 0.5]), atol=0.006)
 
 
 @pytest.mark.parametrize("settings", [{"kind": "asymmetric"}, {"pos_weight": WEIGHTS}])

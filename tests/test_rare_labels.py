@@ -42,7 +42,7 @@ def config(run):
     return load(name, words[: words.index("--output")])
 
 
-def said(*, k=5, n=200, seed, strength, threshold=0.5):
+def said(*, k=5, n=600, seed, strength, threshold=0.5):
     """Predictions of rare and frequent labels; the gold labels are the same for every seed."""
     gold = np.random.default_rng(0).random((n, k)) < np.array([0.02, 0.03, 0.1, 0.3, 0.4])[:k]
     noise = np.random.default_rng(seed).normal(size=(n, k))

@@ -212,3 +212,9 @@ def test_the_config_knows_the_metrics_that_there_are(task):
     from ftcls.config import rules
 
     assert tuple(rules.METRICS[task]) == metrics.names(task)
+
+
+def test_an_interval_stays_within_what_a_metric_can_be():
+    assert metrics.in_range("f1_macro", (-0.1, 1.2)) == (0.0, 1.0)
+    assert metrics.in_range("loss", (-0.1, 1.2)) == (0.0, 1.2)
+    assert metrics.in_range("accuracy", (0.3, 0.4)) == (0.3, 0.4)

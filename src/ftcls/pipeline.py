@@ -36,14 +36,14 @@ from ftcls.errors import DataError, TrainingError, UnavailableError
 from ftcls.model import adapters, factory, quantized
 from ftcls.model.adapters import Adapted
 from ftcls.model.classifiable import Classifiable
-from ftcls.model.head import start_at_frequencies
+from ftcls.model.head import start_at
 from ftcls.prepare import Prepared, prepare
 from ftcls.report import page
 from ftcls.rundir import RunDir
 from ftcls.scoring import decision
 from ftcls.training import groups
 from ftcls.training.checkpoints import MANIFEST
-from ftcls.training.fit import Validation, fit
+from ftcls.training.fit import Validation, first_answer, fit
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def train(
             device=machine.device,
         )
         if corpus.task == "multilabel":
-            start_at_frequencies(built, corpus.splits["train"].targets)
+            start_at(built, first_answer(section, experiment.loss, corpus.splits["train"].targets, corpus.labels))
         adapted = _adapted(built, experiment, machine)
         model = built.model if adapted is None else adapted.model
         if section.freeze is not None:

@@ -16,7 +16,7 @@ from ftcls.errors import ConfigError, DataError
 from ftcls.rundir import RunDir
 from ftcls.scoring import metrics
 from ftcls.scoring.intervals import Difference, difference_of, refuse_unlike, resampled, score_of
-from ftcls.scoring.metrics import Predictions, higher_is_better
+from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.shares import Interval
 from ftcls.scoring.tests import McNemar, holm, mcnemar, over_seeds
 
@@ -202,7 +202,8 @@ def _contender(
     if several:
         bounds: dict[str, Interval | None] = dict.fromkeys(means)
         mean_draws = np.mean([draws[run.place] for run in group], axis=0)
-        bounds[metric] = over_seeds([(1, [scores[run.place] for run in group])], mean_draws).interval
+        estimate = over_seeds([(1, [scores[run.place] for run in group])], mean_draws)
+        bounds[metric] = in_range(metric, estimate.interval)
         for key in means:
             values = [value for value in (each[key] for each in found) if value is not None]
             if len(values) == len(group):

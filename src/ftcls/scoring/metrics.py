@@ -45,6 +45,12 @@ def higher_is_better(name: str) -> bool:
     return name not in LOWER_IS_BETTER
 
 
+def in_range(name: str, interval: tuple[float, float]) -> tuple[float, float]:
+    """An interval cut to the values that a metric can have: a t interval knows nothing of 0 and 1."""
+    low, high = interval
+    return max(low, 0.0), high if name == "loss" else min(high, 1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """What a model said about n examples, beside what is true.

@@ -14,7 +14,7 @@ from ftcls import predictions as prediction_files
 from ftcls.errors import DataError
 from ftcls.rundir import replacing, write_json, write_text
 from ftcls.scoring.intervals import refuse_unlike, resampled
-from ftcls.scoring.metrics import Predictions, higher_is_better
+from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.shares import Interval
 from ftcls.scoring.tests import over_seeds
 from ftcls.search.space import SEED
@@ -201,9 +201,7 @@ def _score(group: Sequence[Row], split: Split, name: str, folder: Path) -> Score
         return Score(numbers[0], group[0].intervals[split][name] if group[0].intervals is not None else None)
     said = [prediction_files.read(folder / each.run / "predictions" / f"{split}.parquet") for each in group]
     estimate = over_seeds([(1, numbers)], mean_draws(said, name))
-    low, high = estimate.interval
-    # A t interval knows nothing of the ends of a score; the loss has no upper one.
-    return Score(estimate.value, (max(low, 0.0), high if name == "loss" else min(high, 1.0)))
+    return Score(estimate.value, in_range(name, estimate.interval))
 
 
 def mean_draws(said: Sequence[Predictions], metric: str) -> NDArray[np.float64]:

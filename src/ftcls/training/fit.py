@@ -126,6 +126,18 @@ def objective(section: Loss, targets: NDArray[np.int64] | NDArray[np.float32], l
     )
 
 
+def first_answer(
+    training: Training, loss: Loss, targets: NDArray[np.int64] | NDArray[np.float32], labels: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """The logits [k] that a new head of several labels starts with; see `losses.best_constant`.
+
+    Raises:
+        ConfigError: see `objective`.
+    """
+    shares = balanced_shares(targets, len(labels)) if training.sampling else None
+    return losses.best_constant(objective(loss, targets, labels), targets, shares)
+
+
 def augmentation(
     section: Augmentation,
     targets: NDArray[np.int64] | NDArray[np.float32],

@@ -17,6 +17,11 @@ from torch.nn import functional
 Objective = Callable[[Tensor, Tensor], Tensor]
 """(logits [b, k], targets) -> loss of each example [b]."""
 
+_FARTHEST = 15.0
+"""Largest logit that a constant answer may have: odds of three million to one."""
+_POINTS = 3_001
+"""Logits that are tried, .01 apart."""
+
 
 def categorical(
     logits: Tensor,
@@ -179,6 +184,38 @@ def logit_adjustment(
     rows = counts(targets, len(labels)) + 0.5
     prior = np.log(rows / (len(targets) + 1 - rows)) if targets.ndim == 2 else np.log(rows / rows.sum())
     return torch.tensor(tau * prior, dtype=torch.float32)
+
+
+def best_constant(
+    objective: Objective,
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    shares: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """The logits [k] at which independent labels cost least, if every training row gets the same.
+
+    For cross-entropy they are the log odds of each label; weights, focal and asymmetric losses, smoothing and logit
+    adjustment move them. Half a row is added to either side of a label, so that one without a row has odds.
+
+    Args:
+        objective: of several labels (`binary`); its terms of one label must not depend on other labels.
+        targets: [n, k] of 0 and 1, the training rows.
+        shares: how often each row is drawn in an epoch, [n]; None: once.
+    """
+    _, k = targets.shape
+    rows = targets if shares is None else targets * shares[:, None]
+    positives = rows.sum(0, dtype=np.float64) + 0.5
+    negatives = (len(targets) if shares is None else shares.sum()) + 1 - positives
+    grid = torch.linspace(-_FARTHEST, _FARTHEST, _POINTS, dtype=torch.float64)
+    slopes = torch.zeros(_POINTS, k, dtype=torch.float64)
+    for value, weights in ((1.0, positives), (0.0, negatives)):
+        logits = grid[:, None].repeat(1, k).requires_grad_()
+        # The objective is a mean over labels; the slope in each logit is that of its own label alone.
+        (slope,) = torch.autograd.grad(objective(logits, torch.full_like(logits, value)).sum(), logits)
+        slopes += slope * torch.from_numpy(weights)
+    # A focal loss has flat stretches at both ends, so the lowest point is searched for and not a slope of 0.
+    lowest = torch.cumulative_trapezoid(slopes, grid, dim=0).argmin(0) + 1
+    found: NDArray[np.float64] = grid[lowest].numpy()
+    return found
 
 
 def _by_name(choice: Mapping[str, float], labels: Sequence[str]) -> NDArray[np.float64]:
