@@ -16,8 +16,7 @@ from ftcls.data.corpus import Split, Task
 from ftcls.encode import Encoded, encode, fingerprint
 from ftcls.errors import ConfigError
 from ftcls.inference import Backend, Torch
-from ftcls.model import factory, settings
-from ftcls.model.checkpoint import resolve
+from ftcls.model import factory, published, settings
 from ftcls.model.settings import Settings
 from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
@@ -68,6 +67,8 @@ class Classifier:
     ) -> Self:
         """Load a run, its ``model/``, one of its checkpoints, an export, or any sequence-classification checkpoint.
 
+        A checkpoint may also be a repository of the Hub; one that ``ftcls push`` made is whole there.
+
         Args:
             path: what to load.
             device: auto, cpu, cuda, cuda:N or mps.
@@ -85,7 +86,7 @@ class Classifier:
         """
         devices.quiet()
         machine = devices.choose(device, precision)
-        folder = resolve(str(path))
+        folder = published.local(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())
         if isinstance(folder, Path) and exported.is_in(folder):
             backend, reload_difference = _graph(folder, machine.device, precision), None
@@ -202,6 +203,7 @@ class Classifier:
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities of n raw texts, float64 [n, k], in input order."""
+        _refuse_one_text(texts)
         if not len(texts):
             return np.zeros((0, len(self.labels)))
         encoded = self.encode(self.cleaned(texts))
@@ -209,6 +211,7 @@ class Classifier:
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Labels and probabilities of n raw texts, in input order."""
+        _refuse_one_text(texts)
         if not len(texts):
             return []
         encoded = self.encode(clean(texts, self.settings.clean))
@@ -224,6 +227,11 @@ class Classifier:
             )
             for mask, row, tokens, truncated in zip(masks, found, encoded.full_lengths, encoded.truncated, strict=True)
         ]
+
+
+def _refuse_one_text(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):  # a sequence too: of its characters
+        raise TypeError("a classifier takes a list of texts: classifier([text])")
 
 
 def _graph(folder: Path, device: str, precision: str) -> Backend:

@@ -325,6 +325,11 @@ def read_report(run: rundir.RunDir) -> Report:
     Raises:
         DataError: there is none, or it is not a report; names the first key that is wrong.
     """
+    if not run.path.is_dir():
+        raise DataError(
+            f"{run.path}: no such folder, so no report.json. Name a run that `ftcls train` wrote; a repository of the "
+            "Hub has its model, but neither its report nor its predictions"
+        )
     if not run.done:
         raise DataError(
             f"{run.path}: no report.json, so this is no run or it is not finished. "

@@ -23,6 +23,7 @@ from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
 from ftcls.cli.export import export
 from ftcls.cli.predict import predict
+from ftcls.cli.push import push
 from ftcls.cli.report import report
 from ftcls.cli.serve import serve
 from ftcls.cli.sweep import Command, sweep
@@ -47,6 +48,7 @@ app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("export")(export)
 app.command("serve")(serve)
+app.command("push")(push)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("sweep", cls=Command)(sweep)

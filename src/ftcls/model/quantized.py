@@ -93,12 +93,15 @@ def restore(quantized: PreTrainedModel, plain: PreTrainedModel) -> None:
     Transformers' own ``dequantize`` leaves GPT-2's layers the wrong way round.
     """
     import bitsandbytes as bnb
-    from transformers.integrations.bitsandbytes import dequantize_bnb_weight
 
     for name, module in quantized.named_modules():
-        if not isinstance(module, bnb.nn.Linear4bit | bnb.nn.Linear8bitLt):
+        if isinstance(module, bnb.nn.Linear4bit):
+            weight = bnb.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)
+        elif isinstance(module, bnb.nn.Linear8bitLt):
+            scale = module.weight.SCB if module.state.SCB is None else module.state.SCB  # where it lies after a pass
+            weight = bnb.functional.int8_vectorwise_dequant(module.weight.data, scale)
+        else:
             continue
-        weight = dequantize_bnb_weight(module.weight, getattr(module, "state", None))
         target = plain.get_submodule(name)
         with torch.no_grad():
             target.weight.copy_(weight.T if isinstance(target, Conv1D) else weight)
