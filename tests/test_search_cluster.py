@@ -1,6 +1,8 @@
 """Trials on a Ray cluster: one of this machine with two workers."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -129,6 +131,30 @@ def test_the_address_may_be_left_out():
     assert spelled_out(["--ray", "10.0.0.1:6379", "x.yaml"]) == ["--ray=10.0.0.1:6379", "x.yaml"]
     assert spelled_out(["--ray", "auto"]) == ["--ray=auto"]
     assert spelled_out(["--ray=head:6379", "x:1"]) == ["--ray=head:6379", "x:1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_a_trial_ends_when_its_sweep_is_killed(tmp_path):
+    trial = (
+        "import os, time; from ftcls.cli.app import end_with_parent; end_with_parent();"
+        "print(os.getpid(), flush=True); time.sleep(300)"
+    )
+    driver = (
+        "import pathlib, sys, time; from ftcls.search.cluster import Cluster; from ftcls.search.executors import Job;"
+        "Cluster(sys.argv[1]).start(Job('trial', ['python', '-c', sys.argv[2]], pathlib.Path(sys.argv[3])));"
+        "time.sleep(300)"
+    )
+    log = tmp_path / "logs" / "trial.txt"
+    address = ray.get_runtime_context().gcs_address
+    until = time.monotonic() + 120
+    with subprocess.Popen([sys.executable, "-c", driver, address, trial, str(log)]) as process:
+        while not (log.is_file() and log.read_text().endswith("\n")) and time.monotonic() < until:
+            time.sleep(0.05)
+        process.kill()
+    number = Path(f"/proc/{log.read_text().strip()}")
+    while number.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not number.exists()
 
 
 def table(outcome):
