@@ -61,7 +61,8 @@ def run(
     tokenizer, rows = encoded(multilabel)
     config = factory.load_config("scratch:bert", tokenizer, labels=labels, task=task)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
-    built = factory.load_model("scratch:bert", config, attention=None, seed=3)
+    kind = adapter.quantization if adapter else "none"
+    built = factory.load_model("scratch:bert", config, attention=None, seed=3, quantization=kind)
     adapted = None if adapter is None else adapters.add(built, adapter, checkpoint="scratch:bert", seed=3)
     model = built.model if adapted is None else adapted.model
     section = Training(**{"batch_size": 8, "learning_rate": 1e-3, "device": "cpu", "precision": "fp32", **training})
@@ -186,7 +187,7 @@ def undisturbed(folder, training, dropout=0.1, resume=False, adapter=None):
     run(Path(folder), training=training, dropout=dropout, resume=resume, best_metric="loss", adapter=adapter)
 
 
-def one_of_two(folder, rank, port, training, multilabel):
+def one_of_two(folder, rank, port, training, multilabel, adapter):
     """One process of a gloo pair."""
     os.environ |= {
         "RANK": str(rank),
@@ -195,7 +196,7 @@ def one_of_two(folder, rank, port, training, multilabel):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    run(Path(folder), training=training, multilabel=multilabel)
+    run(Path(folder), training=training, multilabel=multilabel, adapter=adapter)
     torch.distributed.destroy_process_group()
 
 

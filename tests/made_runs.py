@@ -1,6 +1,7 @@
 """Finished runs with small untrained models of several architectures: for tests of what reads a run."""
 
 import numpy as np
+import torch
 from transformers import (
     BertConfig,
     DistilBertConfig,
@@ -11,11 +12,12 @@ from transformers import (
     T5Config,
 )
 
-from ftcls import predictions, rundir
+from ftcls import predictions, probe, rundir
 from ftcls.classifier import Classifier
 from ftcls.config.load import dump
-from ftcls.config.schema import Experiment
-from ftcls.model import factory, scratch, settings
+from ftcls.config.schema import Adapter, Experiment
+from ftcls.encode import encode
+from ftcls.model import adapters, factory, scratch, settings
 from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
 
@@ -108,4 +110,30 @@ def make(folder, *, task="multiclass", architecture="bert", decided=None, clean=
         lengths=encoded.full_lengths,
         truncated=encoded.truncated,
     )
+    return run
+
+
+def adapt(run, quantization="none"):
+    """Make the model of a run an adapter on what was its model until now, with updates that change what it says."""
+    base = run.path.parent / "base"
+    run.model.rename(base)
+    tokenizer = factory.load_tokenizer(str(base), train_texts=())
+    stored = settings.load(base)
+    labels = tuple(factory.AutoConfig.from_pretrained(base).id2label.values())
+    config = factory.load_config(str(base), tokenizer, labels=labels, task=stored.task)
+    built = factory.load_model(str(base), config, attention=None, seed=0, quantization=quantization)
+    section = Adapter(kind="lora", quantization=quantization)
+    found = adapters.add(built, section, checkpoint=str(base), seed=0)
+    with torch.no_grad():
+        for name, each in found.model.named_parameters():
+            if each.requires_grad and "lora" in name:
+                each.add_(torch.randn_like(each) * 0.1)
+    run.model.mkdir()
+    found.save(found.model, run.model)
+    tokenizer.save_pretrained(run.model)
+    settings.save(stored, run.model)
+    decision.save(decision.load(base / decision.FILE, labels), labels, run.model / decision.FILE)
+    encoded = encode(texts(), tokenizer, max_length=stored.max_length, truncation="head")
+    tolerance = probe.TOLERANCE if quantization == "none" else probe.TOLERANCE_QUANTIZED
+    probe.save(probe.take(found.model, encoded, tolerance=tolerance), run.model)
     return run

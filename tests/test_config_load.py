@@ -326,6 +326,10 @@ def test_sections_of_data_fit_together(config, section, line):
         ("loss: {pos_weight: {}}", "loss.pos_weight: is empty"),
         ("loss: {pos_weight: balanced}", "loss.pos_weight: is for multilabel tasks, and this one is"),
         ("loss: {kind: asymmetric}", "loss.kind: asymmetric is for multilabel tasks, and this one is"),
+        (
+            "adapter: {kind: lora}\ntraining: {freeze: 2}",
+            "training.freeze: is for full fine-tuning, and adapter.kind lora",
+        ),
         ("adapter: {r: 4}", "adapter.r: has no effect without an adapter; add adapter: {kind: lora}"),
         ("loss: {margin: 0.1}", "loss.margin: has no effect with kind cross_entropy; write kind: asymmetric"),
         ("loss: {kind: focal, gamma_negative: 1}", "loss.gamma_negative: has no effect with kind focal"),

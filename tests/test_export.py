@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from transformers import AutoModelForSequenceClassification
 
 import made_runs
 from ftcls import agreement, exported
@@ -104,6 +106,29 @@ def test_eval_takes_an_export_as_it_takes_a_run(made, graph, capsys):
     assert found[0]["metrics"] == pytest.approx(found[1]["metrics"], abs=1e-6)
     assert found[0]["confusion"] == found[1]["confusion"]
     assert json.loads((graph[0] / "evals" / "files-test.json").read_text()) == found[1]
+
+
+def test_serve_takes_an_export_as_it_takes_a_run(made, graph):
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    from starlette.testclient import TestClient
+
+    from ftcls.serve import app, limits, server
+
+    bounds = limits.Limits(
+        characters=99, texts=9, rows=9, body_bytes=999, waiting=9, together=9, delay=0.001, timeout=60.0
+    )
+    models, said = [], []
+    for place in (made.path, graph[0]):
+        classifier = Classifier.load(place, device="cpu")
+        about = server.describe(classifier, str(place), bounds)
+        with TestClient(app.create(app.Service(classifier, bounds, about, ("text",)))) as client:
+            models.append(client.get("/model").json())
+            said.append(client.post("/predict", json={"texts": ["WORD3 word4", ""]}).json()["predictions"])
+    assert [each.pop("name") for each in models] == [made.path.name, graph[0].name]
+    assert models[0] == models[1]
+    for before, after in zip(*said, strict=True):
+        assert before["labels"] == after["labels"]
+        assert before["probabilities"] == pytest.approx(after["probabilities"], abs=1e-6)
 
 
 def test_int8_is_smaller_and_says_what_it_costs(made, graph, tmp_path):
@@ -222,10 +247,42 @@ def test_int8_belongs_to_onnx(made, tmp_path):
 
 
 def test_an_export_is_not_exported_again(graph, tmp_path):
-    with pytest.raises(DataError, match="not a run with a model"):
+    with pytest.raises(DataError, match=r"not a run with a model and validation texts .* or with --texts FILE"):
         export(graph[0], to="torch", output=tmp_path / "again", tolerance=1e-4, rows=10)
+    (tmp_path / "texts.txt").write_text("word3")
     with pytest.raises(ConfigError, match="is an exported graph without weights for PyTorch"):
-        _ = Classifier.load(graph[0]).model
+        export(graph[0], to="torch", output=tmp_path / "a", tolerance=1e-4, rows=9, texts=tmp_path / "texts.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
+
+
+def test_a_model_folder_is_exported_on_texts_that_are_named(made, tmp_path):
+    (tmp_path / "texts.txt").write_text("WORD3 word4\nword9\n", encoding="utf-8")
+    command = ["export", str(made.model), "--to", "torch", "--texts", str(tmp_path / "texts.txt"), "--quiet"]
+    assert run([*command, "--output", str(tmp_path / "torch")]) == 0
+    assert not (tmp_path / "torch" / "config.yaml").exists()
+    before, after = (Classifier.load(place) for place in (made.path, tmp_path / "torch"))
+    assert (before.decision, before.settings) == (after.decision, after.settings)
+    assert agreement.read(tmp_path / "torch").run == str(made.model)
+
+
+@pytest.mark.parametrize(("to", "quantization"), [("onnx", "none"), ("torch", "nf4"), ("onnx", "int8")])
+def test_an_adapter_is_exported_whole(tmp_path, to, quantization):
+    pytest.importorskip("peft", reason="needs the adapters extra")
+    if quantization != "none":
+        pytest.importorskip("bitsandbytes", reason="needs the quantization extra")
+    place = made_runs.adapt(made_runs.make(tmp_path / "run"), quantization)
+    before = Classifier.load(place.path, device="cpu").probabilities(made_runs.texts())
+    found = exported_by(place, tmp_path / to, to=to)
+    assert found.reload_difference < (1e-5 if quantization == "none" else 0.05)
+    assert "largest difference on its probe" in (tmp_path / to / "README.md").read_text()
+    assert not any(word in path.name for path in (tmp_path / to).iterdir() for word in ("adapter", "probe"))
+    shutil.rmtree(tmp_path / "base")  # nothing of it is needed any more
+    after = Classifier.load(tmp_path / to, device="cpu").probabilities(made_runs.texts())
+    np.testing.assert_allclose(before, after, atol=1e-5 if quantization == "none" else 0.05)
+    if to == "torch":
+        model = AutoModelForSequenceClassification.from_pretrained(tmp_path / to)
+        assert not hasattr(model, "peft_config")
+        assert not hasattr(model.config, "quantization_config")
 
 
 def test_a_run_without_validation_texts_asks_for_some(tmp_path):

@@ -8,7 +8,19 @@ import torch
 
 from ftcls import devices, plan
 from ftcls.config.load import load
-from ftcls.config.schema import Data, Experiment, Loss, Metrics, Model, Report, RowShare, SplitPaths, Subset, Training
+from ftcls.config.schema import (
+    Adapter,
+    Data,
+    Experiment,
+    Loss,
+    Metrics,
+    Model,
+    Report,
+    RowShare,
+    SplitPaths,
+    Subset,
+    Training,
+)
 from ftcls.data.read import read
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.model import factory
@@ -76,6 +88,15 @@ def test_the_parameters_of_a_dry_run_are_those_of_the_model(tmp_path):
     assert plan.dry_run(given).parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
+def test_a_dry_run_counts_what_is_trained(tmp_path):
+    pytest.importorskip("peft", reason="needs the adapters extra")
+    found = plan.dry_run(experiment(tmp_path, adapter=Adapter(kind="lora", r=4)))
+    assert found.trainable_parameters == 2 * 2 * 2 * 4 * 128 + 2 * 129  # updates of two layers, and the head
+    frozen = Training(batch_size=16, device="cpu", precision="fp32", freeze=2)
+    found = plan.dry_run(experiment(tmp_path, training=frozen))
+    assert found.trainable_parameters == 128 * 129 + 2 * 129  # the pooler, and the head
+
+
 def test_a_dry_run_builds_no_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(factory, "load_model", lambda *args, **options: pytest.fail("weights were loaded"))
     state = torch.get_rng_state()
@@ -114,6 +135,8 @@ def test_the_lines_for_people_name_what_matters(tmp_path):
         "scratch:bert: BertForSequenceClassification",
         "9 steps of 16 examples, 3 an epoch, 3 evaluations",
         "cpu, fp32 (asked for), 512 tokens a pass",
+        " at the highest point (process ",
+        " of training and ",
         "nothing was written",
     ):
         assert part in text

@@ -69,15 +69,18 @@ def test_a_step_in_micro_batches_is_the_step_in_one_piece(tmp_path, multilabel):
 
 @posix_only
 @pytest.mark.slow
-@pytest.mark.parametrize("multilabel", [False, True])
-def test_two_processes_are_one(tmp_path, processes, multilabel):
+@pytest.mark.parametrize(
+    ("multilabel", "adapter"), [(False, None), (True, None), (False, Adapter(kind="lora", dropout=0.0))]
+)
+def test_two_processes_are_one(tmp_path, processes, multilabel, adapter):
     settings = {**TEN, "token_budget": 40}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel)
+    fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel, adapter=adapter)
     pair = [
-        start(processes, fitting.one_of_two, str(tmp_path / "two"), rank, port, settings, multilabel) for rank in (0, 1)
+        start(processes, fitting.one_of_two, str(tmp_path / "two"), rank, port, settings, multilabel, adapter)
+        for rank in (0, 1)
     ]
 
     assert [finish(process) for process in pair] == [0, 0]
@@ -151,18 +154,30 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, processes, undisturbed,
     assert not list((tmp_path / "checkpoints").glob(".*"))
 
 
-@posix_only
 @pytest.mark.slow
-def test_a_killed_run_with_an_adapter_resumes_to_the_same_bits(tmp_path, processes):
-    lora = Adapter(kind="lora", r=4)
+@pytest.mark.parametrize(("quantization", "optim"), [("none", "adamw_torch_fused"), ("nf4", "adamw_bnb_8bit")])
+def test_a_crashed_run_with_an_adapter_resumes_to_the_same_bits(tmp_path, quantization, optim):
+    pytest.importorskip("bitsandbytes", reason="needs the quantization extra")
     one, two = tmp_path / "one", tmp_path / "two"
-    assert finish(start(processes, fitting.undisturbed, str(one), THREE_EPOCHS, 0.1, False, lora)) == 0
-    assert finish(start(processes, fitting.killed, str(two), "step", 11, THREE_EPOCHS, lora)) == -signal.SIGKILL
-    assert finish(start(processes, fitting.undisturbed, str(two), THREE_EPOCHS, 0.1, True, lora)) == 0
+    # From 4,096 numbers on a state is kept in 8 bits.
+    settings = {"adapter": Adapter(kind="lora", r=32, quantization=quantization), "best_metric": "loss", "dropout": 0.1}
+    settings["training"] = {**THREE_EPOCHS, "optim": optim}
+
+    class Crash(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step + 1 == 11:
+                raise RuntimeError("planted")
+
+    fitting.run(one, **settings)
+    with pytest.raises(RuntimeError, match="planted"):
+        fitting.run(two, **settings, callbacks=(Crash(),))
+    fitting.run(two, **settings, resume=True)
 
     expected, found = fitting.weights(one), fitting.weights(two)
     assert any("lora_B" in name and expected[name].any() for name in expected)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+    state = torch.load(two / "checkpoints" / "step-24" / "optimizer.pt", weights_only=False)["state"][0]
+    assert ("state1" in state and state["state1"].dtype == torch.uint8) == (optim == "adamw_bnb_8bit")
     best = [(folder / "checkpoints" / "best" / "adapter_model.safetensors").read_bytes() for folder in (one, two)]
     assert best[0] == best[1]
 
@@ -362,6 +377,15 @@ def test_history_has_one_line_a_step_with_training_and_validation_together(tmp_p
 
     assert [line["step"] for line in lines] == [1, 5, 10]
     assert {"epoch", "loss", "learning_rate", "grad_norm", "eval_loss", "eval_f1_macro"} <= lines[1].keys()
+
+
+@pytest.mark.parametrize("adapter", [None, Adapter(kind="lora")])
+def test_recomputed_activations_give_the_same_weights(tmp_path, adapter):
+    for name, recompute in (("kept", False), ("recomputed", True)):
+        settings = {**TEN, "activation_checkpointing": recompute}
+        fitting.run(tmp_path / name, training=settings, dropout=0.1, adapter=adapter)
+    kept, found = fitting.weights(tmp_path / "kept"), fitting.weights(tmp_path / "recomputed")
+    assert relative(kept, found) < 1e-7
 
 
 def test_class_weights_and_smoothing_reach_the_loss(tmp_path):

@@ -64,6 +64,9 @@ class Export:
     """fp32: largest difference of a logit; int8: largest loss of the metric."""
     packages: dict[str, str]
     ftcls_version: str
+    reload_difference: float | None = None
+    """How far the logits of an adapter added to its base, with layers of few bits as numbers of float32, are from those
+    it was saved with, on a few texts; None: there was no adapter."""
     schema_version: Literal[1] = 1
 
 

@@ -16,8 +16,7 @@ from ftcls.data.corpus import Split, Task
 from ftcls.encode import Encoded, encode, fingerprint
 from ftcls.errors import ConfigError
 from ftcls.inference import Backend, Torch
-from ftcls.model import factory, settings
-from ftcls.model.checkpoint import resolve
+from ftcls.model import factory, published, settings
 from ftcls.model.settings import Settings
 from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
@@ -64,8 +63,11 @@ class Classifier:
         precision: str = "fp32",
         token_budget: int | None = None,
         max_rows: int | None = None,
+        dequantize: bool = False,
     ) -> Self:
         """Load a run, its ``model/``, one of its checkpoints, an export, or any sequence-classification checkpoint.
+
+        A checkpoint may also be a repository of the Hub; one that ``ftcls push`` made is whole there.
 
         Args:
             path: what to load.
@@ -74,6 +76,7 @@ class Classifier:
                 quickest that the device has in hardware. An export computes as it was written.
             token_budget: most tokens, padding included, in one forward pass; None: what suits the device.
             max_rows: most texts in one forward pass.
+            dequantize: layers of four or eight bits as numbers of float32, which changes the logits by rounding.
 
         Raises:
             UnavailableError: there is nothing to load, an adapter's base is not the one it was trained on, or an export
@@ -83,12 +86,13 @@ class Classifier:
         """
         devices.quiet()
         machine = devices.choose(device, precision)
-        folder = resolve(str(path))
+        folder = published.local(str(path))
         tokenizer = factory.load_tokenizer(str(folder), train_texts=())
         if isinstance(folder, Path) and exported.is_in(folder):
             backend, reload_difference = _graph(folder, machine.device, precision), None
         else:
-            backend = Torch(factory.load_trained(str(folder)).to(machine.device), machine.precision)
+            weights = factory.load_trained(str(folder), device=machine.device, dequantize=dequantize)
+            backend = Torch(weights, machine.precision)
             reload_difference = probe.check(backend.model, folder) if isinstance(folder, Path) else None
         labels = tuple(backend.config.id2label[i] for i in range(backend.config.num_labels))
         stored = settings.load(folder) if isinstance(folder, Path) else None

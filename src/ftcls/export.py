@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 CARD: Final = "README.md"
 # Whatever the run was chosen by: the share of right answers, and the mean over labels.
 COMPARED: Final = ("accuracy", "f1_macro")
+SEED: Final = 0
+"""Of the paired bootstrap: the same two models on the same texts are given the same interval, whatever the run's."""
 PACKAGES: Final[dict[Format, tuple[str, ...]]] = {
     "onnx": ("torch", "transformers", "onnx", "onnxscript", "onnxruntime"),
     "torch": ("torch", "transformers", "safetensors"),
@@ -46,7 +48,7 @@ class _Texts:
 
 
 def export(
-    run: Path,
+    run: Path | str,
     *,
     to: Format,
     output: Path,
@@ -55,56 +57,65 @@ def export(
     rows: int,
     texts: Path | None = None,
 ) -> Export:
-    """Write a finished run as an ONNX graph or as plain weights, load it back and compare the two on the same texts.
+    """Write a model as an ONNX graph or as plain weights, load it back and compare the two on the same texts.
 
+    Layers of four or eight bits are written as numbers of float32, and it is these that the export has to agree with.
     The folder holds the weights, the tokenizer, the configuration with the label names, cleaning and cutting, the
-    decision, the run's config and what was measured (export.json, README.md).
+    decision, the config of a run and what was measured (export.json, README.md).
 
     Args:
-        run: the run directory.
+        run: the run directory; with ``texts`` also a model folder or a Hub checkpoint.
         to: ``onnx``, or ``torch``: safetensors that plain transformers loads, adapters merged.
         output: the folder, which appears only when all is done.
         precision: of the weights in the graph.
         tolerance: fp32: largest difference of a logit, and no other most probable label; int8: largest loss of
-            metrics.best, of f1_macro where that is ``loss``.
+            metrics.best, of f1_macro where that is ``loss``; without gold labels share of texts with other labels.
         rows: most texts to compare on.
         texts: a file with one text per line to compare on; None: the run's validation texts.
 
     Raises:
-        ConfigError: the output exists, or int8 without onnx.
-        DataError: not a run with a model, or no texts.
-        UnavailableError: the extra is not installed, or the architecture cannot be written.
+        ConfigError: the output exists, int8 without onnx, or a graph that has no weights to write again.
+        DataError: no run, or no texts.
+        UnavailableError: the extra is not installed, the checkpoint cannot be had, or the architecture cannot be
+            written.
         ExportError: the export differs from the run by more than the tolerance; nothing is left of it.
     """
     if precision == "int8" and to != "onnx":
         raise ConfigError(f"--precision int8: goes with --to onnx, not with --to {to}")
-    place = RunDir(run.absolute())
-    if not place.config.is_file() or not place.model.is_dir():
-        raise DataError(f"{run}: not a run with a model; name a directory that `ftcls train` wrote")
+    place = RunDir(Path(run).absolute())
+    is_run = place.config.is_file() and place.model.is_dir()
+    if not is_run and texts is None:
+        raise DataError(
+            f"{run}: not a run with a model and validation texts to compare the export on; name a directory that "
+            "`ftcls train` wrote, or with --texts FILE (one text per line) any model folder or Hub checkpoint"
+        )
     if to == "onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):  # before the weights are loaded
             exported.extra(name)
-    experiment = load(place.config)
-    shown = _shown(place, texts, rows)
+    experiment = load(place.config) if is_run else None
+    shown = _lines(texts, rows) if texts is not None else _validation(place, rows)
     with rundir.making(output) as folder:
-        trained = Classifier.load(place.path, device="cpu")
+        trained = Classifier.load(run, device="cpu", dequantize=True)  # no other engine has these layers
         FORMATS[to](trained, folder, precision)
-        _companions(trained, place, folder)
+        _companions(trained, folder)
+        if is_run:
+            shutil.copyfile(place.config, folder / place.config.name)  # says on which data it is scored
         again = Classifier.load(folder, device="cpu")
         # A loss in int8 is judged in points of a score, whatever the run was chosen by.
-        judged = "f1_macro" if experiment.metrics.best == "loss" else experiment.metrics.best
+        judged = "f1_macro" if experiment is None or experiment.metrics.best == "loss" else experiment.metrics.best
         found = Export(
-            run=experiment.name,
+            run=str(run) if experiment is None else experiment.name,
             format=to,
             precision=precision,
             task=trained.task,
             labels=trained.labels,
             files=_weights(folder),
-            agreement=_compared(trained, again, shown, metrics=(judged, *COMPARED), seed=experiment.seed),
+            agreement=_compared(trained, again, shown, metrics=(judged, *COMPARED)),
             metric=judged,
             tolerance=tolerance,
             packages={name: metadata.version(name) for name in PACKAGES[to]},
             ftcls_version=ftcls.__version__,
+            reload_difference=trained.reload_difference,
         )
         refuse(found, output)
         agreement.write(found, folder)
@@ -158,13 +169,12 @@ def _torch(trained: Classifier, folder: Path, precision: Precision) -> None:
 FORMATS: Final = {"onnx": _onnx, "torch": _torch}
 
 
-def _companions(trained: Classifier, run: RunDir, folder: Path) -> None:
-    """What makes weights a whole classifier, and the config that says on which data it is scored."""
+def _companions(trained: Classifier, folder: Path) -> None:
+    """What makes weights a whole classifier."""
     trained.config.save_pretrained(folder)
     trained.tokenizer.save_pretrained(folder)
     settings.save(trained.settings, folder)
     decision.save(trained.decision, trained.labels, folder / decision.FILE)
-    shutil.copyfile(run.config, folder / run.config.name)
 
 
 def _weights(folder: Path) -> dict[str, int]:
@@ -172,15 +182,17 @@ def _weights(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.suffix in suffixes}
 
 
-def _shown(run: RunDir, texts: Path | None, rows: int) -> _Texts:
-    if texts is not None:
-        try:
-            lines = texts.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"--texts {texts}: cannot be read as UTF-8 text: {error}") from error
-        if not lines:
-            raise DataError(f"--texts {texts}: is empty; write one text per line")
-        return _Texts(_spread(lines, rows), None, texts.name)
+def _lines(texts: Path, rows: int) -> _Texts:
+    try:
+        lines = texts.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"--texts {texts}: cannot be read as UTF-8 text: {error}") from error
+    if not lines:
+        raise DataError(f"--texts {texts}: is empty; write one text per line")
+    return _Texts(_spread(lines, rows), None, texts.name)
+
+
+def _validation(run: RunDir, rows: int) -> _Texts:
     path = run.predictions / "validation.parquet"
     if not path.is_file() or (stored := predictions.read_rows(path).texts) is None:
         raise DataError(f"{path}: has no texts to compare the export on; name a file of them with --texts FILE")
@@ -195,7 +207,7 @@ def _spread(items: Sequence[Any], most: int) -> list[Any]:
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).astype(int))]
 
 
-def _compared(trained: Classifier, again: Classifier, shown: _Texts, *, metrics: Sequence[str], seed: int) -> Agreement:
+def _compared(trained: Classifier, again: Classifier, shown: _Texts, *, metrics: Sequence[str]) -> Agreement:
     # The run's texts are clean already; those of a file are not.
     encoded = trained.encode(shown.texts if shown.gold else trained.cleaned(shown.texts))
     before, after = trained.logits(encoded), again.logits(encoded)
@@ -208,7 +220,7 @@ def _compared(trained: Classifier, again: Classifier, shown: _Texts, *, metrics:
         source=shown.source,
         labelled=shown.gold is not None,
         metrics=tuple(dict.fromkeys(metrics)),
-        seed=seed,
+        seed=SEED,
     )
 
 

@@ -18,6 +18,7 @@ from ftcls import (
     decide,
     devices,
     extra_metrics,
+    plan,
     predictions,
     probe,
     results,
@@ -30,8 +31,10 @@ from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
+from ftcls.devices import Machine
 from ftcls.errors import DataError, TrainingError, UnavailableError
-from ftcls.model import adapters, factory
+from ftcls.forecast import Forecast, forecast
+from ftcls.model import adapters, factory, quantized
 from ftcls.model.adapters import Adapted
 from ftcls.model.classifiable import Classifiable
 from ftcls.model.head import start_at
@@ -39,6 +42,7 @@ from ftcls.prepare import Prepared, prepare
 from ftcls.report import page
 from ftcls.rundir import RunDir
 from ftcls.scoring import decision
+from ftcls.training import groups
 from ftcls.training.checkpoints import MANIFEST
 from ftcls.training.fit import Validation, first_answer, fit
 
@@ -73,9 +77,8 @@ def train(
     section, seed = experiment.training, experiment.seed
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
     devices.quiet()
-    if experiment.adapter.kind != "none":
-        adapters.check_installed()
     machine = devices.choose(section.device, section.precision)
+    plan.check_installed(experiment, machine)
     if not machine.main:
         logging.getLogger("ftcls").setLevel(logging.WARNING)  # one process speaks for all
     log.info("%s, %s: %s", machine.name, machine.precision, machine.reason)
@@ -86,13 +89,24 @@ def train(
         corpus = read(experiment.data, seed=seed)
         extra = extra_metrics.load(experiment.metrics.evaluate, corpus)
         prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
+        expected = forecast(experiment, prepared, machine)
+        if machine.main:
+            _announce(expected)
         built = factory.load_model(
-            experiment.model.checkpoint, prepared.config, attention=experiment.model.attention, seed=seed
+            experiment.model.checkpoint,
+            prepared.config,
+            attention=experiment.model.attention,
+            seed=seed,
+            quantization=experiment.adapter.quantization,
+            compute=machine.precision,
+            device=machine.device,
         )
         if corpus.task == "multilabel":
             start_at(built, first_answer(section, experiment.loss, corpus.splits["train"].targets, corpus.labels))
-        adapted = _adapted(built, experiment)
+        adapted = _adapted(built, experiment, machine)
         model = built.model if adapted is None else adapted.model
+        if section.freeze is not None:
+            groups.freeze(model, section.freeze)
         size = adapters.count(model)
         fitted = fit(
             model,
@@ -113,7 +127,7 @@ def train(
         session.part(machine)
         if not machine.main:
             return run
-        _keep(run, merge=experiment.adapter.merge)
+        _keep(run, machine, merge=experiment.adapter.merge)
         undecided = _reloaded(run, experiment)
         logits = {name: undecided.logits(prepared.encoded[name]) for name in SCORED}
         tuned = decide.tune(undecided, logits["validation"], corpus.splits["validation"], experiment.decision)
@@ -138,6 +152,7 @@ def train(
             corpus,
             prepared,
             machine=machine,
+            expected=expected,
             fitted=fitted,
             trained=trained,
             size=size,
@@ -243,24 +258,31 @@ def evaluate(
     return found
 
 
-def _adapted(built: Classifiable, experiment: Experiment) -> Adapted | None:
-    if experiment.adapter.kind == "none":
+def _announce(expected: Forecast) -> None:
+    for line in expected.lines():
+        log.log(logging.INFO if expected.fits else logging.WARNING, "%s", line)
+
+
+def _adapted(built: Classifiable, experiment: Experiment, machine: Machine) -> Adapted | None:
+    section, checkpoint = experiment.adapter, experiment.model.checkpoint
+    if section.kind == "none":
         return None
-    return adapters.add(built, experiment.adapter, checkpoint=experiment.model.checkpoint, seed=experiment.seed)
+    return adapters.add(built, section, checkpoint=checkpoint, compute=machine.precision, seed=experiment.seed)
 
 
 def _with_probe(prepared: Prepared, model: PreTrainedModel, folder: Path) -> None:
     """What stands beside an adapter: all that stands beside weights, and the means to tell that it is loaded back."""
     prepared.save(folder)
-    probe.save(probe.take(model, prepared.encoded["validation"]), folder)
+    tolerance = probe.TOLERANCE_QUANTIZED if quantized.is_quantized(model) else probe.TOLERANCE
+    probe.save(probe.take(model, prepared.encoded["validation"], tolerance=tolerance), folder)
 
 
-def _keep(run: RunDir, *, merge: bool) -> None:
+def _keep(run: RunDir, machine: Machine, *, merge: bool) -> None:
     """Make the best weights the model of the run."""
     left_out = (MANIFEST, *(adapters.FILES if merge else ()))
     shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(*left_out), dirs_exist_ok=True)
     if merge:
-        factory.save(factory.load_trained(str(run.best)), run.model)
+        factory.save(factory.load_merged(run.best, device=machine.device), run.model)
 
 
 def _reloaded(run: RunDir, experiment: Experiment) -> Classifier:

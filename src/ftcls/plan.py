@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import torch
-from transformers import AutoModelForSequenceClassification
-
 import ftcls
-from ftcls import cache, devices
+from ftcls import cache, devices, forecast
 from ftcls.config.schema import Experiment, Report, Split, Subset
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
-from ftcls.model import adapters
+from ftcls.devices import Machine
+from ftcls.errors import ConfigError
+from ftcls.forecast import Forecast
+from ftcls.model import adapters, quantized
 from ftcls.prepare import prepare
 from ftcls.training.fit import cadence, token_budget
 
@@ -57,6 +57,7 @@ class Plan:
     device: str
     precision: str
     reason: str
+    forecast: Forecast
 
     def lines(self) -> list[str]:
         """The plan for people."""
@@ -71,8 +72,27 @@ class Plan:
             f"training   {self.steps:,} steps of {self.batch_size} examples, {self.steps_per_epoch:,} an epoch, "
             f"{self.evaluations:,} evaluations",
             f"machine    {self.device}, {self.precision} ({self.reason}), {self.token_budget:,} tokens a pass",
+            *self.forecast.lines(),
             "nothing was written",
         ]
+
+
+def check_installed(experiment: Experiment, machine: Machine) -> None:
+    """See that the extras this experiment needs are there, and can be used on this machine.
+
+    Raises:
+        UnavailableError: one is not installed.
+        ConfigError: it has nothing for this device.
+    """
+    section, optim = experiment.adapter, experiment.training.optim
+    if section.kind != "none":
+        adapters.check_installed()
+    if section.quantization != "none":
+        quantized.check_available("adapter.quantization", machine.device)
+    if not optim.startswith("adamw_torch"):
+        quantized.check_available("training.optim", machine.device)
+    if optim.startswith("paged_") and machine.device != "cuda":
+        raise ConfigError(f"training.optim: {optim}: needs a CUDA device, this is {machine.name}; write adamw_bnb_8bit")
 
 
 def dry_run(experiment: Experiment) -> Plan:
@@ -84,13 +104,10 @@ def dry_run(experiment: Experiment) -> Plan:
     devices.quiet()
     section = experiment.training
     machine = devices.choose(section.device, section.precision)
+    check_installed(experiment, machine)
     corpus = read(experiment.data, seed=experiment.seed)
     prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
-    with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(prepared.config)
-        architecture = type(model).__name__
-        if experiment.adapter.kind != "none":
-            model, _, _ = adapters.wrap(model, experiment.adapter, new_parameters=(), seed=experiment.seed)
+    model = forecast.sketch(experiment, prepared.config, compute=machine.precision)
     parameters, trainable = adapters.count(model)
     pace = cadence(section, len(corpus.splits["train"]))
     return Plan(
@@ -100,7 +117,7 @@ def dry_run(experiment: Experiment) -> Plan:
         examples={name: len(split) for name, split in corpus.splits.items()},
         truncated={name: int(encoded.truncated.sum()) for name, encoded in prepared.encoded.items()},
         checkpoint=experiment.model.checkpoint,
-        architecture=architecture,
+        architecture=adapters.architecture(model),
         parameters=parameters,
         trainable_parameters=trainable,
         max_length=prepared.settings.max_length,
@@ -112,6 +129,7 @@ def dry_run(experiment: Experiment) -> Plan:
         device=machine.device,
         precision=machine.precision,
         reason=machine.reason,
+        forecast=forecast.forecast(experiment, prepared, machine),
     )
 
 
@@ -139,6 +157,7 @@ def smoke(experiment: Experiment) -> Experiment:
     # Weights by name would not fit the labels of a miniature.
     loss = experiment.loss
     by_name = [key for key in ("class_weights", "pos_weight") if isinstance(getattr(loss, key), dict)]
+    training = {**SMOKE_TRAINING, "freeze": experiment.training.freeze and 1}  # the small model has two layers
     adapter = experiment.adapter
     if adapter.target_modules != adapters.ALL_LINEAR:  # names of another architecture
         adapter = adapter.model_copy(update={"target_modules": None})
@@ -151,7 +170,7 @@ def smoke(experiment: Experiment) -> Experiment:
             ),
             "adapter": adapter,
             "loss": loss.model_copy(update=dict.fromkeys(by_name)),
-            "training": experiment.training.model_copy(update=SMOKE_TRAINING),
+            "training": experiment.training.model_copy(update=training),
             "report": Report(),
         }
     )

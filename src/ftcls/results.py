@@ -144,6 +144,15 @@ class Losses:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What was said before the weights were loaded; None where it could not be told."""
+
+    peak_memory_bytes: int | None
+    seconds: float | None
+    """Of all planned steps, as `Training.seconds` counts them."""
+
+
+@dataclass(frozen=True)
 class Training:
     """How training went."""
 
@@ -162,6 +171,7 @@ class Training:
     peak_memory_bytes: int | None
     stopped_early: bool
     resumed: bool
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -325,6 +335,11 @@ def read_report(run: rundir.RunDir) -> Report:
     Raises:
         DataError: there is none, or it is not a report; names the first key that is wrong.
     """
+    if not run.path.is_dir():
+        raise DataError(
+            f"{run.path}: no such folder, so no report.json. Name a run that `ftcls train` wrote; a repository of the "
+            "Hub has its model, but neither its report nor its predictions"
+        )
     if not run.done:
         raise DataError(
             f"{run.path}: no report.json, so this is no run or it is not finished. "

@@ -14,7 +14,10 @@ TOLERANCES = {"fp32": 1e-4, "int8": 0.02}
 
 
 def export(
-    run: options.RunPath,
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="A run directory; with --texts also a model folder or a Hub checkpoint."),
+    ],
     to: Annotated[Literal["onnx", "torch"], typer.Option("--to", help="What to write.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
     precision: Annotated[
@@ -37,6 +40,7 @@ def export(
         Path | None,
         typer.Option("--texts", metavar="FILE", help="Compare on these, one per line, not on the validation texts."),
     ] = None,
+    offline: options.Offline = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
@@ -47,7 +51,7 @@ def export(
 
     Example: ftcls export runs/ag_news-bert --to onnx --output ag_news-onnx
     """
-    console.configure(quiet=quiet, offline=True)
+    console.configure(quiet=quiet, offline=offline)
     with console.results_only():
         from ftcls import agreement
         from ftcls.export import export as write

@@ -305,6 +305,15 @@ def _adapter(experiment: Experiment) -> Found:
             yield Problem(("adapter", key), text)
 
 
+def _layers_of_frozen_weights(experiment: Experiment) -> Found:
+    if experiment.adapter.kind == "none":
+        return
+    for key in ("freeze", "layer_decay"):
+        if getattr(experiment.training, key) != type(experiment.training).model_fields[key].default:
+            text = f"is for full fine-tuning, and adapter.kind {experiment.adapter.kind} freezes all layers; remove it"
+            yield Problem(("training", key), text)
+
+
 def _augmentation(experiment: Experiment) -> Found:
     chosen = experiment.training.augmentation
     if chosen.rare and not (chosen.word_dropout or chosen.word_swap or chosen.token_masking):
@@ -336,6 +345,7 @@ RULES: tuple[Rule, ...] = (
     _rule(_decision, "data.source", "data.task", "data.single_label", "decision"),
     _rule(_augmentation, "training.augmentation"),
     _rule(_adapter, "adapter"),
+    _rule(_layers_of_frozen_weights, "adapter.kind", "training.freeze", "training.layer_decay"),
     _rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
     _rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),
     _rule(_loss_keys, "loss.kind", "loss.class_weights", "loss.beta", *(f"loss.{key}" for key in _LOSS_KEYS)),

@@ -195,6 +195,8 @@ class Adapter(Section):
     """Learn the length of each weight column apart from its direction (Liu et al. 2024)."""
     merge: bool = False
     """Leave a plain checkpoint in model/, with the updates added to the weights, in place of an adapter."""
+    quantization: Literal["none", "nf4", "int8"] = "none"
+    """The frozen weights of the layers in four bits (nf4, double quantization) or eight; never the head."""
 
 
 class Loss(Section):
@@ -262,10 +264,21 @@ class Training(Section):
     """Most tokens, padding included, in one forward pass; null: by device."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-5
     """Peak learning rate."""
+    head_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Peak learning rate of the head; null: that of the rest."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each layer is trained at so many times the learning rate of the one above it, the embeddings as one more."""
+    freeze: NonNegative | None = None
+    """The embeddings and so many first layers keep their weights; 0: the embeddings alone; null: all are trained."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """AdamW weight decay; never on biases and norms."""
-    optim: Literal["adamw_torch_fused", "adamw_torch"] = "adamw_torch_fused"
-    """The optimizer."""
+    optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = (
+        "adamw_torch_fused"
+    )
+    """The optimizer: AdamW; with its state in 8 bits; with a state that moves to the main memory when that of the GPU
+    is full (CUDA alone)."""
+    activation_checkpointing: bool = False
+    """Compute activations again in the backward pass in place of keeping them: less memory, about a third more time."""
     lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
     """Shape of the learning rate after warm-up."""
     warmup_steps: NonNegative | Share = 0

@@ -24,6 +24,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ftcls.config.schema import Adapter
 from ftcls.errors import ConfigError, DataError, UnavailableError
+from ftcls.model import quantized
 from ftcls.model.checkpoint import PACKAGE, resolve
 from ftcls.model.classifiable import Classifiable
 from ftcls.rundir import write_json
@@ -77,6 +78,9 @@ class Origin:
     """As a config names it; None: they lie in the folder `BASE` beside the adapter."""
     revision: str | None = None
     """The commit on the Hub that they were loaded from."""
+    quantization: quantized.Kind = "none"
+    compute: str = "fp32"
+    """What quantized weights compute in: fp32, bf16 or fp16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +107,11 @@ class Adapted:
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         peft_config = model.peft_config[_NAME]
         replace(peft_config, inference_mode=True).save_pretrained(str(folder))
-        model.config.architectures = [type(model.get_base_model()).__name__]
-        model.config.save_pretrained(folder)
+        config = copy.deepcopy(model.config)
+        config.architectures = [type(model.get_base_model()).__name__]
+        if self.origin.quantization != "none":
+            del config.quantization_config  # with it, transformers takes the base for weights stored in four bits
+        config.save_pretrained(folder)
         write_json(folder / FILE, {"schema_version": 1, **asdict(self.origin)})
         if self.untrained is not None:
             self.untrained.save_pretrained(folder / BASE)
@@ -220,12 +227,18 @@ def wrap(
     return wrapped, full, tuple(sorted({name.rpartition(".")[2] for name in chosen}))
 
 
-def add(built: Classifiable, section: Adapter, *, checkpoint: str, seed: int) -> Adapted:
-    """Put an adapter into a classifier that was just loaded; see `wrap`."""
-    untrained = copy.deepcopy(built.model) if built.from_scratch else None
+def add(built: Classifiable, section: Adapter, *, checkpoint: str, compute: str = "fp32", seed: int) -> Adapted:
+    """Put an adapter into a classifier that was just loaded; see `wrap`. ``compute`` is what it was quantized for."""
+    # Saved with every checkpoint of the adapter, so it must not be what the adapter is put into.
+    untrained = copy.deepcopy(built.untrained) if built.untrained is built.model else built.untrained
     model, full, ends = wrap(built.model, section, new_parameters=built.new_parameters, seed=seed)
     place = BASE if untrained else str(resolve(checkpoint))
-    origin = Origin(None if untrained else checkpoint if checkpoint.startswith(PACKAGE) else place, _commit(place))
+    origin = Origin(
+        checkpoint=None if untrained else checkpoint if checkpoint.startswith(PACKAGE) else place,
+        revision=_commit(place),
+        quantization=section.quantization,
+        compute=compute,
+    )
     # For those who load the adapter with PEFT alone.
     model.peft_config[_NAME].base_model_name_or_path = place
     model.peft_config[_NAME].revision = origin.revision
@@ -267,8 +280,8 @@ def read_origin(folder: Path) -> Origin:
         ) from error
 
 
-def attach(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """The classifier with a stored adapter added to its weights: a plain model again.
+def attach(base: PreTrainedModel, folder: Path, *, merge: bool) -> PreTrainedModel:
+    """The classifier with a stored adapter: with ``merge`` added to its weights, so that it is a plain model again.
 
     Raises:
         UnavailableError: PEFT is not installed, or the adapter does not fit the base.
@@ -281,14 +294,19 @@ def attach(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
             wrapped = PeftModel.from_pretrained(base, str(folder))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:  # KeyError: a module is not in it
         raise UnavailableError(f"{folder}: the adapter cannot be put on {base.name_or_path}: {error}") from error
-    merged: PreTrainedModel = wrapped.merge_and_unload()
-    return merged
+    return wrapped.merge_and_unload() if merge else wrapped
+
+
+def architecture(model: PreTrainedModel) -> str:
+    """The class of a model, or of the model that an adapter is in."""
+    return type(model.get_base_model() if hasattr(model, "peft_config") else model).__name__
 
 
 @contextlib.contextmanager
 def _known_warnings() -> Iterator[None]:
-    """PEFT 0.21 asks transformers 5.23 for a flag by its old name."""
+    """PEFT 0.21 asks transformers 5.23 for a flag by its old name, and sets by itself what it then warns of."""
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to", category=UserWarning)
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
         yield
 
@@ -300,5 +318,5 @@ def parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 def count(model: nn.Module) -> tuple[int, int]:
     """Parameters, and how many of them are trained."""
-    sizes = [(each.numel(), each.requires_grad) for _, each in parameters(model)]
+    sizes = [(quantized.numel(each), each.requires_grad) for _, each in parameters(model)]
     return sum(n for n, _ in sizes), sum(n for n, trains in sizes if trains)

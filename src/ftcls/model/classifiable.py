@@ -12,5 +12,5 @@ class Classifiable:
     model: PreTrainedModel
     new_parameters: tuple[str, ...]
     """Names of the parameters that the checkpoint did not bring: they start at random."""
-    from_scratch: bool = False
-    """Whether there is no checkpoint, so that nothing but this object holds the weights."""
+    untrained: PreTrainedModel | None = None
+    """The weights as they were drawn, where there is no checkpoint that holds them; may be the model itself."""

@@ -1,6 +1,7 @@
 """Checkpoints to sequence classifiers: float32 weights, label names, a pad token, and every new parameter named."""
 
 import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from transformers import (
 from ftcls import hub
 from ftcls.data.corpus import Task
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.model import adapters, scratch
+from ftcls.model import adapters, quantized, scratch
 from ftcls.model.checkpoint import SCRATCH, resolve
 from ftcls.model.classifiable import Classifiable
 
@@ -82,21 +83,41 @@ def longest(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, wanted
     return min(limits)
 
 
-def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | None, seed: int) -> Classifiable:
-    """A sequence classifier with float32 weights.
+def load_model(
+    checkpoint: str,
+    config: PretrainedConfig,
+    *,
+    attention: str | None,
+    seed: int,
+    quantization: quantized.Kind = "none",
+    compute: str = "fp32",
+    device: str = "cpu",
+) -> Classifiable:
+    """A sequence classifier with float32 weights, those of its layers quantized where that is asked for.
 
     Weights that do not fit (a head with another number of labels) and weights that are missing start at random and are
     named in the result.
+
+    Args:
+        checkpoint: as a config names it.
+        config: from `load_config`.
+        attention: the implementation; None: what the model chooses.
+        seed: new parameters are drawn from it.
+        quantization: nf4 or int8 for frozen layers under an adapter.
+        compute: fp32, bf16 or fp16, what quantized layers compute in.
+        device: where quantized layers are put.
 
     Raises:
         ConfigError: the checkpoint is an adapter.
         UnavailableError: the checkpoint cannot be had.
     """
-    set_seed(seed)  # new parameters are drawn from it
+    set_seed(seed)
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     if checkpoint.startswith(SCRATCH):
         model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
-        return Classifiable(model, tuple(name for name, _ in model.named_parameters()), from_scratch=True)
+        every = tuple(name for name, _ in model.named_parameters())
+        chosen = quantized.options(config, quantization, compute=compute, device=device)
+        return Classifiable(_reread(model, chosen) if chosen else model, every, untrained=model)
     if adapters.is_adapter(resolve(checkpoint)):
         raise ConfigError(
             f"model.checkpoint: {checkpoint}: is an adapter without the weights it belongs to. Train it with "
@@ -110,7 +131,9 @@ def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | No
         ignore_mismatched_sizes=True,
         output_loading_info=True,
         **options,
+        **quantized.options(config, quantization, compute=compute, device=device),
     )
+    quantized.keep_layout(model)
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
     new = tuple(sorted(set(info["missing_keys"]) | mismatched))
     if new:
@@ -118,13 +141,27 @@ def load_model(checkpoint: str, config: PretrainedConfig, *, attention: str | No
     return Classifiable(model, new)
 
 
+def _reread(model: PreTrainedModel, options: dict[str, Any]) -> PreTrainedModel:
+    """A model as it is when it is loaded in another way: weights are quantized only on their way in."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        again: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, **options
+        )
+    quantized.keep_layout(again)
+    return again
+
+
 def save(model: PreTrainedModel, folder: Path) -> None:
     """Write weights and configuration."""
     model.save_pretrained(folder)
 
 
-def load_trained(checkpoint: str) -> PreTrainedModel:
-    """A classifier that is complete: its head is in the checkpoint. Of an adapter: with its updates in the weights.
+def load_trained(checkpoint: str, *, device: str = "cpu", dequantize: bool = False) -> PreTrainedModel:
+    """A classifier that is complete: its head is in the checkpoint.
+
+    Of an adapter: with the updates added to the weights; where these are quantized, with the updates beside them, or
+    with ``dequantize`` as `load_merged` gives it.
 
     Raises:
         UnavailableError: it cannot be had, or parts of it are missing.
@@ -132,7 +169,11 @@ def load_trained(checkpoint: str) -> PreTrainedModel:
     """
     place = resolve(checkpoint)
     if isinstance(place, Path) and adapters.is_adapter(place):
-        return _adapted(place)
+        if dequantize:
+            return load_merged(place, device=device).to(device)
+        base = _base(place, device=device)
+        model = adapters.attach(base, place, merge=not quantized.is_quantized(base))
+        return model if quantized.is_quantized(base) else model.to(device)
     model, info = _pretrained(
         AutoModelForSequenceClassification, checkpoint, dtype=torch.float32, output_loading_info=True
     )
@@ -141,22 +182,39 @@ def load_trained(checkpoint: str) -> PreTrainedModel:
             f"{checkpoint}: not a trained classifier, it lacks {', '.join(sorted(info['missing_keys']))}. "
             "Name a run, its model/ folder or a checkpoint with a classification head."
         )
-    return model
+    return model.to(device)
 
 
-def _adapted(folder: Path) -> PreTrainedModel:
-    """The model of a stored adapter; its heads are in the adapter, so none is missed in the base."""
+def load_merged(folder: Path, *, device: str = "cpu") -> PreTrainedModel:
+    """The classifier of a stored adapter as a plain float32 model.
+
+    Where the adapter was trained on quantized weights it is added to just these, as numbers of float32.
+    """
+    plain = _base(folder, device="cpu", quantize=False)
+    if adapters.read_origin(folder).quantization != "none":
+        quantized.restore(_base(folder, device=device), plain)
+    return adapters.attach(plain, folder, merge=True)
+
+
+def _base(folder: Path, *, device: str, quantize: bool = True) -> PreTrainedModel:
+    """The frozen weights of a stored adapter; its heads are in the adapter, so none is missed here."""
     adapters.check_installed()
     origin = adapters.read_origin(folder)
-    base = _pretrained(
+    config = _pretrained(AutoConfig, str(folder))
+    options = {} if origin.revision is None else {"revision": origin.revision}
+    if quantize and origin.quantization != "none":
+        quantized.check_available(f"{folder}: its base is {origin.quantization}, which", device)
+        options |= quantized.options(config, origin.quantization, compute=origin.compute, device=device)
+    base: PreTrainedModel = _pretrained(
         AutoModelForSequenceClassification,
         str(folder / adapters.BASE) if origin.checkpoint is None else origin.checkpoint,
-        config=_pretrained(AutoConfig, str(folder)),
+        config=config,
         dtype=torch.float32,
         ignore_mismatched_sizes=True,
-        **({} if origin.revision is None else {"revision": origin.revision}),
+        **options,
     )
-    return adapters.attach(base, folder)
+    quantized.keep_layout(base)
+    return base
 
 
 def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:

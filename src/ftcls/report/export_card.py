@@ -80,12 +80,19 @@ def _agreement(export: Export) -> list[str]:
         f"| same most probable label | {_share(seen.same_argmax)} |",
         f"| same labels, thresholds applied | {_share(seen.same_labels)} |",
         *(_change(each) for each in seen.metrics),
+        *_adapter(export.reload_difference),
     ]
     if export.precision == "int8":
         what = export.metric if seen.metrics else "share of texts with the same labels"
         return [*lines, "", f"An export that loses more than {export.tolerance:g} of {what} is refused."]
     limit = f"A logit that differs by more than {export.tolerance:g}, or another most probable label, is refused."
     return [*lines, "", limit]
+
+
+def _adapter(difference: float | None) -> list[str]:
+    if difference is None:
+        return []
+    return [f"| adapter added to its base, in float32: largest difference on its probe | {difference:.2g} |"]
 
 
 def _change(each: Difference) -> str:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, Protocol
 
 from ftcls.errors import ConfigError, Interrupted
 from ftcls.search.executors import Ended, Executor, Job
 from ftcls.search.trials import Trial
+from ftcls.signals import Caught
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ _PATIENCE: Final = 0.5
 
 class Queue(Protocol):
     """Where the trials come from."""
+
+    def listed(self) -> list[tuple[Trial, State | None]]:
+        """Every trial so far, and what became of it in earlier calls where the queue knows it."""
 
     def following(self) -> Trial | None:
         """The next trial to look at; None: none is left, or none before a running one ends."""
@@ -52,25 +55,15 @@ class Progress:
     """Running trials that were told to stop (1) or ended at once (2)."""
 
 
-class StopRequest:
+class StopRequest(Caught):
     """Within the ``with`` block SIGINT and SIGTERM are only counted."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.count = 0
-        self._before: dict[int, object] = {}
 
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._received)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _received(self, number: int, frame: FrameType | None) -> None:
+    def received(self, caught: signal.Signals) -> None:
+        """Count it."""
         self.count += 1
         if self.count == 1:
             log.warning("stopping: the running trials save a checkpoint and end; once more ends them at once")
@@ -80,7 +73,12 @@ class Listed:
     """Trials that were all known before the first one started."""
 
     def __init__(self, trials: list[Trial]) -> None:
+        self._trials = trials
         self._left = iter(trials)
+
+    def listed(self) -> list[tuple[Trial, State | None]]:
+        """All of them."""
+        return [(trial, None) for trial in self._trials]
 
     def following(self) -> Trial | None:
         """The next one of the list."""
@@ -152,6 +150,7 @@ def _fill(source: Queue, executor: Executor, progress: Progress, logs: Path) -> 
             log.info("%s: a process of an earlier call is still training it; waiting for that one", trial.name)
             progress.elsewhere[trial.name] = trial
         else:
+            trial.clear()
             executor.start(Job(trial.name, trial.process, logs / f"{trial.name}.txt"))
             progress.running[trial.name] = trial
 

@@ -1,11 +1,13 @@
 """From a config's training section to trained weights: builds the Trainer, resumes it, and says what came out."""
 
+import functools
 import logging
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -23,7 +25,7 @@ from ftcls.errors import ConfigError, Interrupted, TrainingError
 from ftcls.rundir import RunDir
 from ftcls.scoring import decision, metrics
 from ftcls.scoring.apply import apply
-from ftcls.training import augment, checkpoints, losses
+from ftcls.training import augment, checkpoints, groups, losses
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, Tally, tracker
 from ftcls.training.checkpoints import Best
 from ftcls.training.history import History
@@ -195,6 +197,8 @@ def fit(
     tally, history = start.tally, History(run.history)
     if machine.main:
         history.start(start.step)
+    if training.activation_checkpointing:
+        recompute_activations(model)
     set_seed(seed)
     bar = Bar(best_metric)
     with StopRequest() as stop:
@@ -221,6 +225,7 @@ def fit(
             tally=tally,
             history=history,
             folder=run.checkpoints,
+            groups=rates(training),
             save_weights=save_weights,
             companions=companions,
             save_total_limit=training.save_total_limit,
@@ -298,6 +303,30 @@ def _start(run: RunDir, *, resume: bool, budget: int, machine: Machine) -> _Star
         micro_batches=progress.micro_batches,
     )
     return _Start(checkpoint, progress.step, min(budget, progress.token_budget), tally)
+
+
+def rates(section: Training) -> Callable[[PreTrainedModel, Collection[str]], list[dict[str, Any]]] | None:
+    """What sorts parameters by their learning rate; None: all have the same."""
+    if section.layer_decay == 1 and section.head_learning_rate is None:
+        return None
+    return functools.partial(
+        groups.groups,
+        learning_rate=section.learning_rate,
+        weight_decay=section.weight_decay,
+        layer_decay=section.layer_decay,
+        head_learning_rate=section.head_learning_rate,
+    )
+
+
+def recompute_activations(model: PreTrainedModel) -> None:
+    """Keep only what enters each layer, and compute the rest again in the backward pass.
+
+    Raises:
+        ConfigError: the architecture cannot.
+    """
+    if not model.supports_gradient_checkpointing:
+        raise ConfigError(f"training.activation_checkpointing: {model.config.model_type} cannot do it; remove the line")
+    model.activation_checkpointing_enable({"use_reentrant": False})  # the other kind needs inputs with a gradient
 
 
 def arguments(section: Training, *, pace: Cadence, machine: Machine, seed: int, run: RunDir) -> TrainingArguments:

@@ -11,7 +11,7 @@ What is changed, and why (each was found by running it, see tests/test_training.
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         tally: Tally,
         history: History,
         folder: Path,
+        groups: Callable[[PreTrainedModel, Collection[str]], list[dict[str, Any]]] | None,
         save_weights: Callable[[PreTrainedModel, Path], None],
         companions: Callable[[Path], None],
         save_total_limit: int,
@@ -106,11 +107,21 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.tally = tally
         self.history = history
         self.folder = folder
+        self.groups = groups
         self.save_weights = save_weights
         self.companions = companions
         self.save_total_limit = save_total_limit
         self.control: TrainerControl
         self._finite = torch.ones((), dtype=torch.bool, device=args.device)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The stock optimizer; with learning rates of their own for some parameters where that is asked for."""
+        if self.optimizer is None and self.groups is not None:
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            options["params"] = self.groups(self.model, self.get_decay_parameter_names(self.model))
+            self.optimizer_cls_and_kwargs = (kind, options)
+        made: torch.optim.Optimizer = super().create_optimizer(model)
+        return made
 
     # One step
 
