@@ -44,7 +44,7 @@ ORDER = (
     ("agreement",),
     ("documents", "diagnosis", "verdict", "model_results"),
     ("data.corpus",),
-    ("config", "rundir", "cache", "scoring"),
+    ("config", "rundir", "cache", "scoring", "signals"),
     ("errors",),
 )
 HEIGHT = {layer: height for height, row in enumerate(reversed(ORDER)) for layer in row}
@@ -53,6 +53,7 @@ LIGHT = (
     "config",
     "rundir",
     "cache",
+    "signals",
     "scoring",
     "data.corpus",
     "results",

@@ -38,7 +38,7 @@ def train(path, **keys):
         ("tab.csv", 'text\tlabel\n"a\r\n;b"\t1\nNA\tn/a\n""\tNULL\n'),
         ("tab.tsv", 'text\tlabel\n"a\r\n;b"\t1\n\nNA\tn/a\n""\tNULL\n'),
         ("wide.csv", 'text,label\r\n"a\r\n;b",1\r\nNA,n/a\r\n,NULL\r\n'.encode("utf-16")),
-        ("zipped.csv.gz", gzip.compress(b'text,label\n"a\r\n;b",1\nNA,n/a\n"",NULL\n', mtime=0)),  # its time would be in the test's name
+        ("zipped.csv.gz", gzip.compress(b'text,label\n"a\r\n;b",1\nNA,n/a\n"",NULL\n', mtime=0)),
         (
             "lines.jsonl",
             '{"text": "a\\r\\n;b", "label": 1}\n{"label": "n/a", "text": "NA"}\n{"text": "", "label": "NULL"}\n',

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, Protocol
 
 from ftcls.errors import ConfigError, Interrupted
 from ftcls.search.executors import Ended, Executor, Job
 from ftcls.search.trials import Trial
+from ftcls.signals import Caught
 
 log = logging.getLogger(__name__)
 
@@ -52,25 +52,15 @@ class Progress:
     """Running trials that were told to stop (1) or ended at once (2)."""
 
 
-class StopRequest:
+class StopRequest(Caught):
     """Within the ``with`` block SIGINT and SIGTERM are only counted."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.count = 0
-        self._before: dict[int, object] = {}
 
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._received)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _received(self, number: int, frame: FrameType | None) -> None:
+    def received(self, caught: signal.Signals) -> None:
+        """Count it."""
         self.count += 1
         if self.count == 1:
             log.warning("stopping: the running trials save a checkpoint and end; once more ends them at once")

@@ -2,38 +2,28 @@
 
 import logging
 import signal
-from types import FrameType, TracebackType
-from typing import Self
 
 import torch
 from torch import distributed
 
+from ftcls.signals import Caught
+
 log = logging.getLogger(__name__)
 
 
-class StopRequest:
+class StopRequest(Caught):
     """Within the ``with`` block a first signal only sets a flag; all processes of a run then stop at the same step."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.signal: signal.Signals | None = None
-        self._before: dict[int, object] = {}
 
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._received)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _received(self, number: int, frame: FrameType | None) -> None:
+    def received(self, caught: signal.Signals) -> None:
+        """Note the first; the second is a Ctrl-C."""
         if self.signal is not None:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
-        log.warning("%s: the step is finished and saved, then the run stops; once more stops at once", self.signal.name)
+        self.signal = caught
+        log.warning("%s: the step is finished and saved, then the run stops; once more stops at once", caught.name)
 
     def agreed(self, device: torch.device) -> bool:
         """Whether any process was asked to stop. Ctrl-C reaches them at different steps, so they ask each other."""
