@@ -2,11 +2,13 @@
 
     python scripts/serve_load.py runs/imdb
     python scripts/serve_load.py runs/imdb --clients 64 --seconds 60
+    python scripts/serve_load.py runs/imdb --requests 50000
 
 The server runs in a process of its own, on this machine, beside the clients. Texts are generated, of 1 to 200 words, a
-few of them in one request now and then. First one client asks for one text at a time, then all clients at once; then a
+few of them in one request now and then. First one client asks, one request at a time, then all clients at once; then a
 server with a short queue is overloaded; then one is sent SIGTERM while all clients ask: every request that it took must
-be answered. Memory is the server's resident size.
+be answered. Memory is the server's resident size. With --requests all clients together send so many requests of one
+short text, and memory is all that is looked at.
 """
 
 import argparse
@@ -75,11 +77,11 @@ def some_texts(draw: random.Random) -> list[str]:
     return [" ".join(draw.choices(words, k=min(200, int(draw.expovariate(1 / 25)) + 1))) for _ in range(count)]
 
 
-async def client(http: httpx.AsyncClient, number: int, until: float, found: Found, *, single: bool) -> None:
+async def client(http: httpx.AsyncClient, number: int, until: float, found: Found) -> None:
     """Ask until the time is over."""
     draw = random.Random(number)
     while time.perf_counter() < until:
-        texts = some_texts(draw)[: 1 if single else None]
+        texts = some_texts(draw)
         begun = time.perf_counter()
         try:
             answer = await http.post("/predict", json={"texts": texts})
@@ -97,14 +99,46 @@ async def client(http: httpx.AsyncClient, number: int, until: float, found: Foun
             await asyncio.sleep(0.2)  # as long as a test can wait of what Retry-After says
 
 
-async def load(url: str, clients: int, seconds: float, *, single: bool = False) -> tuple[Found, float]:
+async def load(url: str, clients: int, seconds: float) -> tuple[Found, float]:
     """All clients at once for some seconds, each on a connection of its own."""
     found = Found()
-    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
-    async with httpx.AsyncClient(base_url=url, timeout=120, trust_env=False, verify=False, limits=limits) as http:
+    async with session(url, clients) as http:
         begun = time.perf_counter()
-        await asyncio.gather(*(client(http, n, begun + seconds, found, single=single) for n in range(clients)))
+        await asyncio.gather(*(client(http, n, begun + seconds, found) for n in range(clients)))
         return found, time.perf_counter() - begun
+
+
+def session(url: str, clients: int) -> httpx.AsyncClient:
+    """Connections to the server."""
+    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+    return httpx.AsyncClient(base_url=url, timeout=120, trust_env=False, verify=False, limits=limits)
+
+
+async def asked(url: str, clients: int, requests: int) -> collections.Counter[int]:
+    """Send so many requests of one short text; their statuses."""
+    statuses: collections.Counter[int] = collections.Counter()
+    numbers = iter(range(requests))
+
+    async def ask(http: httpx.AsyncClient) -> None:
+        for number in numbers:
+            answer = await http.post("/predict", json={"text": f"a warm and clever film, number {number}"})
+            statuses[answer.status_code] += 1
+
+    async with session(url, clients) as http:
+        await asyncio.gather(*(ask(http) for _ in range(clients)))
+    return statuses
+
+
+def steady(run: str, clients: int, requests: int) -> None:
+    """Print the server's memory after each tenth of the requests."""
+    server = Server(run)
+    begun, statuses, memory = time.perf_counter(), collections.Counter(), [server.memory()]
+    for _ in range(10):
+        statuses += asyncio.run(asked(server.url, clients, requests // 10))
+        memory.append(server.memory())
+    print(f"{dict(statuses)} in {time.perf_counter() - begun:.0f} s")
+    print(f"memory: {memory[0]:,.0f} MB before, then {', '.join(f'{each:,.0f}' for each in memory[1:])} MB")
+    print("stopped:", *server.stop())
 
 
 async def stopped_in_the_middle(server: Server, clients: int, seconds: float) -> Found:
@@ -122,10 +156,14 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--requests", type=int, help="only this: memory over so many requests")
     options = parser.parse_args()
+    if options.requests is not None:
+        steady(options.run, options.clients, options.requests)
+        return
 
     server = Server(options.run)
-    print(f"one request at a time  {Found.line(*asyncio.run(load(server.url, 1, options.seconds / 4, single=True)))}")
+    print(f"one request at a time  {Found.line(*asyncio.run(load(server.url, 1, options.seconds / 4)))}")
     before = server.memory()
     memory = []
     for _ in range(4):

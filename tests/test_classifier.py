@@ -35,6 +35,14 @@ def test_a_lower_precision_rounds_probabilities_and_changes_no_weight(folder):
     np.testing.assert_array_equal(Classifier.load(folder, device="cpu").probabilities(TEXTS), a)
 
 
+def test_one_text_is_no_list_of_texts(folder):
+    classifier = Classifier.load(folder)
+    for call in (classifier, classifier.probabilities):
+        with pytest.raises(TypeError, match=r"takes a list of texts: classifier\(\[text\]\)"):
+            call("one text")
+        assert len(call([])) == 0
+
+
 def test_a_fingerprint_stands_for_everything_that_a_prediction_depends_on(folder):
     first = Classifier.load(folder, device="cpu")
     assert Classifier.load(folder, device="cpu").fingerprint() == first.fingerprint()

@@ -485,6 +485,8 @@ def test_the_text_columns_are_those_of_the_run(classifier):
         (["run", "gone.csv"], 3, "gone.csv: no such file"),
         (["run", "in.xlsx"], 3, "in.xlsx: no such file"),
         (["run", "-", "in.csv"], 2, "-: stdin cannot be mixed with files"),
+        (["run", "--text", "x", "--by", "show"], 2, "--by: is for files, not for --text"),
+        (["run", "in.csv", "--resume"], 2, "--resume: continues a file; name the one that was begun with --output"),
     ],
 )
 def test_predict_says_what_it_needs(classifier, capsys, arguments, code, message):

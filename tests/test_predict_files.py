@@ -2,6 +2,9 @@ import csv
 import gzip
 import io
 import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from scipy.stats import binomtest
 from ftcls.errors import ConfigError, DataError, Interrupted
 from ftcls.predict import chunks, shares
 from ftcls.predict.files import Step, Wanted, predict_files, predict_texts
+from ftcls.predict.live import Live
 
 
 @dataclass(frozen=True)
@@ -355,6 +359,51 @@ def test_a_stream_can_hold_a_table(kind, text):
     assert "short" in output.getvalue()
     with pytest.raises(ConfigError, match="Parquet cannot be read from a stream"):
         predict_file(Lengths(), io.StringIO(text), output, input_kind="parquet")
+
+
+@pytest.fixture
+def pipe():
+    read, write = os.pipe()
+    with os.fdopen(write, "wb", buffering=0) as end:
+        yield Live(read), end
+    os.close(read)
+
+
+def test_a_stream_is_read_by_lines_whatever_its_blocks_are(pipe):
+    live, end = pipe
+    text = "\ufeffone\r\ntwo é\u2028still\n\nlast"
+    for byte in text.encode():
+        end.write(bytes([byte]))
+    end.write(b" \xff")
+    end.close()
+    assert list(live) == ["one\r\n", "two é\u2028still\n", "\n", "last \ufffd"]
+    assert (live.readline(), live.pauses(10)) == ("", False)
+
+
+def test_what_is_there_is_labelled_while_more_is_awaited(pipe):
+    live, end = pipe
+    output = io.StringIO()
+    with ThreadPoolExecutor(1) as thread:
+        work = thread.submit(predict_files, Lengths(), live, output, Wanted(), input_kind="jsonl")
+        end.write(b'{"text": \n{"text": "a"}\n{"te')  # the first can be read only with a row beside it that can
+        while output.getvalue().count("\n") < 2:
+            time.sleep(0.01)
+        assert not work.done()
+        end.write(b'xt": "bcdefg"}\n')
+        end.close()
+        assert work.result().rows == 3
+    found = [json.loads(line)["label"] for line in output.getvalue().splitlines()]
+    assert found == [None, "short", "long"]
+
+
+def test_a_stream_that_goes_to_a_file_is_cut_as_always(pipe, here, monkeypatch):
+    monkeypatch.setattr(chunks, "PAUSE", 0.0)
+    live, end = pipe
+    steps = []
+    end.write(b"a\nb\n")
+    end.close()
+    predict_files(Lengths(), live, Path("out.csv"), Wanted(), progress=steps.append)
+    assert steps == [Step(2, None)]
 
 
 def test_a_packed_file_is_read(here):

@@ -203,6 +203,7 @@ class Classifier:
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities of n raw texts, float64 [n, k], in input order."""
+        _refuse_one_text(texts)
         if not len(texts):
             return np.zeros((0, len(self.labels)))
         encoded = self.encode(self.cleaned(texts))
@@ -210,6 +211,7 @@ class Classifier:
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Labels and probabilities of n raw texts, in input order."""
+        _refuse_one_text(texts)
         if not len(texts):
             return []
         encoded = self.encode(clean(texts, self.settings.clean))
@@ -225,6 +227,11 @@ class Classifier:
             )
             for mask, row, tokens, truncated in zip(masks, found, encoded.full_lengths, encoded.truncated, strict=True)
         ]
+
+
+def _refuse_one_text(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):  # a sequence too: of its characters
+        raise TypeError("a classifier takes a list of texts: classifier([text])")
 
 
 def _graph(folder: Path, device: str, precision: str) -> Backend:

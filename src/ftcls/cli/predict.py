@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,10 +15,11 @@ from ftcls.errors import ConfigError
 from ftcls.rundir import RunDir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ftcls.classifier import Classifier
     from ftcls.predict.files import Summary, Wanted
+    from ftcls.predict.live import Stream
 
 
 def predict(
@@ -59,7 +60,7 @@ def predict(
     ] = None,
     abstain: Annotated[
         float | None,
-        typer.Option("--abstain", metavar="P", help="No label where the most probable one is less probable than P."),
+        typer.Option("--abstain", metavar="P", help="No label where it is less probable than P."),
     ] = None,
     by: Annotated[
         list[str] | None,
@@ -92,6 +93,14 @@ def predict(
     """
     console.configure(quiet=quiet, offline=offline)
     _refuse_mixed(text, sources, output)
+    of_files = {
+        "--resume": resume,
+        "--by": by,
+        "--input-kind": input_kind,
+        "--text-column": text_column,
+        "--prefix": prefix,
+    }
+    _refuse_idle(of_files, text, output)
     with console.results_only():
         from ftcls.classifier import Classifier
 
@@ -146,13 +155,21 @@ def _refuse_mixed(text: "Sequence[str] | None", sources: "Sequence[Path] | None"
         )
 
 
-def _given(sources: list[Path]) -> list[Path] | TextIO:
+def _refuse_idle(of_files: "Mapping[str, object]", text: "Sequence[str] | None", output: Path | None) -> None:
+    """Refuse options that would do nothing."""
+    given = [name for name, value in of_files.items() if value]
+    if text and given:
+        raise ConfigError(f"{given[0]}: is for files, not for --text")
+    if output is None and "--resume" in given:
+        raise ConfigError("--resume: continues a file; name the one that was begun with --output")
+
+
+def _given(sources: list[Path]) -> "list[Path] | Stream":
+    from ftcls.predict.live import Live
+
     if str(sources[0]) != "-":
         return sources
-    if isinstance(sys.stdin, TextIOWrapper):
-        # UTF-8 whatever the terminal speaks; a broken byte becomes U+FFFD and stops nothing.
-        sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace", newline="")
-    return sys.stdin
+    return Live(sys.stdin.fileno()) if isinstance(sys.stdin, TextIOWrapper) else sys.stdin
 
 
 def _texts(classifier: "Classifier", texts: list[str], wanted: "Wanted", *, as_json: bool) -> None:

@@ -11,6 +11,8 @@ ROWS: Final = 4_096
 """Rows of a chunk: enough to sort by length for little padding."""
 CHARACTERS: Final = 8_000_000
 """A chunk of long texts ends sooner."""
+PAUSE: Final = 0.2
+"""Seconds without a new row after which those that are there are labelled, where a stream is followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +28,22 @@ def read_columns(source: Source, text_columns: Sequence[str]) -> tuple[str, ...]
     return (TEXT,) if source.kind == "txt" else tuple(text_columns)
 
 
-def cut(source: Source, text_columns: Sequence[str]) -> Iterator[list[Item]]:
-    """The rows of a source in chunks, which end after so many rows or characters and depend on nothing else."""
+def cut(source: Source, text_columns: Sequence[str], *, follow: bool = False) -> Iterator[list[Item]]:
+    """The rows of a source in chunks.
+
+    They end after so many rows or characters and depend on nothing else; with ``follow`` also when no more rows arrive,
+    once there was one that can be read.
+    """
     names = read_columns(source, text_columns)
     chunk: list[Item] = []
     characters = 0
+    readable = False
     for record in source.records:
         item = _item(record, names)
         chunk.append(item)
         characters += len(item.text or "")
-        if len(chunk) == ROWS or characters >= CHARACTERS:
+        readable = readable or item.text is not None
+        if len(chunk) == ROWS or characters >= CHARACTERS or (follow and readable and source.pauses(PAUSE)):
             yield chunk
             chunk, characters = [], 0
     if chunk:

@@ -20,6 +20,7 @@ from ftcls.errors import ConfigError, DataError, Interrupted
 from ftcls.predict import chunks, outputs, rows, share_plot, shares
 from ftcls.predict.chunks import Item
 from ftcls.predict.columns import Classifier, Columns, Prediction
+from ftcls.predict.live import Stream
 from ftcls.predict.outputs import Labelled, Layout, OutputKind, Sink
 from ftcls.predict.rows import Kind, Record, Source
 from ftcls.predict.shares import Share, Tally
@@ -85,7 +86,7 @@ def predict_texts(classifier: Classifier, texts: Sequence[str]) -> list[Predicti
 
 def predict_files(
     classifier: Classifier,
-    given: Sequence[Path] | TextIO,
+    given: Sequence[Path] | Stream,
     output: Path | TextIO,
     wanted: Wanted,
     *,
@@ -124,7 +125,7 @@ def predict_files(
 
 def _predict(
     classifier: Classifier,
-    given: Sequence[Path] | TextIO,
+    given: Sequence[Path] | Stream,
     output: Path | TextIO,
     wanted: Wanted,
     kind: OutputKind | None,
@@ -137,7 +138,8 @@ def _predict(
     with rows.opened(given, input_kind) as source:
         written = kind or _output_kind(source, output)
         _check(source, given, output, written, columns, wanted)
-        cut = chunks.cut(source, wanted.text_columns)
+        # What goes to a stream cannot be resumed, and somebody may be waiting for it.
+        cut = chunks.cut(source, wanted.text_columns, follow=not isinstance(output, Path))
         first = next(cut, [])
         layout = _layout(source, first, columns, written)
         request = _request(classifier, wanted, source) if isinstance(output, Path) else {}
@@ -248,7 +250,7 @@ def _output_kind(source: Source, output: Path | TextIO) -> OutputKind:
 
 def _check(
     source: Source,
-    given: Sequence[Path] | TextIO,
+    given: Sequence[Path] | Stream,
     output: Path | TextIO,
     kind: OutputKind,
     columns: Columns,

@@ -294,7 +294,8 @@ def _alone(output: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows keeps a file that is open
+            Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 

@@ -10,15 +10,16 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ftcls.data.table import encoding_of, open_text
 from ftcls.errors import ConfigError, DataError
+from ftcls.predict.live import Live, Stream
 
 Kind = Literal["csv", "tsv", "jsonl", "parquet", "txt"]
 Row = dict[str, Any]
@@ -66,6 +67,8 @@ class Source:
     delimiter: str = ","
     schema: pa.Schema | None = None
     """Of Parquet files."""
+    pauses: Callable[[float], bool] = lambda seconds: False
+    """Whether no row is there, nor arrives within so many seconds; files never pause."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def expanded(names: Sequence[Path]) -> list[Path]:
 
 
 @contextlib.contextmanager
-def opened(given: Sequence[Path] | TextIO, kind: Kind | None = None) -> Iterator[Source]:
+def opened(given: Sequence[Path] | Stream, kind: Kind | None = None) -> Iterator[Source]:
     """The rows of files, in the order given, or of a stream.
 
     Args:
@@ -147,11 +150,12 @@ def opened(given: Sequence[Path] | TextIO, kind: Kind | None = None) -> Iterator
         yield _files(paths, kinds[paths[0]], stack)
 
 
-def _stream(stream: TextIO, kind: Kind) -> Source:
+def _stream(stream: Stream, kind: Kind) -> Source:
     if kind == "parquet":
         raise ConfigError("Parquet cannot be read from a stream; name a file")
     found = _OPENERS[kind]("stdin", stream)
-    return Source("stdin", kind, found.columns, found.records, lambda: None, found.delimiter)
+    source = Source("stdin", kind, found.columns, found.records, lambda: None, found.delimiter)
+    return replace(source, pauses=stream.pauses) if isinstance(stream, Live) else source
 
 
 def _files(paths: Sequence[Path], kind: Kind, stack: contextlib.ExitStack) -> Source:
@@ -195,7 +199,7 @@ def _refuse_other_columns(path: Path, found: _Opened, first_path: Path, first: _
         raise DataError(f"{path}: other {what} than {first_path}: {' instead of '.join(columns)}; label it on its own")
 
 
-def _lines(name: str, file: TextIO) -> _Opened:
+def _lines(name: str, file: Stream) -> _Opened:
     def records() -> Iterator[Record]:
         for number, line in enumerate(file, start=1):
             yield Record(f"{name}:{number}", {TEXT: line.rstrip("\r\n")})
@@ -203,7 +207,7 @@ def _lines(name: str, file: TextIO) -> _Opened:
     return _Opened((TEXT,), records(), _nowhere)
 
 
-def _json_lines(name: str, file: TextIO) -> _Opened:
+def _json_lines(name: str, file: Stream) -> _Opened:
     def records() -> Iterator[Record]:
         for number, line in enumerate(file, start=1):
             if line.strip():
@@ -224,15 +228,15 @@ def _parsed(place: str, line: str) -> Record:
     return Record(place, {}, f'expected an object such as {{"text": "..."}}, found {line[:40]}', line)
 
 
-def _commas(name: str, file: TextIO) -> _Opened:
+def _commas(name: str, file: Stream) -> _Opened:
     return _delimited(name, file, None)
 
 
-def _tabs(name: str, file: TextIO) -> _Opened:
+def _tabs(name: str, file: Stream) -> _Opened:
     return _delimited(name, file, "\t")
 
 
-def _delimited(name: str, file: TextIO, delimiter: str | None) -> _Opened:
+def _delimited(name: str, file: Stream, delimiter: str | None) -> _Opened:
     csv.field_size_limit(_LARGEST_FIELD)
     head = file.readline().removeprefix(codecs.BOM_UTF8.decode("utf-8"))
     mark = delimiter or max(",;\t|", key=lambda mark: len(next(csv.reader([head], delimiter=mark), [])))
@@ -289,7 +293,7 @@ def _nowhere() -> int:
     return 0
 
 
-_OPENERS: Mapping[Kind, Callable[[str, TextIO], _Opened]] = {
+_OPENERS: Mapping[Kind, Callable[[str, Stream], _Opened]] = {
     "csv": _commas,
     "tsv": _tabs,
     "jsonl": _json_lines,

@@ -5,6 +5,7 @@ import contextlib
 import io
 import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -60,6 +61,7 @@ def create(service: Service) -> FastAPI:
         version=ftcls.__version__,
         docs_url=None,  # they would load scripts from elsewhere; /openapi.json describes the same
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.batcher = batcher
@@ -127,6 +129,8 @@ def _answering(service: Service, batcher: Batcher) -> fastapi.APIRouter:
                 await _in_time(work, _FILE_TIMEOUTS * limits.timeout, batcher)
             except (DataError, ConfigError) as error:
                 raise HTTPException(422, str(error).replace("stdin", "the file")) from None
+            finally:
+                remote.give_up()
         return Response(output.getvalue(), media_type="text/csv; charset=utf-8")
 
     return router
@@ -173,6 +177,8 @@ class _Remote:
         self.loop = loop
         self.limits = limits
         self.rows = 0
+        self._over = False
+        self._piece: Future[list[Prediction]] | None = None
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         self.rows += len(texts)
@@ -183,9 +189,18 @@ class _Remote:
             raise DataError(f"a text has {len(long):,} characters, at most {self.limits.characters:,} are taken")
         found: list[Prediction] = []
         for start in range(0, len(texts), _PIECE):
+            if self._over:
+                raise CancelledError
             piece = self.batcher.submit(texts[start : start + _PIECE], patient=True)
-            found += asyncio.run_coroutine_threadsafe(piece, self.loop).result()
+            self._piece = asyncio.run_coroutine_threadsafe(piece, self.loop)
+            found += self._piece.result()
         return found
+
+    def give_up(self) -> None:
+        """Nobody waits for the answer any more: the thread, which cannot be stopped from outside, ends by itself."""
+        self._over = True
+        if self._piece is not None:
+            self._piece.cancel()
 
 
 async def _in_time(work: Awaitable[Any], seconds: float, batcher: Batcher) -> Any:

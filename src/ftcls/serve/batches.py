@@ -33,6 +33,10 @@ class _Job:
     found: list[Prediction] = field(default_factory=list)
 
 
+_Piece = tuple[_Job, int, int]
+"""A job, with the first of its texts that are in the batch, and the end of them."""
+
+
 class Batcher:
     """Gives the texts of waiting requests to the model together, one batch after the other, in a thread of its own.
 
@@ -93,7 +97,6 @@ class Batcher:
         return min(_LONGEST_ADVICE, max(1, math.ceil(self.waiting * self._seconds_per_text)))
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             if not self._jobs:
                 if self.stopping:
@@ -105,20 +108,26 @@ class Batcher:
             pieces = self._next()
             if not pieces:
                 continue
-            texts = [text for job, start, end in pieces for text in job.texts[start:end]]
-            begun = time.perf_counter()
-            try:
-                found = await loop.run_in_executor(self._thread, self.classifier, texts)
-            except Exception as error:  # noqa: BLE001 - it belongs to the requests; the worker has to go on
-                for job, _, _ in pieces:
-                    self._fail(job, error)
-                continue
-            latest = (time.perf_counter() - begun) / len(texts)
-            self._seconds_per_text += 0.2 * (latest - self._seconds_per_text)
-            self._deliver(pieces, found)
+            await self._label(pieces)
 
-    def _next(self) -> list[tuple[_Job, int, int]]:
-        """The next batch: jobs, each with the first and the end of its texts; nobody waits for those that are left."""
+    async def _label(self, pieces: Sequence[_Piece]) -> None:
+        texts = [text for job, start, end in pieces for text in job.texts[start:end]]
+        begun = time.perf_counter()
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._thread, self.classifier, texts)
+        except Exception as error:  # noqa: BLE001 - it belongs to a request; the worker has to go on
+            if len(pieces) == 1:
+                self._fail(pieces[0][0], error)
+                return
+            for piece in pieces:  # whose it is shows when each goes alone
+                await self._label([piece])
+            return
+        latest = (time.perf_counter() - begun) / len(texts)
+        self._seconds_per_text += 0.2 * (latest - self._seconds_per_text)
+        self._deliver(pieces, found)
+
+    def _next(self) -> list[_Piece]:
+        """The next batch; nobody waits for the jobs that are left out."""
         pieces = []
         room = self.together
         for _ in range(len(self._jobs)):
@@ -136,7 +145,7 @@ class Batcher:
                 self._jobs.append(job)
         return pieces
 
-    def _deliver(self, pieces: Sequence[tuple[_Job, int, int]], found: Sequence[Prediction]) -> None:
+    def _deliver(self, pieces: Sequence[_Piece], found: Sequence[Prediction]) -> None:
         place = 0
         for job, start, end in pieces:
             job.found += found[place : place + end - start]

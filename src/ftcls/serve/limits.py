@@ -1,9 +1,11 @@
 """What the server takes, and from whom: everything that is refused before a route sees it."""
 
 import asyncio
+import contextlib
 import hmac
 import ipaddress
 import math
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,8 +19,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN: Final = ("/", "/health", "/ready")
-"""Paths that need no token: they hold nothing of the model. The page asks for the token itself."""
-_LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+"""Paths that need no token: they hold nothing of the model but its name. The page asks for the token itself."""
+_NAME: Final = re.compile(r"\[?(.*?)\]?(:\d+)?", re.DOTALL)
+"""What ``Host`` holds: a name or an address, IPv6 in brackets, perhaps a port."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Guard:
         self.taken = 0
         """Requests whose body arrived whole."""
         self.answered = 0
-        """Those whose answer was handed over whole."""
+        """Those whose answer was handed over whole; of the others the client hung up before."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -88,10 +91,15 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        whole = False
+
         async def sending(message: Message) -> None:
+            nonlocal whole
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
             await send(message)
+            last = "more_body" not in message or not message["more_body"]
+            whole = whole or (message["type"] == "http.response.body" and last)
 
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
@@ -103,22 +111,23 @@ class Guard:
             return
         except ClientGone:
             return
-        read = False
-
-        async def replay() -> Message:
-            nonlocal read
-            if read:
-                return await receive()
-            read = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
         self.taken += 1
-        await self.app(scope, replay, sending)
-        self.answered += 1
+        gone = asyncio.ensure_future(_hung_up(receive))
+        work = asyncio.ensure_future(self.app(scope, _replay(body, gone), sending))
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() and not whole:
+                work.cancel()  # nobody waits for the answer; its texts leave the queue
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+        finally:
+            self.answered += whole
+            gone.cancel()
+            work.cancel()
 
     def _check(self, path: str, headers: dict[str, str]) -> None:
         host = headers["host"] if "host" in headers else ""
-        if self.local and host.rpartition(":")[0] not in _LOCAL_NAMES and host not in _LOCAL_NAMES:
+        if self.local and not is_loopback(_name(host)):
             raise Refused(400, f"Host: {host[:100]!r} is not a name of this machine's loopback")
         if self.token is not None and path not in OPEN:
             given = headers["authorization"] if "authorization" in headers else ""
@@ -149,6 +158,29 @@ class Guard:
 
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is larger than {self.limits.body_bytes:,} bytes; send less at once")
+
+
+def _name(host: str) -> str:
+    found = _NAME.fullmatch(host)
+    return found[1] if found else ""
+
+
+def _replay(body: bytes, gone: "asyncio.Task[None]") -> Receive:
+    """The messages of a request whose body has been read."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> Message:
+        for message in messages:
+            return message
+        await asyncio.wait((gone,))
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class ClientGone(Exception):

@@ -2,6 +2,9 @@
 const SHOWN = 12; // labels shown before "all"
 const KEPT = 20; // tries in the history
 const ROWS = 50; // rows of a CSV shown
+const COUNTED = 8; // labels of a CSV whose number of rows is said
+const METRICS = { accuracy: "accuracy", f1_micro: "micro-F1", f1_macro: "macro-F1" };
+const READ = { head: (n) => `the first ${n}`, tail: (n) => `the last ${n}`, head_tail: (n) => `the first and the last, ${n} together` };
 
 const at = (id) => document.getElementById(id);
 const make = (tag, options = {}, ...inner) => {
@@ -71,7 +74,7 @@ async function describe() {
   const names = model.task === "multilabel" ? ["f1_micro", "f1_macro"] : ["accuracy", "f1_macro"];
   const said = names.filter((name) => name in scores).map((name) => {
     const interval = model.intervals?.[name];
-    return `${name} ${scores[name].toFixed(3)}${interval ? ` (${interval.map((x) => x.toFixed(3)).join(" to ")})` : ""}`;
+    return `${METRICS[name]} ${scores[name].toFixed(3)}${interval ? ` (${interval.map((x) => x.toFixed(3)).join(" to ")})` : ""}`;
   });
   at("about").textContent = [
     `${model.task}, ${plural(model.labels.length, "label")}`,
@@ -97,8 +100,8 @@ function show(text, answer, moved = true) {
     said.append(make("p", { className: "soft" }, `with a probability of ${percent(answer.probabilities[label])}`));
   }
   at("cut").hidden = !answer.truncated;
-  at("cut").textContent =
-    `The text is cut: it has ${plural(answer.tokens, "token")}, the model reads ${model.max_length.toLocaleString("en")} of them.`;
+  const read = READ[model.truncation](model.max_length.toLocaleString("en"));
+  at("cut").textContent = `The text is cut: of its ${plural(answer.tokens, "token")} the model reads ${read}.`;
   bars();
   at("for-label").replaceChildren(...ranked().map(([label]) => make("option", { value: label }, label)));
   at("for-label").value = answer.labels[0] ?? ranked()[0][0];
@@ -215,10 +218,10 @@ function history_(list) {
 
 // --- a CSV
 
-function table(text, most) {
+function table(text) {
   const rows = [[""]];
   let quoted = false;
-  for (let i = 0; i < text.length && rows.length <= most + 1; i++) {
+  for (let i = 0; i < text.length; i++) {
     const row = rows.at(-1);
     const mark = text[i];
     if (quoted) {
@@ -230,7 +233,27 @@ function table(text, most) {
     else if (mark === "\n") rows.push([""]);
     else if (mark !== "\r") row[row.length - 1] += mark;
   }
-  return rows.slice(0, most + 1).filter((row) => row.length > 1 || row[0]);
+  return rows.filter((row) => row.length > 1 || row[0]);
+}
+
+// How many rows got each label: what the server adds begins with the label, and ends with the probabilities.
+function counts(names, rows) {
+  const several = model.task === "multilabel";
+  const place = names.length - model.labels.length - 1;
+  const joined = !model.labels.some((label) => label.includes("|"));
+  const labels = (cell) => (!several ? [cell] : joined ? cell.split("|") : JSON.parse(cell));
+  const found = new Map(model.labels.map((label) => [label, 0]));
+  const readable = rows.filter((row) => row[place + 1]);
+  const given = readable.filter((row) => row[place]).flatMap((row) => labels(row[place]));
+  for (const label of given) found.set(label, found.get(label) + 1);
+  const most = [...found].filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
+  const none = readable.filter((row) => !row[place] || row[place] === "[]").length;
+  return [
+    ...most.slice(0, COUNTED).map(([label, n]) => `${label} ${n.toLocaleString("en")}`),
+    ...(most.length > COUNTED ? [`${most.length - COUNTED} more labels`] : []),
+    ...(none ? [`without a label ${none.toLocaleString("en")}`] : []),
+    ...(rows.length > readable.length ? [`not readable ${(rows.length - readable.length).toLocaleString("en")}`] : []),
+  ].join(", ");
 }
 
 async function label(file) {
@@ -239,11 +262,14 @@ async function label(file) {
   const text = await answer.text();
   const head = text.slice(0, text.search(/\r?\n/));
   table.mark = [",", ";", "|"].reduce((best, mark) => (head.split(mark).length > head.split(best).length ? mark : best));
-  const [names, ...rows] = table(text, ROWS);
+  const [names, ...rows] = table(text);
   at("rows-head").replaceChildren(make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name))));
-  at("rows").replaceChildren(...rows.map((row) => make("tr", {}, ...row.map((cell, index) =>
+  at("rows").replaceChildren(...rows.slice(0, ROWS).map((row) => make("tr", {}, ...row.map((cell, index) =>
     make("td", {}, names[index]?.startsWith("probability_") && cell ? Number(cell).toFixed(4) : cell)))));
-  at("table-said").replaceChildren(make("p", {}, `${file.name} is labelled; the first ${plural(rows.length, "row")} are below.`));
+  at("table-said").replaceChildren(
+    make("p", {}, `${file.name}: ${plural(rows.length, "row")}: ${counts(names, rows)}.`),
+    make("p", { className: "soft" }, rows.length > ROWS ? `The first ${ROWS} are below.` : "All are below."),
+  );
   URL.revokeObjectURL(at("download").href);
   at("download").href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
   at("download").download = `labelled-${file.name}`;

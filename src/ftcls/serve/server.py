@@ -98,6 +98,7 @@ def describe(classifier: Classifier, run: str, limits: Limits) -> Model:
         thresholds=None if thresholds is None else dict(zip(classifier.labels, thresholds, strict=True)),
         temperature=classifier.decision.temperature,
         max_length=classifier.settings.max_length,
+        truncation=classifier.settings.truncation,
         precision=classifier.precision,
         limits={
             "characters": limits.characters,

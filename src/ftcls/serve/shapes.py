@@ -62,6 +62,7 @@ class Model(BaseModel):
     thresholds: dict[str, float] | None = Field(description="From which probability on a label is given.")
     temperature: float
     max_length: int = Field(description="Tokens of a text that the model sees.")
+    truncation: str = Field(description="Which of more tokens it sees: head, tail, or head_tail, some of both.")
     precision: str
     limits: dict[str, int] = Field(description="Characters of a text, texts of a request, rows of a CSV, bytes.")
     scores: dict[str, float | None] | None = Field(description="On the run's test split; null: there is no report.")

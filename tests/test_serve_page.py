@@ -1,0 +1,104 @@
+"""The page in a browser: by keyboard alone, what it says against what the API says, cut texts, a CSV, every size."""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra serve")
+import uvicorn
+
+from ftcls.scoring.decision import Decision
+from ftcls.serve.app import Service, create
+from ftcls.serve.limits import Guard, Limits
+from ftcls.serve.server import describe
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMITS = Limits(
+    characters=100_000, texts=8, rows=50, body_bytes=200_000, waiting=300, together=64, delay=0.001, timeout=60.0
+)
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("serve_page", ROOT / "scripts" / "serve_page.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["serve_page"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Prediction:
+    labels: tuple[str, ...]
+    probabilities: dict[str, float]
+    tokens: int
+    truncated: bool
+
+
+@dataclass(eq=False)
+class Letters:
+    """Gives a text the probability of each label by how much of it is the label's first letter."""
+
+    labels: tuple[str, ...]
+    task: str
+    precision: str = "fp32"
+    settings: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(positive_label=None, max_length=128, truncation="head_tail")
+    )
+
+    @property
+    def decision(self):
+        return Decision(tuple(0.05 for _ in self.labels) if self.task == "multilabel" else None, 1.0)
+
+    def fingerprint(self):
+        return "letters"
+
+    def __call__(self, texts):
+        return [self.one(text) for text in texts]
+
+    def one(self, text):
+        counts = [text.count(label[0]) + 0.01 for label in self.labels]
+        shares = {label: count / sum(counts) for label, count in zip(self.labels, counts, strict=True)}
+        given = tuple(label for label, share in shares.items() if share >= 0.05)
+        most = (max(shares, key=shares.__getitem__),)
+        tokens = len(text.split())
+        return Prediction(given if self.task == "multilabel" else most, shares, tokens, tokens > 128)
+
+
+@contextlib.contextmanager
+def served(classifier):
+    service = Service(classifier, LIMITS, describe(classifier, "nowhere", LIMITS), ("text",))
+    app = Guard(create(service), limits=LIMITS, token=None, local=True)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("labels", "task"),
+    [(("neg", "pos"), "binary"), (tuple(f"{letter}-label" for letter in "abcdefghijklmnopqrstuvwxyz"), "multilabel")],
+)
+def test_the_page_does_what_it_should(script, labels, task):
+    chromium = script.browser()
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    axe = Path(os.environ["FTCLS_AXE"]) if "FTCLS_AXE" in os.environ else None
+    with served(Letters(labels, task)) as url:
+        assert asyncio.run(script.checked(chromium, url, "no pain, no gain", "test", None, axe)) == []
