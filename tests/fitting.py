@@ -187,7 +187,7 @@ def undisturbed(folder, training, dropout=0.1, resume=False, adapter=None):
     run(Path(folder), training=training, dropout=dropout, resume=resume, best_metric="loss", adapter=adapter)
 
 
-def one_of_two(folder, rank, port, training, multilabel):
+def one_of_two(folder, rank, port, training, multilabel, adapter):
     """One process of a gloo pair."""
     os.environ |= {
         "RANK": str(rank),
@@ -196,7 +196,7 @@ def one_of_two(folder, rank, port, training, multilabel):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    run(Path(folder), training=training, multilabel=multilabel)
+    run(Path(folder), training=training, multilabel=multilabel, adapter=adapter)
     torch.distributed.destroy_process_group()
 
 

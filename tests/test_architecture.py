@@ -28,6 +28,7 @@ ORDER = (
     ("pipeline",),
     ("report",),  # the pipeline draws the page of the run that it made
     ("account", "plan", "session"),
+    ("forecast",),
     ("decide", "speed"),
     ("profile", "doctor", "alignment", "extra_metrics"),
     ("checks",),
@@ -71,7 +72,7 @@ HEAVY = ("torch", "transformers", "datasets", "sklearn")
 # predicted, the device of a model) is no sight of the stage.
 WORK = ("data", "model", "training", "baseline")
 HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean", "ftcls.devices")
-KNOW_THE_ORDER = ("pipeline", "plan", "prepare", "account", "session", "profile", "checks", "noise", "cli")
+KNOW_THE_ORDER = ("pipeline", "plan", "prepare", "forecast", "account", "session", "profile", "checks", "noise", "cli")
 
 # Builders take config objects; these take arrays and keywords.
 WITHOUT_CONFIG = ("ftcls.scoring", "ftcls.training.losses", "ftcls.batching", "ftcls.inference", "ftcls.results")

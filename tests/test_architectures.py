@@ -14,7 +14,7 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
-from ftcls import devices, pipeline, plan, results
+from ftcls import devices, forecast, pipeline, plan, results
 from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.schema import Adapter, Loss, Model, Training
@@ -22,7 +22,7 @@ from ftcls.encode import encode
 from ftcls.inference import logits
 from ftcls.model import adapters, factory
 from ftcls.rundir import RunDir
-from ftcls.training import fit
+from ftcls.training import fit, footprint
 
 pytest.importorskip("peft", reason="needs the adapters extra")
 
@@ -202,6 +202,16 @@ def test_a_batch_says_what_single_texts_say(checkpoints, name):
     together = logits(model, encoded, token_budget=10_000)
     np.testing.assert_allclose(together, logits(model, encoded, token_budget=10_000, max_rows=1), atol=1e-5)
     assert np.abs(np.diff(together, axis=0)).max() > 1e-4  # the texts are told apart
+
+
+@every_architecture
+def test_a_step_is_counted_without_numbers(checkpoints, name):
+    _, config = prepared(checkpoints(name))
+    experiment = load("ag_news", ["adapter.kind=lora"])
+    model = forecast.sketch(experiment, config, compute="fp32")
+    found = footprint.measure(model, shapes=[(2, 16)], device="cpu", precision="fp32", passes=1)
+    assert found.peak > 0
+    assert found.flops > found.flops_forward > 0
 
 
 def trained(folder, place, *, lora, task):

@@ -1,5 +1,6 @@
 """The command line: exit codes, what goes to stdout, the one error boundary. Stages are stood in for."""
 
+import importlib.util
 import io
 import json
 import logging
@@ -164,6 +165,13 @@ def test_a_word_after_the_config_must_be_an_override(here, capsys):
 
 
 # --- train
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="needs the quantization extra")
+def test_a_library_that_is_not_used_says_nothing_of_the_kernels_it_misses():
+    code = "from ftcls.cli import console; console.configure(quiet=False); import bitsandbytes"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "kernels" not in found.stderr + found.stdout
 
 
 def test_the_run_is_the_first_and_the_last_line_and_noise_goes_to_stderr(pipeline, here, capsys):

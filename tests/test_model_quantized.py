@@ -83,6 +83,23 @@ def test_four_bits_are_quantized_doubly():
 
 
 @KINDS
+@pytest.mark.parametrize("architecture", ["bert", "gpt2"])
+def test_the_outline_of_a_model_has_its_layers_its_types_and_its_size(gpt2, kind, architecture):
+    checkpoint = gpt2 if architecture == "gpt2" else "scratch:bert"
+    real = loaded(kind, checkpoint).model
+    with torch.device("meta"):
+        outline = AutoModelForSequenceClassification.from_config(real.config, dtype=torch.float32)
+    quantized.outline(outline, compute="bf16")
+    small = bnb.nn.Linear4bit | bnb.nn.Linear8bitLt
+    assert {name for name, module in outline.named_modules() if isinstance(module, quantized.Outline)} == {
+        name for name, module in real.named_modules() if isinstance(module, small)
+    }
+    assert adapters.count(outline)[0] == adapters.count(real)[0]
+    held = sum(each.numel() * each.element_size() for each in real.parameters())
+    assert quantized.stored_bytes(outline, kind) == pytest.approx(held, rel=0.02)
+
+
+@KINDS
 def test_parameters_are_counted_as_numbers_and_not_as_bytes(kind):
     assert adapters.count(loaded(kind).model)[0] == adapters.count(loaded("none").model)[0]
 

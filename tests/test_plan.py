@@ -135,6 +135,8 @@ def test_the_lines_for_people_name_what_matters(tmp_path):
         "scratch:bert: BertForSequenceClassification",
         "9 steps of 16 examples, 3 an epoch, 3 evaluations",
         "cpu, fp32 (asked for), 512 tokens a pass",
+        " at the highest point (process ",
+        " of training and ",
         "nothing was written",
     ):
         assert part in text

@@ -69,15 +69,18 @@ def test_a_step_in_micro_batches_is_the_step_in_one_piece(tmp_path, multilabel):
 
 @posix_only
 @pytest.mark.slow
-@pytest.mark.parametrize("multilabel", [False, True])
-def test_two_processes_are_one(tmp_path, processes, multilabel):
+@pytest.mark.parametrize(
+    ("multilabel", "adapter"), [(False, None), (True, None), (False, Adapter(kind="lora", dropout=0.0))]
+)
+def test_two_processes_are_one(tmp_path, processes, multilabel, adapter):
     settings = {**TEN, "token_budget": 40}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel)
+    fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel, adapter=adapter)
     pair = [
-        start(processes, fitting.one_of_two, str(tmp_path / "two"), rank, port, settings, multilabel) for rank in (0, 1)
+        start(processes, fitting.one_of_two, str(tmp_path / "two"), rank, port, settings, multilabel, adapter)
+        for rank in (0, 1)
     ]
 
     assert [finish(process) for process in pair] == [0, 0]

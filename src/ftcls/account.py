@@ -22,6 +22,7 @@ from ftcls.decide import Decided
 from ftcls.devices import Machine
 from ftcls.diagnosis import constant_loss, diagnose
 from ftcls.encode import Encoded
+from ftcls.forecast import Forecast
 from ftcls.model import adapters
 from ftcls.model.adapters import Adapted
 from ftcls.prepare import Prepared
@@ -51,6 +52,7 @@ def report(
     prepared: Prepared,
     *,
     machine: Machine,
+    expected: Forecast,
     fitted: Fit,
     trained: Classifier,
     size: tuple[int, int],
@@ -93,7 +95,7 @@ def report(
             quantization=None if experiment.adapter.quantization == "none" else experiment.adapter.quantization,
             new_parameters=new_parameters,
         ),
-        training=training(fitted, run, batch_size=experiment.training.batch_size),
+        training=training(fitted, run, expected=expected, batch_size=experiment.training.batch_size),
         metrics={name: found.metrics for name, found in scores.items()},
         intervals={name: found.intervals for name, found in scores.items()},
         per_label={name: found.per_label for name, found in scores.items()},
@@ -285,7 +287,7 @@ def adapter(section: Adapter, adapted: Adapted | None, trained: Classifier) -> m
     )
 
 
-def training(fitted: Fit, run: RunDir, *, batch_size: int) -> results.Training:
+def training(fitted: Fit, run: RunDir, *, expected: Forecast, batch_size: int) -> results.Training:
     """How training went, from its outcome and history.jsonl."""
     lines = history.read(run.history)
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
@@ -307,6 +309,7 @@ def training(fitted: Fit, run: RunDir, *, batch_size: int) -> results.Training:
         peak_memory_bytes=fitted.peak_memory_bytes,
         stopped_early=fitted.stopped_early,
         resumed=fitted.resumed,
+        estimate=results.Estimate(expected.peak_memory_bytes, expected.seconds),
     )
 
 

@@ -2,10 +2,13 @@
 
 import logging
 import os
+import time
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal
 
 import datasets
+import psutil
 import torch
 from transformers.utils import logging as transformers_logging
 
@@ -14,6 +17,7 @@ from ftcls.errors import ConfigError
 log = logging.getLogger(__name__)
 
 Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # Tokens of one padded forward pass. CPU: a working set that stays in the caches; GPU: enough to keep it busy.
 TOKEN_BUDGETS = {"cpu": 2_048, "cuda": 16_384, "mps": 8_192}
@@ -124,6 +128,40 @@ def _cpu_bf16() -> bool:
     # PyTorch has no public question for this. Arm is left at float32 until somebody has measured it there.
     probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(probe() for probe in probes if probe is not None)
+
+
+def free_bytes(machine: Machine) -> int:
+    """Bytes that this process may hold at its highest point: of the GPU, or with what it holds now of the memory."""
+    if machine.device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    held = psutil.Process().memory_info().rss
+    return held + min(int(psutil.virtual_memory().available), _free_in_container(Path("/sys/fs/cgroup")))
+
+
+def _free_in_container(group: Path) -> int:
+    """What a container's limit leaves (cgroup v2); where there is none, more than any machine has."""
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        stat = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+    except OSError:
+        return 2**62
+    # Cached files count as used until the memory is wanted.
+    return 2**62 if limit == "max" else max(0, int(limit) - used + int(stat["inactive_file"]))
+
+
+def speed(machine: Machine, width: int) -> float:
+    """Floating-point operations a second in a product such as a layer of this width computes for many tokens."""
+    kind = DTYPES[machine.precision]
+    left = torch.ones(2_048 if machine.device == "cpu" else 8_192, width, dtype=kind, device=machine.device)
+    right = torch.ones(width, 4 * width, dtype=kind, device=machine.device)
+    seconds = []
+    for _ in range(4):
+        began = time.perf_counter()
+        product = left @ right
+        float(product[0, 0])  # waits for a GPU
+        seconds.append(time.perf_counter() - began)
+    return 2.0 * left.numel() * right.shape[1] / min(seconds)
 
 
 def quiet() -> None:

@@ -33,6 +33,7 @@ from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
 from ftcls.devices import Machine
 from ftcls.errors import DataError, TrainingError, UnavailableError
+from ftcls.forecast import Forecast, forecast
 from ftcls.model import adapters, factory, quantized
 from ftcls.model.adapters import Adapted
 from ftcls.model.classifiable import Classifiable
@@ -88,6 +89,9 @@ def train(
         corpus = read(experiment.data, seed=seed)
         extra = extra_metrics.load(experiment.metrics.evaluate, corpus)
         prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
+        expected = forecast(experiment, prepared, machine)
+        if machine.main:
+            _announce(expected)
         built = factory.load_model(
             experiment.model.checkpoint,
             prepared.config,
@@ -148,6 +152,7 @@ def train(
             corpus,
             prepared,
             machine=machine,
+            expected=expected,
             fitted=fitted,
             trained=trained,
             size=size,
@@ -251,6 +256,11 @@ def evaluate(
     for path in filter(None, (run.evals / f"{name}-{split}.json" if is_run else None, output)):
         results.write_evaluation(path, found)
     return found
+
+
+def _announce(expected: Forecast) -> None:
+    for line in expected.lines():
+        log.log(logging.INFO if expected.fits else logging.WARNING, "%s", line)
 
 
 def _adapted(built: Classifiable, experiment: Experiment, machine: Machine) -> Adapted | None:

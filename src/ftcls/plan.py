@@ -4,19 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import torch
-from transformers import AutoModelForSequenceClassification
-
 import ftcls
-from ftcls import cache, devices
+from ftcls import cache, devices, forecast
 from ftcls.config.schema import Experiment, Report, Split, Subset
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
 from ftcls.devices import Machine
 from ftcls.errors import ConfigError
+from ftcls.forecast import Forecast
 from ftcls.model import adapters, quantized
 from ftcls.prepare import prepare
-from ftcls.training import groups
 from ftcls.training.fit import cadence, token_budget
 
 # A handful of steps that pass every stage twice: evaluation, checkpoint, best weights.
@@ -60,6 +57,7 @@ class Plan:
     device: str
     precision: str
     reason: str
+    forecast: Forecast
 
     def lines(self) -> list[str]:
         """The plan for people."""
@@ -74,6 +72,7 @@ class Plan:
             f"training   {self.steps:,} steps of {self.batch_size} examples, {self.steps_per_epoch:,} an epoch, "
             f"{self.evaluations:,} evaluations",
             f"machine    {self.device}, {self.precision} ({self.reason}), {self.token_budget:,} tokens a pass",
+            *self.forecast.lines(),
             "nothing was written",
         ]
 
@@ -108,13 +107,7 @@ def dry_run(experiment: Experiment) -> Plan:
     check_installed(experiment, machine)
     corpus = read(experiment.data, seed=experiment.seed)
     prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
-    with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(prepared.config)
-        architecture = type(model).__name__
-        if experiment.adapter.kind != "none":
-            model, _, _ = adapters.wrap(model, experiment.adapter, new_parameters=(), seed=experiment.seed)
-        if section.freeze is not None:
-            groups.freeze(model, section.freeze)
+    model = forecast.sketch(experiment, prepared.config, compute=machine.precision)
     parameters, trainable = adapters.count(model)
     pace = cadence(section, len(corpus.splits["train"]))
     return Plan(
@@ -124,7 +117,7 @@ def dry_run(experiment: Experiment) -> Plan:
         examples={name: len(split) for name, split in corpus.splits.items()},
         truncated={name: int(encoded.truncated.sum()) for name, encoded in prepared.encoded.items()},
         checkpoint=experiment.model.checkpoint,
-        architecture=architecture,
+        architecture=adapters.architecture(model),
         parameters=parameters,
         trainable_parameters=trainable,
         max_length=prepared.settings.max_length,
@@ -136,6 +129,7 @@ def dry_run(experiment: Experiment) -> Plan:
         device=machine.device,
         precision=machine.precision,
         reason=machine.reason,
+        forecast=forecast.forecast(experiment, prepared, machine),
     )
 
 

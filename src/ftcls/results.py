@@ -144,6 +144,15 @@ class Losses:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What was said before the weights were loaded; None where it could not be told."""
+
+    peak_memory_bytes: int | None
+    seconds: float | None
+    """Of all planned steps, as `Training.seconds` counts them."""
+
+
+@dataclass(frozen=True)
 class Training:
     """How training went."""
 
@@ -162,6 +171,7 @@ class Training:
     peak_memory_bytes: int | None
     stopped_early: bool
     resumed: bool
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,19 @@ import importlib.util
 from typing import Any, Final, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from ftcls.devices import DTYPES
 from ftcls.errors import ConfigError, UnavailableError
 
 Kind = Literal["none", "nf4", "int8"]
-DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 DEVICES: Final = ("cpu", "cuda")
+BYTES: Final = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0}
+"""Of one weight. Four bits: 64 of them share a scale of eight bits, 256 scales one of float32. Eight bits: the scale
+that a row shares is not worth counting."""
 
 
 def check_available(key: str, device: str) -> None:
@@ -64,12 +68,44 @@ def outside_of_layers(config: PretrainedConfig) -> list[str]:
     """Names of the linear layers that belong to no stack of layers."""
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(config)
+    return [name for name, within in _linear_layers(model).items() if not within]
+
+
+def _linear_layers(model: PreTrainedModel) -> dict[str, bool]:
+    """Names of all linear layers, and whether they belong to a stack of layers."""
     stacks = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
-    return [
-        name
+    return {
+        name: any(name.startswith(f"{stack}.") for stack in stacks)
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and not any(name.startswith(f"{stack}.") for stack in stacks)
-    ]
+        if isinstance(module, nn.Linear | Conv1D)
+    }
+
+
+class Outline(nn.Linear):
+    """A quantized layer without its numbers: the types that go in and out, and what is kept for the backward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What bitsandbytes does: its own arithmetic, whatever the autocast, and back to the type that came in."""
+        bias = None if self.bias is None else self.bias.to(self.weight.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return functional.linear(x.to(self.weight.dtype), self.weight, bias).to(x.dtype)
+
+
+def outline(model: PreTrainedModel, *, compute: str) -> None:
+    """Put `Outline` in place of every layer that would be quantized, in a model on the meta device."""
+    for name, within in _linear_layers(model).items():
+        if within:
+            parent, _, own = name.rpartition(".")
+            layer: Any = model.get_submodule(name)
+            inputs, outputs = layer.weight.shape if isinstance(layer, Conv1D) else reversed(layer.weight.shape)
+            made = Outline(inputs, outputs, bias=layer.bias is not None, device="meta", dtype=DTYPES[compute])
+            setattr(model.get_submodule(parent), own, made)
+
+
+def stored_bytes(model: nn.Module, kind: Kind) -> int:
+    """Bytes of a model's weights, where `Outline` stands for layers of this kind and all others are float32."""
+    small = {id(each.weight) for each in model.modules() if isinstance(each, Outline)}
+    return int(sum(each.numel() * (BYTES[kind] if id(each) in small else 4) for each in model.parameters()))
 
 
 def is_quantized(model: nn.Module) -> bool:

@@ -223,7 +223,10 @@ def _training(report: Report) -> list[Text]:
         + (", resumed" if training.resumed else ""),
     ]
     if training.peak_memory_bytes is not None:
-        lines.append(f"peak memory {_bytes(training.peak_memory_bytes)}")
+        said = training.estimate.peak_memory_bytes if training.estimate else None
+        lines.append(
+            f"peak memory {_bytes(training.peak_memory_bytes)}" + (f", estimated {_bytes(said)}" if said else "")
+        )
     if report.diagnosis is not None:
         lines += textwrap.wrap(report.diagnosis.sentence, _ADVICE_WIDTH)
         lines += textwrap.wrap(_spikes(report.diagnosis.spikes), _ADVICE_WIDTH)
