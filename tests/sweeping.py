@@ -46,16 +46,23 @@ def begin(trial):
 @functools.cache
 def trained(skill):
     """A report and the predictions of its splits."""
-    report, made = synthetic.report("multiclass")
-    made = made | {"test": synthetic.predictions("multiclass", seed=1, skill=skill)}
+    report, _ = synthetic.report("multiclass")
+    sizes = {"validation": (100, 2), "test": (200, 1)}
+    made = {name: synthetic.predictions("multiclass", n, seed=seed, skill=skill) for name, (n, seed) in sizes.items()}
     scores = {name: results.scores(said, seed=0) for name, said in made.items()}
     metrics = {name: each.metrics for name, each in scores.items()}
     return replace(report, metrics=metrics, intervals={name: each.intervals for name, each in scores.items()}), made
 
 
-def finish(trial, *, skill=1.5, shift=0, examples=2000):
-    """Leave behind what a trial's training on so many examples would; `shift` numbers its test rows."""
+def finish(trial, *, skill=1.5, shift=0, examples=2000, score=None):
+    """Leave behind what a trial's training on so many examples would; `shift` numbers its test rows.
+
+    `score`: the macro F1 on validation, whatever was predicted.
+    """
     report, made = trained(skill)
+    if score is not None:
+        validation = report.metrics["validation"] | {"f1_macro": score}
+        report = replace(report, metrics=report.metrics | {"validation": validation})
     begin(trial)
     write_text(trial.run.config, trial.config)
     for name, said in made.items():

@@ -1,6 +1,7 @@
 """Every shipped config is whole: it loads, says what it is, and names a schema that editors can read."""
 
 import json
+from collections import Counter
 
 import jsonschema
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ftcls.config import reference, source, sweep
 from ftcls.config.load import dump, load, shipped
 from ftcls.config.schema import Experiment
+from ftcls.data.read import read
 from ftcls.search import sweep as sweeping
 
 CONFIGS = list(shipped().items())
@@ -85,4 +87,48 @@ def test_a_shipped_sweep_lists_its_trials_and_begins_with_its_command(name, path
     assert len(reference.description(path)) > len(name)
     plan = sweeping.plan(name)
     assert plan.name == name
-    assert plan.trials
+    assert plan.total
+
+
+@pytest.fixture(scope="module")
+def emotions():
+    """Every trial of the study of emotions, with its config."""
+    place = source.Place("trial", 1, 1)
+    trials = sweeping.plan("go_emotions-grid").trials
+    return [(trial, Experiment.model_validate(source.parse(trial.config, place).value)) for trial in trials]
+
+
+def test_the_emotions_grid_is_the_study(emotions):
+    assert len(emotions) == 4 * 3 * 5 * 3
+    assert len({trial.name for trial, _ in emotions}) == len(emotions)
+    modules = {}
+    for _, experiment in emotions:
+        adapter, training = experiment.adapter, experiment.training
+        modules[experiment.model.checkpoint] = adapter.target_modules
+        assert (adapter.kind, adapter.quantization) == ("lora", "nf4")
+        assert (training.num_train_epochs, training.batch_size, training.learning_rate) == (5, 4, 1e-4)
+        assert (training.optim, training.lr_scheduler_type, training.precision) == ("adamw_bnb_8bit", "cosine", "bf16")
+        assert (training.early_stopping_patience, experiment.metrics.best) == (10, "accuracy")
+    assert list(modules.values()) == [("query", "value"), ("c_attn",), *[("q_proj", "v_proj")] * 3]
+
+
+def test_the_emotions_grid_draws_balanced_rows_inside_each_other(emotions, data_folder):
+    def splits(labels, rows):
+        experiment = next(
+            each for trial, each in emotions if (trial.choices["labels"], trial.choices["rows"]) == (labels, rows)
+        )
+        data = experiment.data.model_copy(update={"path": str(data_folder / "go_emotions")})
+        return read(data, seed=experiment.seed).splits
+
+    for labels in ("2", "4", "8", "16"):
+        taken = {}
+        for rows in ("800", "1600", "2400"):
+            found, count = splits(labels, rows), int(rows)
+            each = count // int(labels)
+            drawn = [Counter(found[name].targets.tolist()) for name in ("train", "validation")]
+            assert drawn == [dict.fromkeys(range(int(labels)), share) for share in (each * 9 // 10, each // 10)]
+            taken[rows] = {(name, row) for name in ("train", "validation") for row in found[name].rows.tolist()}
+            assert len(found["train"]) + len(found["validation"]) == len(taken[rows]) == count
+            assert 1000 < len(found["test"]) <= 4000
+            assert not set(found["test"].texts) & {*found["train"].texts, *found["validation"].texts}
+        assert taken["800"] < taken["1600"] < taken["2400"]

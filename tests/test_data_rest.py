@@ -56,6 +56,8 @@ def test_a_source_without_splits_has_a_rest_too(tmp_path):
 
 def test_the_rest_is_capped_by_the_subset(tmp_path):
     assert len(corpus(tmp_path, test=50).splits["test"]) == 50
+    whole = corpus(tmp_path, test=None).splits["test"]
+    assert corpus(tmp_path, test=100_000).splits["test"].rows.tolist() == whole.rows.tolist()
 
 
 def test_smaller_training_sets_lie_in_larger_ones_and_validation_stays(tmp_path):

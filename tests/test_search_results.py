@@ -101,3 +101,12 @@ def test_nothing_done_is_no_reason_to_fail(tmp_path):
 
 def test_the_table_says_how_many_it_leaves_out(outcome):
     assert "and 3 more settings" in tables.summary(outcome.results, most=1).renderables[3].plain
+
+
+def test_a_column_has_one_type_whatever_an_axis_holds(tmp_path):
+    mixed = "  training.early_stopping_patience: [null, 5]\n  data.clean: [[], [spaces]]\n"
+    plan = planned(tmp_path, f"name: x\nbase: base.yaml\naxes:\n{mixed}")
+    outcome = sweeping.run(plan, Instant(plan.trials))
+    table = pd.read_parquet(outcome.folder / "results.parquet")
+    assert set(table["training.early_stopping_patience"]) == {"null", "5"}
+    assert len(set(table["data.clean"])) == 2

@@ -91,3 +91,12 @@ def test_a_trial_is_busy_while_somebody_holds_its_lock(tmp_path):
     with FileLock(trial.run.path / ".lock"):
         assert trial.busy
     assert not trial.busy
+
+
+def test_what_is_left_of_a_folder_that_was_being_made_is_cleared(tmp_path):
+    trial = planned(tmp_path).trials[0]
+    trial.run.path.mkdir(parents=True)
+    (trial.run.path / ".config.yaml-abc").touch()
+    (trial.run.path / "notes.txt").touch()
+    trial.clear()
+    assert [path.name for path in trial.run.path.iterdir()] == ["notes.txt"]

@@ -1,4 +1,7 @@
-"""The page in a browser: by keyboard alone, what it says against what the API says, cut texts, a CSV, every size."""
+"""The page in a browser: by keyboard alone, what it says against what the API says, cut texts, a CSV, every size.
+
+Skipped without Chromium; the rules of axe-core are tried where FTCLS_AXE names its axe.min.js.
+"""
 
 import asyncio
 import contextlib

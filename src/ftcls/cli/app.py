@@ -26,7 +26,7 @@ from ftcls.cli.predict import predict
 from ftcls.cli.push import push
 from ftcls.cli.report import report
 from ftcls.cli.serve import serve
-from ftcls.cli.sweep import sweep
+from ftcls.cli.sweep import Command, sweep
 from ftcls.cli.train import train
 from ftcls.errors import FtclsError
 from ftcls.rundir import PARENT
@@ -51,7 +51,7 @@ app.command("serve")(serve)
 app.command("push")(push)
 app.command("report")(report)
 app.command("compare")(compare)
-app.command("sweep")(sweep)
+app.command("sweep", cls=Command)(sweep)
 app.command("data")(data)
 app.command("doctor")(doctor)
 app.add_typer(config.app)

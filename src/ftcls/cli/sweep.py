@@ -1,24 +1,48 @@
 """``ftcls sweep``: many runs of one config."""
 
 import contextlib
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from ftcls import documents
 from ftcls.cli import console, options
-from ftcls.errors import Interrupted, TrainingError
+from ftcls.errors import ConfigError, Interrupted, TrainingError, UnavailableError
 
 if TYPE_CHECKING:
+    from ftcls.search.executors import Executor
     from ftcls.search.schedule import Progress
     from ftcls.search.sweep import Outcome, Plan
 
 _BEST = 10
 """Most settings in the table at the end."""
+_RAY: Final = "--ray"
+_ADDRESS: Final = re.compile(r"auto|[^/\\]*:\d+|\w+://.*")
+
+
+class Command(TyperCommand):
+    """A command with an option whose value may be left out, which Typer has none for."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line."""
+        return super().parse_args(ctx, spelled_out(args))
+
+
+def spelled_out(arguments: Sequence[str]) -> list[str]:
+    """A command line with ``--ray ADDRESS`` as one word, and ``--ray`` without an address as ``--ray=``."""
+    found: list[str] = []
+    for word in arguments:
+        if found and found[-1] == f"{_RAY}=" and _ADDRESS.fullmatch(word):
+            found[-1] += word
+        else:
+            found.append(f"{_RAY}=" if word == _RAY else word)
+    return found
 
 
 def sweep(
@@ -32,7 +56,37 @@ def sweep(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, metavar="N", help="Trials at a time; default: one for each GPU, else one."),
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Trials at a time; default: one for each GPU, else one; with --ray: as many as the cluster holds.",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            _RAY,
+            metavar="[HOST:PORT]",
+            help="Run the trials on a Ray cluster: the named one, else that of RAY_ADDRESS or of this machine, else "
+            "one that is started for this call. The extra ray.",
+        ),
+    ] = None,
+    cpus: Annotated[
+        float | None,
+        typer.Option(
+            "--cpus-per-trial", min=0, metavar="N", help="CPUs that a trial holds on the cluster; default: 1."
+        ),
+    ] = None,
+    gpus: Annotated[
+        float | None,
+        typer.Option(
+            "--gpus-per-trial",
+            min=0,
+            metavar="N",
+            help="GPUs, or the part of one, likewise; default: 1 where the cluster has any.",
+        ),
     ] = None,
     printed: Annotated[
         bool, typer.Option("--print", help="Print the command of every trial, and start nothing.")
@@ -54,15 +108,16 @@ def sweep(
     with console.results_only():
         from ftcls.search import sweep as sweeping
         from ftcls.search import trials
-        from ftcls.search.executors import Processes
 
         said = trials.Options(smoke=smoke, offline=offline, allow_code=allow_code)
         planned = sweeping.plan(file, output=output, options=said)
     if printed:
         _print(planned, as_json=as_json)
         return
-    with console.results_only(), _watched(planned, quiet=quiet) as changed:
-        outcome = sweeping.run(planned, Processes(jobs), changed=changed)
+    with console.results_only():
+        executor = _processes(jobs, cpus, gpus) if ray is None else _cluster(ray, jobs, cpus, gpus)
+        with _watched(planned, quiet=quiet) as changed:
+            outcome = sweeping.run(planned, executor, changed=changed)
     _show(outcome, as_json=as_json)
     if outcome.interrupted:
         raise Interrupted(f"stopped; the same command goes on where it was: ftcls sweep {file}")
@@ -70,9 +125,33 @@ def sweep(
         raise TrainingError(_failures(outcome))
 
 
+def _processes(jobs: int | None, cpus: float | None, gpus: float | None) -> "Executor":
+    from ftcls.search.executors import Processes
+
+    for name, given in (("--cpus-per-trial", cpus), ("--gpus-per-trial", gpus)):
+        if given is not None:
+            raise ConfigError(
+                f"{name}: has no effect without --ray; --jobs says how many trials run at a time on this machine"
+            )
+    return Processes(jobs)
+
+
+def _cluster(address: str, jobs: int | None, cpus: float | None, gpus: float | None) -> "Executor":
+    try:
+        from ftcls.search.cluster import CPUS, Cluster
+    except ImportError as error:
+        raise UnavailableError(
+            '--ray needs Ray, which is not installed; run\n  pip install -c constraints.txt "ftcls[ray]"'
+        ) from error
+    return Cluster(address or None, cpus=CPUS if cpus is None else cpus, gpus=gpus, jobs=jobs)
+
+
 def _print(planned: "Plan", *, as_json: bool) -> None:
     from ftcls.search import trials
 
+    if planned.trials is None:
+        method = planned.space.file.sweep.search.method
+        raise ConfigError(f"--print: {method} chooses each trial by those before it, so there is no list to print yet")
     if as_json:
         console.emit({"trials": [{"trial": each.name, "command": list(each.command)} for each in planned.trials]})
         return
@@ -104,7 +183,7 @@ def _watched(planned: "Plan", *, quiet: bool) -> Iterator[Callable[["Progress"],
     """What shows a sweep's progress: a live table on a terminal, else a line for each trial that ends."""
     from ftcls.search.watch import Lines, board
 
-    lines = Lines(len(planned.trials))
+    lines = Lines(planned.total)
     if quiet or not sys.stderr.isatty():
         yield lines.changed
         return

@@ -76,4 +76,4 @@ def _default(field: FieldInfo, below: type[Section] | None) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|")  # a cell is one line

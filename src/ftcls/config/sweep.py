@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -19,7 +19,15 @@ from ftcls.config.schema import Experiment, Positive, Section
 from ftcls.config.source import KeyPath, Source
 from ftcls.errors import ConfigError
 
-Method = Literal["grid", "random"]
+Method = Literal["grid", "random", "tpe", "gp"]
+LEARNING: Final = ("tpe", "gp")
+"""Methods that choose a trial by those before."""
+
+COLUMNS: Final = (
+    "trial", "state", "exit_code", "train_examples", "test_examples", "parameters", "trainable_parameters", "steps",
+    "best_step", "seconds", "peak_memory_bytes", "run",
+)  # fmt: skip
+"""What results.csv has beside axes and metrics; no axis may be called so."""
 
 
 class Range(Section):
@@ -37,15 +45,21 @@ class Search(Section):
     """How trials are chosen, and when there are enough."""
 
     method: Method = "grid"
-    """`grid`: every combination of the axes' values; `random`: drawn by seed."""
+    """`grid`: every combination of the axes' values; `random`: drawn by seed; `tpe` and `gp`: Optuna's tree-structured
+    Parzen estimator and Gaussian process, which draw where earlier trials were good (the extra `search`)."""
     metric: str | None = None
     """The validation metric that the best trial has most of; null: metrics.best of the base."""
     trials: Positive | None = None
-    """How many trials are drawn; `random` needs it."""
+    """How many trials are drawn; `random` needs it, `tpe` and `gp` it or `hours`."""
     hours: Annotated[float, Field(gt=0)] | None = None
     """No trial starts when a call has run for so long; running ones end. The next call goes on."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Draws the trials; more trials of the same seed contain the fewer."""
+    """Draws the trials; more random trials of the same seed contain the fewer."""
+    startup_trials: Positive = 10
+    """So many trials are drawn at random before `tpe`, `gp` and the pruner judge by them."""
+    pruner: Literal["median"] | None = None
+    """`median`: a trial is stopped when its best score so far is below the median of the others after as many
+    evaluations (`tpe`, `gp`)."""
 
 
 class Heatmap(Section):
@@ -105,7 +119,7 @@ def read(argument: str | Path) -> SweepFile:
     errors = list(_strangers(value))
     errors += problems(value, Sweep)
     if not errors:
-        errors += _rules(Sweep.model_validate_json(json.dumps(value), strict=True), value)
+        errors += _rules(Sweep.model_validate_json(json.dumps(value), strict=True))
     if errors:
         raise ConfigError("\n".join(_located(text, errors)))
     sweep = _validated(value, text)
@@ -206,23 +220,34 @@ def _strangers(value: Any) -> Iterator[Problem]:
             yield Problem((key,), f"is a key of a config; write it into the base, or try values of it with {tried}")
 
 
-def _rules(sweep: Sweep, value: Any) -> Iterator[Problem]:
+def _rules(sweep: Sweep) -> Iterator[Problem]:
     search, axes = sweep.search, sweep.axes
     if not axes:
         yield Problem(("axes",), "is empty; write a key with its values, such as training.learning_rate: [1e-5, 2e-5]")
     for name, written in axes.items():
         yield from _axis(name, written, search.method)
     yield from _set_twice(axes)
-    if search.method == "random" and search.trials is None:
-        yield Problem(("search", "method"), f"random needs a number of trials; add {line(('search', 'trials'), 20)}")
-    if search.method == "grid" and search.trials is not None:
-        yield Problem(("search", "trials"), "has no effect on a grid, which is every combination; remove the line")
+    yield from _search(search)
     for key in ("x", "y", "panel"):
         name = getattr(sweep.heatmap, key)
         if name is not None and name not in axes:
             close = nearest(name, axes)
             hint = f"did you mean {close!r}?" if close else f"one of {', '.join(axes)}"
             yield Problem(("heatmap", key), f"{name!r} is no axis; {hint}")
+
+
+def _search(search: Search) -> Iterator[Problem]:
+    if search.method == "random" and search.trials is None:
+        yield Problem(("search", "method"), f"random needs a number of trials; add {line(('search', 'trials'), 20)}")
+    if search.method in LEARNING and search.trials is None and search.hours is None:
+        remedy = f"add {line(('search', 'trials'), 20)}, or hours"
+        yield Problem(("search", "method"), f"{search.method} has no end of its own; {remedy}")
+    if search.method not in LEARNING:
+        for key in ("startup_trials", "pruner"):
+            if key in search.model_fields_set and getattr(search, key) != Search.model_fields[key].default:
+                yield Problem(("search", key), f"has no effect with method {search.method}; write tpe, or remove it")
+    if search.method == "grid" and search.trials is not None:
+        yield Problem(("search", "trials"), "has no effect on a grid, which is every combination; remove the line")
 
 
 def _axis(name: str, written: Any, method: str) -> Iterator[Problem]:
@@ -257,6 +282,8 @@ def _dotted_settings(written: list[Any]) -> bool:
 
 def _free(name: str, written: Any, path: KeyPath) -> Iterator[Problem]:
     """What is wrong with an axis that sets several keys."""
+    if name in COLUMNS:
+        yield Problem(path, "is a column of the results; give the axis another name")
     several = written if isinstance(written, list | Mapping) else []
     items = list(several.items()) if isinstance(several, Mapping) else list(enumerate(several))
     if not items:

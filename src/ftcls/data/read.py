@@ -232,6 +232,9 @@ def _with_rest(
     whole = _complete({"test": every, **own}, raw, data.split, seed=seed)  # no test split is cut from train
     taken = {name: _subset(whole[name], name, names, data.subset, seed=seed) for name in TAUGHT}
     left = rest.rest(every, taken, part_equal_texts=not data.split.group_equal_texts)
+    most = data.subset.test
+    if isinstance(most, int) and most >= len(left):  # a rest may be smaller than its cap
+        return {**taken, "test": left}
     return {**taken, "test": _subset(left, "test", names, data.subset, seed=seed)}
 
 

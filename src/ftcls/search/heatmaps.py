@@ -17,8 +17,8 @@ from ftcls.search.space import SEED, Axis
 
 _COLUMNS: Final = 3
 """Most panels side by side."""
-_DARK: Final = 0.45
-"""Share of the colour scale from which on text on it is white."""
+_INKS: Final = ("#ffffff", "#111111")
+"""Text on a cell is in the one of these that stands out more."""
 _MOST_LINES: Final = 10
 """More curves in one panel cannot be told apart."""
 
@@ -108,8 +108,7 @@ def _heatmap(
     panels = [choice.label for choice in layout.panel.choices] if layout.panel else [None]
     columns = [choice.label for choice in layout.x.choices]
     rows = [choice.label for choice in layout.y.choices] if layout.y else [None]
-    across = min(_COLUMNS, len(panels))
-    down = -(-len(panels) // across)
+    down, across = _arranged(len(panels))
     size = (1.6 + across * max(1.9, 0.5 + 0.95 * len(columns)), 0.9 + down * max(1.3, 0.6 + 0.5 * len(rows)))
     with matplotlib.rc_context(plots.STYLE | {"axes.grid": False}):
         figure = plots.sheet(size)
@@ -124,6 +123,7 @@ def _heatmap(
                 known[layout.panel.name] = str(panels[index])
                 axes.set_title(plots.short(str(panels[index])))
             image = _panel(axes, by_choices, known, layout, rows, columns, limits)
+            axes.tick_params(length=0, labelbottom=index + across >= len(panels))
         figure.supxlabel(_title(layout.x), fontsize=9)
         if layout.y is not None:
             figure.supylabel(_title(layout.y), fontsize=9)
@@ -148,7 +148,7 @@ def _panel(
         if score is None or score.value is None:
             continue
         values[i, j] = score.value
-        colour = "#ffffff" if (score.value - low) / (high - low) > _DARK else "#111111"
+        colour = _ink((score.value - low) / (high - low))
         axes.text(j, i - 0.1, _figure(score.value), ha="center", va="center", color=colour, fontsize=9)
         if score.interval is not None:
             ends = f"{_figure(score.interval[0])}-{_figure(score.interval[1])}"
@@ -159,7 +159,6 @@ def _panel(
     )  # fmt: skip
     axes.set_xticks(range(len(columns)), [plots.short(column) for column in columns])
     axes.set_yticks(range(len(rows)), [plots.short(row) if row else "" for row in rows])
-    axes.tick_params(length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)  # the first choice at the top
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -178,8 +177,7 @@ def _learning_curves(
     labels = [choice.label for choice in lines.choices] if lines is not None else [""]
     if len(labels) > _MOST_LINES:
         return {}
-    across = min(_COLUMNS, len(panels))
-    down = -(-len(panels) // across)
+    down, across = _arranged(len(panels))
     with matplotlib.rc_context(plots.STYLE):
         figure = plots.sheet((1.2 + 3.2 * across, 0.9 + 2.3 * down))
         grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
@@ -189,38 +187,38 @@ def _learning_curves(
                 continue
             for number, label in enumerate(labels):
                 known = panels[index] | ({lines.name: label} if lines is not None else {})
-                _curve(
-                    axes, [c for c in found.cells if known.items() <= c.choices.items()], number, label, metric, wanted
-                )
+                cells = [cell for cell in found.cells if known.items() <= cell.choices.items()]
+                # Each curve a little aside: intervals at equal rows would cover each other.
+                aside = 1 + 0.02 * (number - (len(labels) - 1) / 2)
+                _curve(axes, cells, metric, wanted.split, number=number, label=label, aside=aside)
             axes.set_xscale("log")
             ticks = sorted({cell.train_examples for cell in found.cells})
             axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
             axes.minorticks_off()
+            axes.tick_params(labelbottom=index + across >= len(panels))  # nothing may be below it
             axes.set_title(", ".join(f"{_plain(name)} {plots.short(value)}" for name, value in panels[index].items()))
         figure.supxlabel("training rows", fontsize=9)
         figure.supylabel(f"{metric} on {wanted.split}", fontsize=9)
         if lines is not None:
             handles, names = grid.flat[0].get_legend_handles_labels()
-            figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(labels)))
+            figure.legend(handles, names, loc="outside upper center", ncols=min(2 * across, len(labels)))
     caption = f"{metric} on {wanted.split} against training rows, with 95 % intervals; the numbers are in the table."
     return {f"learning-curve-{metric}": Drawing(figure, caption)}
 
 
-def _curve(axes: Any, cells: Sequence[Cell], number: int, label: str, metric: str, wanted: Heatmap) -> None:
+def _curve(axes: Any, cells: Sequence[Cell], metric: str, split: str, *, number: int, label: str, aside: float) -> None:
     points = [
         (cell.train_examples, score.value, score.interval or (score.value, score.value))
         for cell in sorted(cells, key=lambda cell: cell.train_examples)
-        if (score := cell.scores[wanted.split][metric]).value is not None
+        if (score := cell.scores[split][metric]).value is not None
     ]
     if not points:
         return
     rows, values, intervals = zip(*points, strict=True)
-    # Each curve a little aside: intervals at equal rows would cover each other.
-    shifted = [row * (1 + 0.02 * (number - 1)) for row in rows]
     ends = [[max(0.0, v - low) for v, (low, _) in zip(values, intervals, strict=True)],
             [max(0.0, high - v) for v, (_, high) in zip(values, intervals, strict=True)]]  # fmt: skip
     axes.errorbar(
-        shifted,
+        [row * aside for row in rows],
         values,
         yerr=ends,
         color=plots.SERIES[number % len(plots.SERIES)],
@@ -249,6 +247,21 @@ def _size_axis(cells: Sequence[Cell], listed: Sequence[Axis]) -> Axis | None:
 def _combinations(axes: Sequence[Axis]) -> list[dict[str, str]]:
     labels = [[(axis.name, choice.label) for choice in axis.choices] for axis in axes]
     return [dict(combination) for combination in itertools.product(*labels)]
+
+
+def _arranged(panels: int) -> tuple[int, int]:
+    """Rows and columns of panels, as even as they can be."""
+    down = -(-panels // _COLUMNS)
+    return down, -(-panels // down)
+
+
+def _ink(share: float) -> str:
+    """The colour of text on a share of the colour scale, by the contrast of WCAG 2 (relative luminance)."""
+    channels = np.array(plots.SHADES(share)[:3])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ [0.2126, 0.7152, 0.0722])
+    white, black = 1.05 / (luminance + 0.05), (luminance + 0.05) / (0.0056 + 0.05)
+    return _INKS[int(black > white)]
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:

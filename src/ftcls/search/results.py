@@ -1,6 +1,6 @@
 """What came of the trials of a sweep: a row for each, a cell for those that differ in their seed alone, the best."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -164,18 +164,24 @@ def write(found: Results, folder: Path) -> tuple[Path, ...]:
     """Write results.json, results.csv and results.parquet, each whole or not at all; returns their paths."""
     paths = tuple(folder / f"results.{kind}" for kind in ("json", "csv", "parquet"))
     write_json(paths[0], documents.finite(asdict(found)))
-    table = pd.DataFrame([_flat(each) for each in found.trials])
+    # A column has one type: numbers where all values of the axis are, else what the axis calls them.
+    numbers = {axis for axis in found.axes if all(_is_number(each.values[axis]) for each in found.trials)}
+    table = pd.DataFrame([_flat(each, numbers) for each in found.trials])
     write_text(paths[1], table.to_csv(index=False, lineterminator="\n"))
     with replacing(paths[2]) as staged:
         table.to_parquet(staged, index=False)
     return paths
 
 
-def _flat(each: Row) -> dict[str, Any]:
-    """A row as one line of a table; free axes by their label."""
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _flat(each: Row, numbers: Collection[str]) -> dict[str, Any]:
+    """A row as one line of a table; axes that are no numbers by their label."""
     line: dict[str, Any] = {"trial": each.trial, "state": each.state, "exit_code": each.exit_code}
     for axis, value in each.values.items():
-        line[axis] = value if isinstance(value, int | float | str) else each.choices[axis]
+        line[axis] = value if axis in numbers else each.choices[axis]
     line.setdefault(SEED, each.seed)
     for split in SPLITS if each.metrics and each.intervals else ():
         for name, value in each.metrics[split].items():  # type: ignore[index]

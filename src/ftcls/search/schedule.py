@@ -23,6 +23,9 @@ _PATIENCE: Final = 0.5
 class Queue(Protocol):
     """Where the trials come from."""
 
+    def listed(self) -> list[tuple[Trial, State | None]]:
+        """Every trial so far, and what became of it in earlier calls where the queue knows it."""
+
     def following(self) -> Trial | None:
         """The next trial to look at; None: none is left, or none before a running one ends."""
 
@@ -70,7 +73,12 @@ class Listed:
     """Trials that were all known before the first one started."""
 
     def __init__(self, trials: list[Trial]) -> None:
+        self._trials = trials
         self._left = iter(trials)
+
+    def listed(self) -> list[tuple[Trial, State | None]]:
+        """All of them."""
+        return [(trial, None) for trial in self._trials]
 
     def following(self) -> Trial | None:
         """The next one of the list."""
@@ -142,6 +150,7 @@ def _fill(source: Queue, executor: Executor, progress: Progress, logs: Path) -> 
             log.info("%s: a process of an earlier call is still training it; waiting for that one", trial.name)
             progress.elsewhere[trial.name] = trial
         else:
+            trial.clear()
             executor.start(Job(trial.name, trial.process, logs / f"{trial.name}.txt"))
             progress.running[trial.name] = trial
 

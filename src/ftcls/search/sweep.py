@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,11 +10,11 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from ftcls.config import sweep as sweep_config
-from ftcls.errors import ConfigError
+from ftcls.errors import ConfigError, UnavailableError
 from ftcls.rundir import write_text
 from ftcls.search import page, results, schedule, space
 from ftcls.search.executors import Executor
-from ftcls.search.schedule import Progress, StopRequest
+from ftcls.search.schedule import Progress, Queue, StopRequest
 from ftcls.search.space import Space
 from ftcls.search.trials import Options, Trial, line, trials
 
@@ -31,7 +31,14 @@ class Plan:
 
     space: Space
     folder: Path
-    trials: tuple[Trial, ...]
+    trials: tuple[Trial, ...] | None
+    """None where each is chosen by those before."""
+    options: Options
+
+    @property
+    def total(self) -> int | None:
+        """How many trials there are to be; None where time is the only limit."""
+        return self.space.file.sweep.search.trials if self.trials is None else len(self.trials)
 
     @property
     def name(self) -> str:
@@ -66,7 +73,9 @@ def plan(argument: str | Path, *, output: Path | None = None, options: Options =
     found = space.space(file)
     own = file.path.parent if file.path.name == FILE else HOME / f"{file.sweep.name}{'-smoke' * options.smoke}"
     folder = output if output is not None else own
-    return Plan(found, folder, tuple(trials(found, _combinations(found), folder, options)))
+    if file.sweep.search.method in sweep_config.LEARNING:
+        return Plan(found, folder, None, options)
+    return Plan(found, folder, tuple(trials(found, _combinations(found), folder, options)), options)
 
 
 def run(
@@ -79,40 +88,52 @@ def run(
 
     Raises:
         ConfigError: the folder is in use by another sweep, or is something else.
+        UnavailableError: the search needs Optuna, which is not installed.
     """
     with _alone(planned), StopRequest() as stop:
+        source = _queue(planned)
         progress = schedule.run(
-            schedule.Listed(list(planned.trials)),
+            source,
             executor,
             logs=planned.folder / "logs",
             hours=planned.space.file.sweep.search.hours,
             stop=stop,
             changed=changed,
         )
-        found = gather(planned, progress)
+        found = gather(planned, source, progress)
         return Outcome(planned.folder, found, dict(progress.codes), stop.count > 0)
 
 
-def gather(planned: Plan, progress: Progress) -> results.Results:
+def gather(planned: Plan, source: Queue, progress: Progress) -> results.Results:
     """Read the reports of the done trials, and write what came of the sweep."""
-    states = progress.states
+    known = source.listed()
     rows = [
         results.row(
-            trial,
-            planned.folder,
-            states[trial.name] if trial.name in states else "open",
-            progress.codes.get(trial.name),
+            trial, planned.folder, progress.states.get(trial.name, before or "open"), progress.codes.get(trial.name)
         )
-        for trial in planned.trials
+        for trial, before in known
     ]
     sweep = planned.space.file.sweep
     shown = [sweep.heatmap.metric] if sweep.heatmap.metric else []
     axes = [axis.name for axis in planned.space.axes]
     found = results.collect(planned.name, planned.space.metric, axes, rows, planned.folder, *shown)
     results.write(found, planned.folder)
-    _write_best(planned, found)
+    _write_best(planned, [trial for trial, _ in known], found)
     page.write(found, planned.space.axes, sweep.heatmap, planned.folder)
     return found
+
+
+def _queue(planned: Plan) -> Queue:
+    if planned.trials is not None:
+        return schedule.Listed(list(planned.trials))
+    search = planned.space.file.sweep.search
+    try:
+        from ftcls.search.study import Study
+    except ImportError as error:
+        raise UnavailableError(
+            f'search.method: {search.method} needs Optuna; run\n  pip install -c constraints.txt "ftcls[search]"'
+        ) from error
+    return Study(planned.space, planned.folder, planned.options, search)
 
 
 def _combinations(found: Space) -> Iterator[tuple[space.Choice, ...]]:
@@ -122,10 +143,10 @@ def _combinations(found: Space) -> Iterator[tuple[space.Choice, ...]]:
     return space.grid(found.axes)
 
 
-def _write_best(planned: Plan, found: results.Results) -> None:
+def _write_best(planned: Plan, known: Sequence[Trial], found: results.Results) -> None:
     if found.best is None:
         return
-    trial = next(trial for trial in planned.trials if trial.name == found.best_trial)
+    trial = next(trial for trial in known if trial.name == found.best_trial)
     score = found.best.scores["validation"][found.metric].value
     head = f"# ftcls train {planned.folder / 'best.yaml'}\n#\n# The best of {len(found.cells)} settings of "
     head += f"{planned.name} by {found.metric} on validation: {score:.4f}"

@@ -75,6 +75,12 @@ class Trial:
             )
         return True
 
+    def clear(self) -> None:
+        """Remove what is left of a run that was killed while it made its folder: no config, and so no run to resume."""
+        if self.run.path.is_dir() and not self.run.config.is_file():
+            for staged in self.run.path.glob(f".{self.run.config.name}-*"):
+                staged.unlink()
+
     @property
     def busy(self) -> bool:
         """Whether a process is training in its folder."""

@@ -22,7 +22,7 @@ _TAIL: Final = 8192
 class Lines:
     """One line in the log for each trial that starts and ends."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int | None) -> None:
         self.total = total
         self.began: dict[str, float] = {}
         self._told: set[str] = set()
@@ -32,7 +32,7 @@ class Lines:
         """Say what is new."""
         if progress.skipped and not self._skipped and progress.running:
             self._skipped = True
-            log.info("%d of %d trials were done before", progress.skipped, self.total)
+            log.info("%d%s trials were done before", progress.skipped, f" of {self.total}" if self.total else "")
         for name in progress.running:
             if name not in self.began:
                 self.began[name] = time.monotonic()
@@ -42,7 +42,8 @@ class Lines:
                 self._told.add(name)
                 code = f" (exit code {progress.codes[name]})" if name in progress.codes else ""
                 took = time.monotonic() - self.began[name]
-                log.info("[%d/%d] %s: %s%s, %.0f s", len(progress.states), self.total, name, state, code, took)
+                number = f"{len(progress.states)}/{self.total}" if self.total else str(len(progress.states))
+                log.info("[%s] %s: %s%s, %.0f s", number, name, state, code, took)
 
 
 def board(plan: Plan, progress: Progress, began: dict[str, float]) -> RenderableType:
@@ -58,7 +59,7 @@ def board(plan: Plan, progress: Progress, began: dict[str, float]) -> Renderable
         table.add_row(Text(name), "", "", "", "elsewhere")
     counts = [sum(state == kind for state in progress.states.values()) for kind in ("done", "failed", "pruned")]
     done, failed, pruned = counts
-    text = f"{plan.name}: {done} of {len(plan.trials)} done"
+    text = f"{plan.name}: {done}{f' of {plan.total}' if plan.total else ''} done"
     text += f", {failed} failed" * bool(failed) + f", {pruned} pruned" * bool(pruned) + _left(plan, progress, began)
     return Group(Text(text, style="bold"), table)
 
@@ -78,10 +79,10 @@ def latest(run: RunDir, metric: str) -> dict[str, float]:
 def _left(plan: Plan, progress: Progress, began: dict[str, float]) -> str:
     """How long the rest takes, if it takes as long as what this call did."""
     here = [name for name, state in progress.states.items() if name in began and state == "done"]
-    if not here:
+    if not here or plan.total is None:
         return ""
     each = (time.monotonic() - min(began.values())) / len(here)
-    return f", {_clock(each * (len(plan.trials) - len(progress.states)))} left"
+    return f", {_clock(each * (plan.total - len(progress.states)))} left"
 
 
 def _figure(value: float | None) -> str:
