@@ -87,6 +87,14 @@ def test_an_export_is_whole(made, graph):
     assert (again.decision, again.settings) == (DECIDED, Classifier.load(made.path).settings)
 
 
+def test_numbers_of_texts_and_tokens_are_free_in_the_graph(graph):
+    onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
+    written = onnx.load(str(graph[0] / "model.onnx"))
+    assert {each.domain: each.version for each in written.opset_import}[""] == exported.OPSET
+    shapes = {each.name: [d.dim_param for d in each.type.tensor_type.shape.dim] for each in written.graph.input}
+    assert shapes == {"input_ids": ["batch", "sequence"], "attention_mask": ["batch", "sequence"]}
+
+
 def test_predict_takes_an_export_as_it_takes_a_run(made, graph, capsys):
     said = []
     for place in (made.path, graph[0]):

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
@@ -313,6 +314,15 @@ def test_predict_and_eval_take_a_repository_as_they_take_a_run(multilabel, told)
         code, out, err = told.commands[name]
         assert code == 0, err
         assert json.loads(out)["data"]["labels"] == ["joy", "anger", "fear"]
+
+
+def test_a_repository_that_was_fetched_is_there_without_the_hub(multilabel, told, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(told.folder / "home" / "hub"))
+    found, expected = (Classifier.load(place) for place in ("me/moods", multilabel[0].path))
+    assert (found.settings, found.decision) == (expected.settings, expected.decision)
+    assert found([TEXT]) == expected([TEXT])
 
 
 def test_a_repository_is_exported_like_any_checkpoint(multilabel, told):
