@@ -10,7 +10,9 @@ them, alone and in batches. Prints a Markdown table.
 """
 
 import argparse
+import contextlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +109,7 @@ def train(folder: Path, base: str, data: str | None, *, rows: int) -> None:
         "training.num_train_epochs": 1,
         "training.batch_size": 16,
         "training.learning_rate": 5e-5 if pretrained else 1e-3,
+        "training.warmup_steps": 0.1,
         "training.early_stopping_patience": "null",
         **({"data.path": data} if data else {}),
     }
@@ -122,8 +125,10 @@ def export(folder: Path, output: Path, precision: str) -> None:
 
 
 def succeed(words: list[str]) -> None:
-    """Run a command of ftcls."""
-    if code := run(words):
+    """Run a command of ftcls; what it prints goes to stderr, beside the table."""
+    with contextlib.redirect_stdout(sys.stderr):
+        code = run(words)
+    if code:
         raise SystemExit(code)
 
 

@@ -40,7 +40,9 @@ class FakeHub(http.server.ThreadingHTTPServer):
 
     def environment(self, home):
         """Of a process that knows this Hub alone and keeps what it fetches in `home`."""
-        known = {key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "HF_TOKEN")}
+        # A test that ran --offline in this process left its variables behind.
+        unwanted = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_TOKEN")
+        known = {key: value for key, value in os.environ.items() if key not in unwanted}
         here = {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"}
         return known | here | {"HF_HUB_DISABLE_XET": "1"}  # whose storage has a protocol of its own
 

@@ -299,8 +299,8 @@ def at_random(weights):
 def test_a_run_whose_adapter_comes_back_with_another_head_has_failed(run, tmp_path, monkeypatch, harm, message):
     keep = pipeline._keep
 
-    def losing(run, *, merge):
-        keep(run, merge=merge)
+    def losing(run, machine, *, merge):
+        keep(run, machine, merge=merge)
         save_file(harm(load_file(run.model / adapters.WEIGHTS)), run.model / adapters.WEIGHTS)
 
     monkeypatch.setattr(pipeline, "_keep", losing)

@@ -1,8 +1,10 @@
 import json
 import math
+import os
 import stat
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +164,22 @@ def test_runs_lie_in_runs_of_the_working_directory(tmp_path, monkeypatch):
     run = rundir.create("", name="news", output=None)
     assert run.path == tmp_path / "runs" / "news"
     assert run.path.is_absolute()
+
+
+@posix_only
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for special in (tmp_path / "pipe", Path(os.devnull), tmp_path):
+        with pytest.raises(ConfigError, match="is not a file that could be replaced"):
+            write_text(special, "text")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe"]
+
+
+@posix_only
+def test_a_link_goes_on_pointing_to_what_was_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "file.txt")
+    write_text(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "file.txt").read_text() == "text"

@@ -62,6 +62,10 @@ R3 = {
     "training.lr_scheduler_type": "cosine",
     "training.precision": "bf16",
     "training.early_stopping_patience": 10,
+    "training.optim": "adamw_bnb_8bit",
+    "adapter.kind": "lora",
+    "adapter.quantization": "nf4",
+    "adapter.target_modules": ("query", "value"),
     "metrics.best": "accuracy",
 }
 STUDIES = {
@@ -96,7 +100,10 @@ BEYOND = {
     ("ag_news", "training.early_stopping_patience"): "the study stops early and does not state its patience",
     ("imdb-2000", "training.save_total_limit"): "37 checkpoints of 1.3 GB would fill a disk",
 }
-OURS = {"quickstart", "go_emotions"}
+OURS = {
+    "quickstart", "go_emotions", "go_emotions-qlora", "ag_news-lora", "ag_news-bert_large", "imdb-lora",
+    "imdb-modernbert", "reuters21578-distilbert",
+}  # fmt: skip
 
 
 def written(name):

@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 # What a process takes up between here and its first step that is in none of the sums: code that is loaded late, the
 # libraries' own buffers. scripts/memory_estimate.py measures what is left without it.
 LATER: Final = {"cpu": 120_000_000, "cuda": 64_000_000}
-# How much of the speed of one large matrix product training reaches. CPU: measured by scripts/memory_estimate.py; the
-# others are what is usual, and were not.
+# How much of the speed of one large matrix product training reaches: what is usual, and not measured on a quiet machine
+# yet; scripts/memory_estimate.py prints both times.
 EFFICIENCY: Final = {"cpu": 0.5, "cuda": 0.35, "mps": 0.3}
 STEPS_LOOKED_AT: Final = 200
 WORTH_SAYING: Final = 0.02

@@ -128,7 +128,13 @@ def _claim(path: Path) -> bool:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file beside ``path``, then put it in its place in one step; on an error ``path`` stays as it was."""
+    """Write a file beside ``path``, then put it in its place in one step; on an error ``path`` stays as it was.
+
+    Raises:
+        ConfigError: see `refuse_special`.
+    """
+    refuse_special(path)
+    path = path.resolve()  # a link goes on pointing to what is written
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     os.close(handle)
@@ -141,6 +147,16 @@ def replacing(path: Path) -> Iterator[Path]:
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
+
+
+def refuse_special(path: Path) -> None:
+    """See that a file may stand here: putting one in the place of /dev/null would take it from the whole machine.
+
+    Raises:
+        ConfigError: a folder, a device or a pipe is here.
+    """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: is there and is not a file that could be replaced; name another output")
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import os
 import sys
 from dataclasses import asdict
-from io import TextIOWrapper
+from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -169,7 +169,10 @@ def _given(sources: list[Path]) -> "list[Path] | Stream":
 
     if str(sources[0]) != "-":
         return sources
-    return Live(sys.stdin.fileno()) if isinstance(sys.stdin, TextIOWrapper) else sys.stdin
+    try:
+        return Live(sys.stdin.fileno())
+    except UnsupportedOperation:  # standard input is no file, as where another program calls the command
+        return TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace", newline="\n")
 
 
 def _texts(classifier: "Classifier", texts: list[str], wanted: "Wanted", *, as_json: bool) -> None:

@@ -24,6 +24,7 @@ from ftcls.predict.live import Stream
 from ftcls.predict.outputs import Labelled, Layout, OutputKind, Sink
 from ftcls.predict.rows import Kind, Record, Source
 from ftcls.predict.shares import Share, Tally
+from ftcls.rundir import refuse_special
 
 log = logging.getLogger(__name__)
 
@@ -260,6 +261,8 @@ def _check(
     if kind == "parquet" and not isinstance(output, Path):
         raise ConfigError("Parquet cannot be printed; name a file: --output labelled.parquet")
     inputs = rows.expanded(given) if isinstance(given, Sequence) else []
+    if isinstance(output, Path):
+        refuse_special(output)
     if isinstance(output, Path) and output.exists() and any(output.samefile(path) for path in inputs):
         raise ConfigError(f"--output {output}: is the input; name another file")
     if wanted.by and not isinstance(output, Path):
