@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_model
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -148,7 +149,9 @@ def load_model(
 def _reread(model: PreTrainedModel, options: dict[str, Any]) -> PreTrainedModel:
     """A model as it is when it is loaded in another way: weights are quantized only on their way in."""
     with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
+        # Every process has its own folder, and of several processes save_pretrained writes in the first alone.
+        model.config.save_pretrained(folder)
+        save_model(model, str(Path(folder) / "model.safetensors"), metadata={"format": "pt"})
         again: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=torch.float32, **options
         )
