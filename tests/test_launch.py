@@ -9,7 +9,9 @@ import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_multi_gpu_env
 
-from ftcls import devices
+from ftcls import devices, plan
+from ftcls.config.load import load
+from ftcls.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FILES = sorted((REPOSITORY / "configs" / "launch").glob("*.yaml"))
@@ -17,9 +19,10 @@ NAMES = [path.stem for path in FILES]
 
 
 @pytest.fixture(autouse=True)
-def environment():
-    """Puts back what accelerate changes."""
+def environment(monkeypatch):
+    """Puts back what accelerate and ftcls change."""
     before = dict(os.environ)
+    monkeypatch.setattr(devices, "_fsdp", False)
     yield
     os.environ.clear()
     os.environ.update(before)
@@ -40,8 +43,14 @@ def test_accelerate_reads_a_launch_file(path, monkeypatch):
     assert found["ACCELERATE_MIXED_PRECISION"] == "no"  # the config of the run says what it is
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", str(given["num_processes"]))
+    for name in ("ACCELERATE_USE_FSDP", "FSDP_VERSION"):
+        if name in found:
+            monkeypatch.setenv(name, found[name])
     machine = devices.choose("cpu", "fp32")
     assert (machine.rank, machine.processes) == (1, given["num_processes"])
+    assert machine.sharded == (path.stem == "fsdp2")
+    assert "ACCELERATE_USE_FSDP" not in os.environ  # else accelerate would shard what is sharded
+    assert devices.choose("cpu", "fp32").sharded == machine.sharded
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
@@ -50,3 +59,30 @@ def test_a_launch_file_begins_with_its_command_and_is_explained(path):
     assert f"accelerate launch --config_file configs/launch/{path.name}" in header
     explained = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
     assert re.search(rf"\bconfigs/launch/{re.escape(path.name)}\b", explained)
+
+
+def test_fsdp_1_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", "1")
+    with pytest.raises(ConfigError, match=r"asks for FSDP 1; write fsdp_version: 2"):
+        devices.choose("cpu", "fp32")
+
+
+def test_one_process_shards_nothing(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert not devices.choose("cpu", "fp32").sharded
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("adapter.kind=lora", r"adapter\.kind: lora: FSDP2 shards full fine-tuning alone"),
+        ("training.optim=adamw_bnb_8bit", r"training\.optim: adamw_bnb_8bit: has no states that FSDP2"),
+    ],
+)
+def test_what_cannot_be_sharded_is_refused(key, message):
+    machine = devices.Machine("cpu", "fp32", "asked for", rank=0, processes=2, sharded=True)
+    with pytest.raises(ConfigError, match=message):
+        plan.check_installed(load("ag_news", [key]), machine)

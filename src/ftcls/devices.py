@@ -30,6 +30,9 @@ PASS_COSTS = {"cpu": 200, "cuda": 4_096, "mps": 1_024}
 # The names under which this process was given its one CUDA device: counted again, it is number 0 of 1.
 _given: set[str] = set()
 
+# Whether the launcher asked for FSDP2.
+_fsdp = False
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -41,6 +44,8 @@ class Machine:
     """Why this precision."""
     rank: int
     processes: int
+    sharded: bool = False
+    """Whether the processes hold one model together (FSDP2) and not one each."""
 
     @property
     def main(self) -> bool:
@@ -60,12 +65,27 @@ def choose(device: str, precision: str) -> Machine:
     would otherwise spread over all of them.
 
     Raises:
-        ConfigError: the device is not there, or cannot compute in that precision.
+        ConfigError: the device is not there, or cannot compute in that precision; a launcher that asks for FSDP 1.
     """
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     kind = _device(device, processes)
     chosen, reason = _precision(kind, precision)
-    return Machine(kind, chosen, reason, rank, processes)
+    return Machine(kind, chosen, reason, rank, processes, sharded=processes > 1 and _sharded())
+
+
+def _sharded() -> bool:
+    """Whether the launcher asks for FSDP2, as `accelerate launch` says it.
+
+    From there on accelerate is kept from it: it would shard once more what is sharded while it is loaded.
+    """
+    global _fsdp
+    if os.environ.pop("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        if os.environ.get("FSDP_VERSION", "2") != "2":
+            raise ConfigError(
+                "the launch file asks for FSDP 1; write fsdp_version: 2 in it, as configs/launch/fsdp2.yaml does"
+            )
+        _fsdp = True
+    return _fsdp
 
 
 def _device(wanted: str, processes: int) -> Literal["cpu", "cuda", "mps"]:

@@ -82,7 +82,7 @@ class Forecast:
     """What a training will take."""
 
     memory: Memory | None
-    """None where it cannot be told: on Metal, and for architectures that cannot be counted."""
+    """None where it cannot be told: on Metal, under FSDP2, for architectures that cannot be counted."""
     peak_memory_bytes: int | None
     """All of it."""
     free_bytes: int | None
@@ -125,7 +125,7 @@ def forecast(experiment: Experiment, prepared: Prepared, machine: Machine) -> Fo
     Raises:
         ConfigError: layers to freeze or to adapt that the model has not.
     """
-    if machine.device == "mps" or (counted := _count(experiment, prepared, machine)) is None:
+    if machine.device == "mps" or machine.sharded or (counted := _count(experiment, prepared, machine)) is None:
         return Forecast(None, None, None, None, None, ())
     memory, work = counted
     free = devices.free_bytes(machine)

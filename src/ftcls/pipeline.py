@@ -100,6 +100,7 @@ def train(
             quantization=experiment.adapter.quantization,
             compute=machine.precision,
             device=machine.device,
+            shards=machine.processes if machine.sharded else 1,
         )
         if corpus.task == "multilabel":
             start_at(built, first_answer(section, experiment.loss, corpus.splits["train"].targets, corpus.labels))

@@ -78,13 +78,20 @@ class Plan:
 
 
 def check_installed(experiment: Experiment, machine: Machine) -> None:
-    """See that the extras this experiment needs are there, and can be used on this machine.
+    """See that the extras this experiment needs are there, and can be used on this machine and with this launcher.
 
     Raises:
         UnavailableError: one is not installed.
-        ConfigError: it has nothing for this device.
+        ConfigError: it has nothing for this device, or cannot be sharded.
     """
     section, optim = experiment.adapter, experiment.training.optim
+    if machine.sharded and section.kind != "none":
+        raise ConfigError(
+            "adapter.kind: lora: FSDP2 shards full fine-tuning alone; launch with configs/launch/ddp.yaml or torchrun, "
+            "and write adapter.quantization: nf4 where memory is short"
+        )
+    if machine.sharded and not optim.startswith("adamw_torch"):
+        raise ConfigError(f"training.optim: {optim}: has no states that FSDP2 could shard; write adamw_torch_fused")
     if section.kind != "none":
         adapters.check_installed()
     if section.quantization != "none":

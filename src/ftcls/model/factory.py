@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_model
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -21,7 +22,7 @@ from transformers import (
 from ftcls import hub
 from ftcls.data.corpus import Task
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.model import adapters, quantized, scratch
+from ftcls.model import adapters, quantized, scratch, sharding
 from ftcls.model.checkpoint import SCRATCH, resolve
 from ftcls.model.classifiable import Classifiable
 
@@ -92,6 +93,7 @@ def load_model(
     quantization: quantized.Kind = "none",
     compute: str = "fp32",
     device: str = "cpu",
+    shards: int = 1,
 ) -> Classifiable:
     """A sequence classifier with float32 weights, those of its layers quantized where that is asked for.
 
@@ -106,6 +108,7 @@ def load_model(
         quantization: nf4 or int8 for frozen layers under an adapter.
         compute: fp32, bf16 or fp16, what quantized layers compute in.
         device: where quantized layers are put.
+        shards: processes that hold the model together; all of them call this.
 
     Raises:
         ConfigError: the checkpoint is an adapter.
@@ -117,6 +120,7 @@ def load_model(
         model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
         every = tuple(name for name, _ in model.named_parameters())
         chosen = quantized.options(config, quantization, compute=compute, device=device)
+        chosen |= sharding.options(config, shards)
         return Classifiable(_reread(model, chosen) if chosen else model, every, untrained=model)
     if adapters.is_adapter(resolve(checkpoint)):
         raise ConfigError(
@@ -132,6 +136,7 @@ def load_model(
         output_loading_info=True,
         **options,
         **quantized.options(config, quantization, compute=compute, device=device),
+        **sharding.options(config, shards),
     )
     quantized.keep_layout(model)
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
@@ -144,7 +149,9 @@ def load_model(
 def _reread(model: PreTrainedModel, options: dict[str, Any]) -> PreTrainedModel:
     """A model as it is when it is loaded in another way: weights are quantized only on their way in."""
     with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
+        # Every process has its own folder, and of several processes save_pretrained writes in the first alone.
+        model.config.save_pretrained(folder)
+        save_model(model, str(Path(folder) / "model.safetensors"), metadata={"format": "pt"})
         again: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=torch.float32, **options
         )

@@ -197,6 +197,8 @@ def fit(
     tally, history = start.tally, History(run.history)
     if machine.main:
         history.start(start.step)
+    if machine.sharded and machine.main:
+        log.warning("FSDP2 over %d processes: weights alone are saved, this run cannot be resumed", machine.processes)
     if training.activation_checkpointing:
         recompute_activations(model)
     set_seed(seed)
@@ -244,6 +246,8 @@ def fit(
                 bar.close()
                 history.flush()
             steps = trainer.state.global_step
+    if tally.interrupted and machine.sharded:
+        raise Interrupted(f"interrupted after step {steps} of {pace.total}; an FSDP2 run cannot be continued")
     if tally.interrupted:
         raise Interrupted(
             f"interrupted after step {steps} of {pace.total}; the run is saved. Continue with\n"

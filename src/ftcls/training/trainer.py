@@ -12,6 +12,7 @@ What is changed, and why (each was found by running it, see tests/test_training.
 import gc
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.save_weights = save_weights
         self.companions = companions
         self.save_total_limit = save_total_limit
+        self.sharded = bool(self.is_distributed_loading_by_transformers)
         self.control: TrainerControl
         self._finite = torch.ones((), dtype=torch.bool, device=args.device)
 
@@ -153,8 +155,10 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def _accumulate(self, model: nn.Module, batches: list[MicroBatch]) -> Tensor:
         total = torch.zeros((), device=self.args.device)
+        # A model that the processes hold together is not accelerate's to hold back.
+        alone = self._defer_fsdp_gradient_reduction if self.sharded else partial(self.accelerator.no_sync, model)
         for batch in batches[:-1]:
-            with self.accelerator.no_sync(model):
+            with alone():
                 total += super().training_step(model, self._inputs(batch))
         total += super().training_step(model, self._inputs(batches[-1]))
         return total
@@ -199,6 +203,11 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        if self.sharded:  # the others wait for this process within the step that failed
+            raise TrainingError(
+                f"out of memory at step {self.state.global_step + 1} under FSDP2, which cannot repeat a step. Write "
+                f"training.token_budget: {self.token_budget // 2}, or training.activation_checkpointing: true"
+            )
         if widest == 1:
             raise TrainingError(
                 f"out of memory at step {self.state.global_step + 1} with a single text of up to "
@@ -267,11 +276,14 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             self._save_weights(staged)
 
     def _save_weights(self, folder: Path) -> None:
-        if self.args.should_save:
+        if self.args.should_save or self.sharded:  # whose shares are gathered from all processes; one of them writes
             self.save_weights(self.accelerator.unwrap_model(self.model), folder)
+        if self.args.should_save:
             self.companions(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        if self.sharded:  # transformers cannot restore the optimizer of a model that was sharded at load time
+            return
         self.history.flush()  # a resume from here keeps this step's line
         step = self.state.global_step
         manifest = checkpoints.progress_manifest(self._progress())

@@ -1,0 +1,23 @@
+"""One model spread over several processes (FSDP2): each holds a share of every layer, and gathers a layer to compute.
+
+The sharding is transformers' own, done while the checkpoint is read, so that no process ever holds the whole.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForSequenceClassification, DistributedConfig, PretrainedConfig
+
+
+def options(config: PretrainedConfig, processes: int) -> dict[str, Any]:
+    """What ``from_pretrained`` is given so that every process reads its share alone; nothing for one process."""
+    if processes == 1:
+        return {}
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config)
+    # Gathered one at a time; what belongs to no stack is gathered for the whole step.
+    plan = {
+        f"{name}.*": "free_full_weight" for name, module in model.named_modules() if isinstance(module, nn.ModuleList)
+    }
+    return {"distributed_config": DistributedConfig(fsdp_size=processes, fsdp_plan=plan)}
