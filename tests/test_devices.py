@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ftcls import devices
-from ftcls.devices import choose
+from ftcls.devices import KEPT_PRODUCTS, choose
 from ftcls.errors import ConfigError
 
 
@@ -106,6 +106,16 @@ def test_under_torchrun_every_process_sees_all_devices_and_knows_its_rank(machin
     found = choose("auto", "auto")
     assert (found.device, found.rank, found.processes, found.main) == ("cuda", 1, 2, False)
     assert visible() is None
+
+
+@pytest.mark.parametrize("name", KEPT_PRODUCTS)
+def test_few_compiled_products_are_kept_unless_the_environment_says_otherwise(monkeypatch, name):
+    monkeypatch.setenv(name, "500")
+    choose("cpu", "bf16")
+    assert os.environ[name] == "500"
+    monkeypatch.delenv(name)
+    choose("cpu", "bf16")
+    assert os.environ[name] == KEPT_PRODUCTS[name]
 
 
 def test_one_process_alone_is_the_main_one():
