@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ftcls.encode import encode
-from ftcls.inference import logits
+from ftcls.inference import Torch, logits
 from ftcls.model import factory
 
 WORDS = ["alpha", "beta", "gamma", "delta"]
@@ -89,3 +89,11 @@ def test_logits_are_those_of_the_model_under_autocast_too(reading, one_by_one):
         found = logits(model, encoded, token_budget=500)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, one_by_one, atol=0.1)
+
+
+def test_a_backend_gives_the_logits_of_its_model(reading):
+    model, encoded = reading
+    backend = Torch(model)
+    expected = logits(model, encoded, token_budget=500)
+    for _ in range(2):
+        np.testing.assert_allclose(backend.logits(encoded, token_budget=500), expected, atol=1e-5)

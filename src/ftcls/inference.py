@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,10 +15,10 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from ftcls import batching
 from ftcls.batching import MicroBatch
-from ftcls.devices import Precision
+from ftcls.devices import DTYPES, Precision
 from ftcls.encode import Encoded
+from ftcls.model.trimmed import trimmed
 
-_LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _SAMPLED = 1_000
 """Numbers of each weight in a fingerprint: training changes nearly all, and a model of gigabytes is hashed at once."""
 
@@ -57,7 +58,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Torch:
-    """A sequence classifier in PyTorch, on its device."""
+    """A sequence classifier in PyTorch, on its device, whose weights do not change once logits were asked for."""
 
     model: PreTrainedModel
     precision: Precision = "fp32"
@@ -75,9 +76,12 @@ class Torch:
 
     def logits(self, encoded: Encoded, *, token_budget: int, max_rows: int | None = None) -> NDArray[np.float32]:
         """Logits of n texts, float32 [n, k], in input order; see `logits`."""
-        lower = None if self.precision == "fp32" else _LOWER[self.precision]
-        with torch.autocast(self.device, lower, enabled=lower is not None):
-            return logits(self.model, encoded, token_budget=token_budget, max_rows=max_rows)
+        with torch.autocast(self.device, DTYPES[self.precision], enabled=self.precision != "fp32"):
+            return logits(self._trimmed, encoded, token_budget=token_budget, max_rows=max_rows)
+
+    @cached_property
+    def _trimmed(self) -> PreTrainedModel:
+        return trimmed(self.model, DTYPES[self.precision])
 
     def fingerprint(self) -> str:
         """A hash of the precision and of about a thousand numbers of each weight."""
