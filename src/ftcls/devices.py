@@ -28,8 +28,8 @@ TOKEN_BUDGETS = {"cpu": 2_048, "cuda": 16_384, "mps": 8_192}
 PASS_COSTS = {"cpu": 200, "cuda": 4_096, "mps": 1_024}
 
 # How many compiled products of bf16 matrices the CPU libraries keep, one for each shape of the operands. Token-budget
-# batches have hundreds of shapes: by the libraries' own 1,024, training MiniLM held 1.7 GB more after 160 passes of 2,048
-# tokens and went on growing. With these it does not grow, and takes no longer.
+# batches have hundreds of shapes: by the libraries' own 1,024, training MiniLM held 1.7 GB more after 160 passes of
+# 2,048 tokens and went on growing. With these it does not grow, and takes no longer.
 KEPT_PRODUCTS: Final = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "16"}
 
 # The names under which this process was given its one CUDA device: counted again, it is number 0 of 1.
