@@ -187,7 +187,7 @@ def undisturbed(folder, training, dropout=0.1, resume=False, adapter=None):
     run(Path(folder), training=training, dropout=dropout, resume=resume, best_metric="loss", adapter=adapter)
 
 
-def one_of_two(folder, rank, port, training, multilabel, adapter):
+def one_of_two(rank, port, target, *arguments):
     """One process of a gloo pair."""
     os.environ |= {
         "RANK": str(rank),
@@ -196,8 +196,12 @@ def one_of_two(folder, rank, port, training, multilabel, adapter):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    run(Path(folder), training=training, multilabel=multilabel, adapter=adapter)
+    target(*arguments)
     torch.distributed.destroy_process_group()
+
+
+def trained(folder, training, multilabel, adapter):
+    run(Path(folder), training=training, multilabel=multilabel, adapter=adapter)
 
 
 def terminated(folder, training, step):

@@ -41,6 +41,15 @@ def finish(process):
     return process.exitcode
 
 
+def on_two(processes, target, *arguments):
+    """Run a function in two processes joined by gloo; their exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    pair = [start(processes, fitting.one_of_two, rank, port, target, *arguments) for rank in (0, 1)]
+    return [finish(process) for process in pair]
+
+
 def steps_of(folder):
     return [line for line in history.read(Path(folder) / "history.jsonl") if "loss" in line]
 
@@ -74,16 +83,10 @@ def test_a_step_in_micro_batches_is_the_step_in_one_piece(tmp_path, multilabel):
 )
 def test_two_processes_are_one(tmp_path, processes, multilabel, adapter):
     settings = {**TEN, "token_budget": 40}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel, adapter=adapter)
-    pair = [
-        start(processes, fitting.one_of_two, str(tmp_path / "two"), rank, port, settings, multilabel, adapter)
-        for rank in (0, 1)
-    ]
+    arguments = (str(tmp_path / "two"), settings, multilabel, adapter)
+    assert on_two(processes, fitting.trained, *arguments) == [0, 0]
 
-    assert [finish(process) for process in pair] == [0, 0]
     for one, other in zip(steps_of(tmp_path / "one"), steps_of(tmp_path / "two"), strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
         assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)
@@ -152,6 +155,21 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, processes, undisturbed,
     assert [line["step"] for line in scores[1]] == [9, 18, 27]
     assert [line["eval_loss"] for line in scores[0]] == [line["eval_loss"] for line in scores[1]]
     assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+@posix_only
+@pytest.mark.slow
+def test_two_killed_processes_resume_to_the_same_bits(tmp_path, processes):
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    assert on_two(processes, fitting.undisturbed, one, THREE_EPOCHS) == [0, 0]
+    killed = on_two(processes, fitting.killed, two, "step", 11, THREE_EPOCHS)
+    assert killed == [-signal.SIGKILL, -signal.SIGKILL]
+    assert on_two(processes, fitting.undisturbed, two, THREE_EPOCHS, 0.1, True) == [0, 0]
+
+    for rank in (0, 1):
+        expected, found = fitting.weights(one, rank), fitting.weights(two, rank)
+        assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert [line["step"] for line in history.read(Path(two) / "history.jsonl") if "eval_loss" in line] == [9, 18, 27]
 
 
 @pytest.mark.slow
