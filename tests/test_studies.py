@@ -102,7 +102,7 @@ BEYOND = {
 }
 OURS = {
     "quickstart", "go_emotions", "go_emotions-qlora", "ag_news-lora", "ag_news-bert_large", "imdb-lora",
-    "imdb-modernbert", "reuters21578-distilbert",
+    "imdb-modernbert", "imdb-qlora", "reuters21578-distilbert", "reuters21578-lora",
 }  # fmt: skip
 
 
