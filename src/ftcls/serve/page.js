@@ -91,7 +91,7 @@ function show(text, answer, moved = true) {
   const said = at("said");
   said.replaceChildren();
   if (model.task === "multilabel") {
-    const tags = answer.labels.map((label) => make("span", { className: "tag" }, `${label} ${percent(answer.probabilities[label])}`));
+    const tags = strongest(answer).map((label) => make("span", { className: "tag" }, `${label} ${percent(answer.probabilities[label])}`));
     said.append(make("p", { className: "verdict-label" }, ...(tags.length ? tags : ["no label"])));
     said.append(make("p", { className: "soft" }, tags.length ? `${plural(tags.length, "label")} above the threshold` : "No label reaches its threshold."));
   } else {
@@ -104,11 +104,13 @@ function show(text, answer, moved = true) {
   at("cut").textContent = `The text is cut: of its ${plural(answer.tokens, "token")} the model reads ${read}.`;
   bars();
   at("for-label").replaceChildren(...ranked().map(([label]) => make("option", { value: label }, label)));
-  at("for-label").value = answer.labels[0] ?? ranked()[0][0];
+  at("for-label").value = strongest(answer)[0] ?? ranked()[0][0];
   at("words").hidden = true;
   at("result").hidden = false;
   if (moved) at("result").focus({ preventScroll: false });
 }
+
+const strongest = ({ labels, probabilities }) => [...labels].sort((a, b) => probabilities[b] - probabilities[a]);
 
 const ranked = () => Object.entries(current.answer.probabilities).sort((a, b) => b[1] - a[1]);
 
@@ -202,7 +204,7 @@ function remember(text, answer) {
 function history_(list) {
   at("past").hidden = !list.length;
   at("tries").replaceChildren(...list.map(({ text, answer }) => {
-    const label = answer.labels.join(", ") || "no label";
+    const label = strongest(answer).join(", ") || "no label";
     const sure = answer.labels.length === 1 ? ` ${percent(answer.probabilities[answer.labels[0]])}` : "";
     const button = make("button", { type: "button" },
       make("span", { className: "what" }, text.trim().slice(0, 200)),
