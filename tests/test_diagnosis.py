@@ -241,6 +241,19 @@ def test_the_course_of_the_learning_rate_is_recognised(rate, shape, peak_step):
     assert learning_rate([]) is None
 
 
+@pytest.mark.parametrize(
+    ("rates", "shape"),
+    [
+        ([0.0] * 5, "constant"),
+        ([0.0, 0.0, 0.0, -1.0], "other"),
+        ([-1.0] * 4, "constant"),
+        ([1e-300] + [-1e300] * 4, "other"),
+    ],
+)
+def test_rates_that_no_schedule_has_are_taken_too(rates, shape):
+    assert learning_rate(list(enumerate(rates, start=1))).shape == shape
+
+
 VALUE = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 LINE = st.fixed_dictionaries({}, optional=dict.fromkeys(("loss", "eval_loss", "grad_norm", "learning_rate"), VALUE))
 

@@ -247,14 +247,18 @@ def learning_rate(rates: Sequence[tuple[int, float]]) -> LearningRate | None:
 
 
 def _shape(steps: NDArray[np.float64], values: NDArray[np.float64]) -> Shape:
-    if np.ptp(values) <= 1e-6 * values[0]:
+    if values[0] <= 0:  # no schedule's
+        return "constant" if (values == values[0]).all() else "other"
+    with np.errstate(over="ignore"):
+        shares = np.clip(values / values[0], -1, 1)
+    if np.ptp(shares) <= 1e-6:
         return "constant"
-    if len(values) < 4:
+    if len(shares) < 4:
         return "other"
-    line = np.polynomial.Polynomial.fit(steps, values, 1)(steps)
-    if np.abs(line - values).max() <= 1e-3 * values[0]:
+    line = np.polynomial.Polynomial.fit(steps, shares, 1)(steps)
+    if np.abs(line - shares).max() <= 1e-3:
         return "linear"
-    # Half a cosine from the peak: 2 v / peak - 1 = cos(x) with x proportional to the steps since.
-    angles = np.arccos(np.clip(2 * values / values[0] - 1, -1, 1))
+    # Half a cosine from the peak: 2 share - 1 = cos(x) with x proportional to the steps since.
+    angles = np.arccos(2 * np.maximum(shares, 0) - 1)
     slope = angles[-1] / (steps[-1] - steps[0])
     return "cosine" if np.abs(angles - slope * (steps - steps[0])).max() <= 0.05 else "other"
