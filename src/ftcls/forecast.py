@@ -33,9 +33,10 @@ log = logging.getLogger(__name__)
 # What a process takes up between here and its first step that is in none of the sums: code that is loaded late, the
 # libraries' own buffers. scripts/memory_estimate.py measures what is left without it.
 LATER: Final = {"cpu": 120_000_000, "cuda": 64_000_000}
-# Blocks that are freed and stay in the heap between those that are kept, as a share of the step: a CPU's allocator
-# leaves them where adapters and layers of few bits make passing copies. Fitted to scripts/memory_estimate.py.
-HOLES: Final = {"full": 0.0, "adapter": 0.07, "quantized": 0.2}
+# A CPU's allocator leaves holes between blocks that are kept: a share of the step where LoRA makes passing sums, and
+# bytes for each number of a layer of few bits, unpacked in passing. Fitted to scripts/memory_estimate.py.
+HOLES: Final = 0.07
+HOLES_PER_NUMBER: Final = 9
 # How much of the speed of one large matrix product training reaches: what is usual, and not measured on a quiet machine
 # yet; scripts/memory_estimate.py prints both times.
 EFFICIENCY: Final = {"cpu": 0.5, "cuda": 0.35, "mps": 0.3}
@@ -215,7 +216,7 @@ def _count(experiment: Experiment, prepared: Prepared, machine: Machine) -> tupl
     trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
     if experiment.model.checkpoint.startswith(SCRATCH) and experiment.adapter.kind != "none":
         weights += 4 * sum(each.numel() for each in model.parameters() if not each.requires_grad)  # kept to be saved
-    largest = max((each.weight.numel() for each in model.modules() if isinstance(each, quantized.Outline)), default=0)
+    packed = [each.weight.numel() for each in model.modules() if isinstance(each, quantized.Outline)]
     try:
         step = footprint.measure(
             model, shapes=load.shapes, device=machine.device, precision=machine.precision, passes=load.passes
@@ -223,14 +224,16 @@ def _count(experiment: Experiment, prepared: Prepared, machine: Machine) -> tupl
     except RuntimeError:  # what the architecture asks of a tensor, a tensor without numbers cannot answer
         log.debug("the memory of a step cannot be counted", exc_info=True)
         return None
-    way = "quantized" if kind != "none" else "adapter" if experiment.adapter.kind != "none" else "full"
-    peak = step.peak * (1 + HOLES[way]) if machine.device == "cpu" else step.peak
+    passing = 4 * max(packed, default=0)  # one layer at a time as numbers of float32
+    if machine.device == "cpu" and experiment.adapter.kind != "none":
+        passing += round(HOLES * step.peak) + HOLES_PER_NUMBER * sum(packed)
+    # With several processes gradients travel in buckets.
+    buckets = 4 * trained if machine.processes > 1 else 0
     memory = Memory(
         process=psutil.Process().memory_info().rss + LATER["cpu"] if machine.device == "cpu" else LATER["cuda"],
         weights=weights,
         optimizer=states,
-        # One layer at a time as numbers of float32; and with several processes the buckets that gradients travel in.
-        step=round(peak) + 4 * largest + (4 * trained if machine.processes > 1 else 0),
+        step=step.peak + passing + buckets,
     )
     return memory, _work(experiment, prepared, machine, load, step)
 
