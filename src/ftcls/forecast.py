@@ -190,7 +190,7 @@ def _load(experiment: Experiment, prepared: Prepared, machine: Machine) -> _Load
     )
     steps = [
         [(len(batch.rows), int(sampler.lengths[batch.rows].max())) for batch in step]
-        for step in itertools.islice(sampler, STEPS_LOOKED_AT)
+        for step in itertools.islice(sampler, min(STEPS_LOOKED_AT, cadence(section, len(train)).total))
     ]
     shapes = {shape for step in steps for shape in step}
     # Most kernels hold as much as there are tokens; attention with dropout on a CPU as much as there are pairs of them.
