@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ftcls import predictions
-from ftcls.classifier import Classifier
+from ftcls.inference.classifier import Classifier
+from ftcls.runs import predictions
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from collections import Counter
 
 import numpy as np
 
-from ftcls.classifier import Classifier
-from ftcls.scoring.shares import of_rows
+from ftcls.inference.classifier import Classifier
+from ftcls.scoring.wilson import of_rows
 
 # Lines that are read before they are labelled together: more are quicker, fewer are sooner.
 TOGETHER = 16

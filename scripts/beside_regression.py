@@ -16,10 +16,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from ftcls import predictions as prediction_files
 from ftcls.config.load import load
 from ftcls.data.read import read
-from ftcls.rundir import RunDir
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs.directory import RunDir
 from ftcls.scoring.intervals import paired_difference, score_of
 
 FEATURES = {"words": {}, "words and word pairs": {"ngram_range": (1, 2), "sublinear_tf": True}}

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ftcls import predictions as prediction_files
+from ftcls.runs import predictions as prediction_files
 from ftcls.scoring.metrics import Predictions
 
 ROOT = Path(__file__).resolve().parent.parent

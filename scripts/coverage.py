@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ftcls import predictions as prediction_files
+from ftcls.runs import predictions as prediction_files
 from ftcls.scoring import metrics
 from ftcls.scoring.intervals import certainty
 from ftcls.scoring.metrics import Predictions, Statistics

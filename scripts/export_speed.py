@@ -21,11 +21,12 @@ import torch
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedTokenizerBase, set_seed
 
 from architectures import ARCHITECTURES, Size, configured
-from ftcls import devices, exported
-from ftcls.classifier import Classifier
 from ftcls.config.schema import Data
 from ftcls.data.read import read
-from ftcls.model import factory, scratch, settings
+from ftcls.environment import devices
+from ftcls.inference import onnx_runtime
+from ftcls.inference.classifier import Classifier
+from ftcls.model import loading, scratch, settings
 from ftcls.model.settings import Settings
 from ftcls.scoring import decision
 
@@ -59,9 +60,9 @@ def made(name: str, folder: Path, train_texts: list[str]) -> dict[str, Classifie
     """The model in PyTorch, as a graph, and as a graph in int8."""
     set_seed(0)
     if name == "MiniLM":
-        tokenizer = factory.load_tokenizer(MINILM, train_texts=())
-        config = factory.load_config(MINILM, tokenizer, labels=LABELS, task="multiclass")
-        model = factory.load_model(MINILM, config, attention=None, seed=0).model
+        tokenizer = loading.load_tokenizer(MINILM, train_texts=())
+        config = loading.load_config(MINILM, tokenizer, labels=LABELS, task="multiclass")
+        model = loading.load_model(MINILM, config, attention=None, seed=0).model
     else:
         tokenizer = scratch.train_tokenizer(train_texts)
         model = AutoModelForSequenceClassification.from_config(labelled(name, tokenizer))
@@ -73,8 +74,8 @@ def made(name: str, folder: Path, train_texts: list[str]) -> dict[str, Classifie
         settings.save(Settings("multiclass", (), LENGTH, "head"), place)
         decision.save(decision.default("multiclass", len(LABELS)), LABELS, place / decision.FILE)
     model.save_pretrained(folder / "torch")
-    exported.write(model, folder / "onnx" / exported.FILE)
-    exported.quantize(folder / "onnx" / exported.FILE, folder / "onnx int8" / exported.FILE)
+    onnx_runtime.write(model, folder / "onnx" / onnx_runtime.FILE)
+    onnx_runtime.quantize(folder / "onnx" / onnx_runtime.FILE, folder / "onnx int8" / onnx_runtime.FILE)
     return {way: Classifier.load(folder / way, device="cpu") for way in WAYS}
 
 

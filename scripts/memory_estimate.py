@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel, set_seed
 
-from ftcls import devices
+from ftcls.environment import devices
 from ftcls.model import scratch
 
 SIZES = {

@@ -41,8 +41,8 @@ def measure(path: Path) -> None:
     """Print CPU seconds per stage and the peak memory of this process as JSON."""
     from ftcls.config.schema import Data
     from ftcls.data.read import read
-    from ftcls.encode import encode
     from ftcls.model.scratch import train_tokenizer
+    from ftcls.model.tokenize import encode
 
     seconds = {}
     start = time.process_time()

@@ -3,11 +3,11 @@
     python scripts/planted_label_errors.py DIR [--share .05] [--seeds 10] [--rows N]
 
 DIR holds AG News in its original form. In each trial a share of the training labels, drawn by the seed, is changed to
-another label, each other label equally likely; `ftcls.noise.judge`, which `ftcls data` calls, then ranks all rows by
-how improbable their label is. Prints for each seed the average precision of the ranking, the share of planted errors
-among the first rows, as many as were planted, and the share among the rows that it names as candidates; then the mean
-of each with its 95 % t interval over the seeds. Chance is the share itself. What the data set has of real errors counts
-as false alarms here.
+another label, each other label equally likely; `ftcls.pipeline.label_noise.judge`, which `ftcls data` calls, then
+ranks all rows by how improbable their label is. Prints for each seed the average precision of the ranking, the share
+of planted errors among the first rows, as many as were planted, and the share among the rows that it names as
+candidates; then the mean of each with its 95 % t interval over the seeds. Chance is the share itself. What the data
+set has of real errors counts as false alarms here.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from ftcls.config.load import load, shipped
-from ftcls.data import leaks
+from ftcls.data.checks import leaks
 from ftcls.data.read import read
-from ftcls.noise import judge
+from ftcls.pipeline.label_noise import judge
 
 FIRST_SEED = 100
 """The ranking was chosen with the seeds 0 and 1: these are others."""

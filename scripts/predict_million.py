@@ -58,15 +58,15 @@ def generate(path: Path, rows: int) -> None:
 
 def tiny_model(folder: Path) -> None:
     """Write an untrained model of one layer of 32, with its tokenizer."""
-    from ftcls.model import factory, settings
+    from ftcls.model import loading, settings
     from ftcls.model.settings import Settings
 
     with (folder.parent / "in.csv").open(encoding="utf-8", newline="") as file:
         texts = [row["text"] for row, _ in zip(csv.DictReader(file), range(5_000), strict=False)]
-    tokenizer = factory.load_tokenizer("scratch:bert", train_texts=texts)
-    config = factory.load_config("scratch:bert", tokenizer, labels=("a", "b", "c"), task="multiclass")
+    tokenizer = loading.load_tokenizer("scratch:bert", train_texts=texts)
+    config = loading.load_config("scratch:bert", tokenizer, labels=("a", "b", "c"), task="multiclass")
     config.update({"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 64, "initializer_range": 0.2})
-    factory.load_model("scratch:bert", config, attention=None, seed=0).model.save_pretrained(folder)
+    loading.load_model("scratch:bert", config, attention=None, seed=0).model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     settings.save(Settings("multiclass", clean=(), max_length=32, truncation="head"), folder)
 

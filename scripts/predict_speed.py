@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from transformers import pipeline
 
-from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.data.read import read
-from ftcls.rundir import RunDir
+from ftcls.inference.classifier import Classifier
+from ftcls.runs.directory import RunDir
 
 Contender = Callable[[Sequence[str]], list[str]]
 

@@ -28,13 +28,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ftcls import predictions as prediction_files
-from ftcls import results
-from ftcls.rundir import RunDir
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
 from ftcls.scoring import decision
 from ftcls.scoring.intervals import refuse_unlike, resampled, score_of
 from ftcls.scoring.metrics import Predictions
-from ftcls.scoring.tests import Estimate, holm, over_seeds
+from ftcls.scoring.significance import Estimate, holm, over_seeds
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = "plain"
@@ -199,7 +199,7 @@ def report(name: str, runs: Sequence[Run]) -> list[str]:
     tuned: dict[str, list[Predictions]] = {method: [] for method in METHODS}
     rows = []
     for run in runs:
-        found = results.read_report(RunDir(run.path))
+        found = report_schema.read_report(RunDir(run.path))
         said = prediction_files.read(RunDir(run.path).predictions / "test.parquet")
         tuned[run.method].append(said)
         if run.method == PLAIN:

@@ -22,11 +22,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ftcls import predictions as prediction_files
-from ftcls import results
-from ftcls.report import page
-from ftcls.results import Report, Split
-from ftcls.rundir import RunDir
+from ftcls.reporting import run_page
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
+from ftcls.runs.report_schema import Report, Split
 from ftcls.scoring import intervals, metrics
 from ftcls.scoring.metrics import Predictions
 
@@ -48,9 +48,9 @@ def main() -> None:
         predictions = generated(options.rows, options.labels, options.share)
         print(f"{options.rows:,} rows x {options.labels} labels (generated); peak memory so far {peak():,.0f} MB")
         begun = time.process_time(), time.perf_counter()
-        report = figures(results.read_report(run), predictions)
+        report = figures(report_schema.read_report(run), predictions)
         measure("predictions written", lambda: write(run.predictions / "test.parquet", predictions))
-        measure("page and plots", lambda: page.write(run, report, output=options.output))
+        measure("page and plots", lambda: run_page.write(run, report, output=options.output))
         told("together", begun)
 
 

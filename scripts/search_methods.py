@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from ftcls.config import source
-from ftcls.rundir import write_text
+from ftcls.runs import history
+from ftcls.runs.directory import write_text
 from ftcls.search import sweep as sweeping
 from ftcls.search.executors import Processes
 from ftcls.search.results import Row
-from ftcls.training import history
 
 METRIC = "f1_macro"
 METHODS = {

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ftcls import pipeline, results
 from ftcls.config.load import dump, load, shipped
 from ftcls.data.read import read
+from ftcls.pipeline import train
+from ftcls.runs import report_schema
 
 FAR = 0.04
 
@@ -51,8 +52,8 @@ def main() -> int:
             "path": {split: str(folder / f"{split}.csv") for split in corpus.splits},
         }
         (folder / "shuffled.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        run = pipeline.train(load(folder / "shuffled.yaml", arguments.overrides), output=arguments.output)
-    report = results.read_report(run)
+        run = train.train(load(folder / "shuffled.yaml", arguments.overrides), output=arguments.output)
+    report = report_schema.read_report(run)
     accuracy, interval = report.metrics["test"]["accuracy"], report.intervals["test"]["accuracy"]
     chance = 1 / len(corpus.labels)
     print(f"test accuracy {accuracy:.3f} {interval}, chance {chance:.3f}")

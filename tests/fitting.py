@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
-from ftcls import devices
 from ftcls.config.schema import Adapter, Loss, Training
-from ftcls.encode import Encoded
+from ftcls.environment import devices
 from ftcls.errors import FtclsError
-from ftcls.model import adapters, factory, scratch
-from ftcls.rundir import RunDir
+from ftcls.model import adapters, loading, scratch
+from ftcls.model.tokenize import Encoded
+from ftcls.runs.directory import RunDir
 from ftcls.training import checkpoints, fit, trainer
 
 EXAMPLES = 67
@@ -33,7 +33,7 @@ def examples(multilabel=False):
 
 
 def encoded(multilabel=False):
-    from ftcls.encode import encode
+    from ftcls.model.tokenize import encode
 
     texts, targets = examples(multilabel)
     tokenizer = scratch.train_tokenizer(texts)
@@ -59,10 +59,10 @@ def run(
     labels = ("a", "b", "c") if multilabel else ("a", "b")
     task = "multilabel" if multilabel else "binary"
     tokenizer, rows = encoded(multilabel)
-    config = factory.load_config("scratch:bert", tokenizer, labels=labels, task=task)
+    config = loading.load_config("scratch:bert", tokenizer, labels=labels, task=task)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
     kind = adapter.quantization if adapter else "none"
-    built = factory.load_model("scratch:bert", config, attention=None, seed=3, quantization=kind)
+    built = loading.load_model("scratch:bert", config, attention=None, seed=3, quantization=kind)
     adapted = None if adapter is None else adapters.add(built, adapter, checkpoint="scratch:bert", seed=3)
     model = built.model if adapted is None else adapted.model
     section = Training(**{"batch_size": 8, "learning_rate": 1e-3, "device": "cpu", "precision": "fp32", **training})
@@ -82,7 +82,7 @@ def run(
             seed=3,
             machine=machine,
             run=place,
-            save_weights=factory.save if adapted is None else adapted.save,
+            save_weights=loading.save if adapted is None else adapted.save,
             companions=lambda _: None,
             resume=resume,
         )

@@ -12,12 +12,13 @@ from transformers import (
     T5Config,
 )
 
-from ftcls import predictions, probe, rundir
-from ftcls.classifier import Classifier
 from ftcls.config.load import dump
 from ftcls.config.schema import Adapter, Experiment
-from ftcls.encode import encode
-from ftcls.model import adapters, factory, scratch, settings
+from ftcls.inference import reload_check
+from ftcls.inference.classifier import Classifier
+from ftcls.model import adapters, loading, scratch, settings
+from ftcls.model.tokenize import encode
+from ftcls.runs import directory, predictions
 from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
 
@@ -75,7 +76,7 @@ def make(folder, *, task="multiclass", architecture="bert", decided=None, clean=
             "training": {"device": "cpu"},
         }
     )
-    run = rundir.create(dump(experiment), name="made", output=folder)
+    run = directory.create(dump(experiment), name="made", output=folder)
     tokenizer = scratch.train_tokenizer(given)
     tokenizer.model_max_length = max_length
     config = model_config(architecture, tokenizer)
@@ -83,8 +84,8 @@ def make(folder, *, task="multiclass", architecture="bert", decided=None, clean=
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: i for i, label in enumerate(labels)}
     config.use_cache = False
-    factory.set_seed(0)
-    factory.AutoModelForSequenceClassification.from_config(config).save_pretrained(run.model)
+    loading.set_seed(0)
+    loading.AutoModelForSequenceClassification.from_config(config).save_pretrained(run.model)
     tokenizer.save_pretrained(run.model)
     settings.save(settings.Settings(task, tuple(clean), max_length, "head", positive), run.model)
     decision.save(decided or decision.default(task, len(labels)), labels, run.model / decision.FILE)
@@ -117,11 +118,11 @@ def adapt(run, quantization="none"):
     """Make the model of a run an adapter on what was its model until now, with updates that change what it says."""
     base = run.path.parent / "base"
     run.model.rename(base)
-    tokenizer = factory.load_tokenizer(str(base), train_texts=())
+    tokenizer = loading.load_tokenizer(str(base), train_texts=())
     stored = settings.load(base)
-    labels = tuple(factory.AutoConfig.from_pretrained(base).id2label.values())
-    config = factory.load_config(str(base), tokenizer, labels=labels, task=stored.task)
-    built = factory.load_model(str(base), config, attention=None, seed=0, quantization=quantization)
+    labels = tuple(loading.AutoConfig.from_pretrained(base).id2label.values())
+    config = loading.load_config(str(base), tokenizer, labels=labels, task=stored.task)
+    built = loading.load_model(str(base), config, attention=None, seed=0, quantization=quantization)
     section = Adapter(kind="lora", quantization=quantization)
     found = adapters.add(built, section, checkpoint=str(base), seed=0)
     with torch.no_grad():
@@ -134,6 +135,6 @@ def adapt(run, quantization="none"):
     settings.save(stored, run.model)
     decision.save(decision.load(base / decision.FILE, labels), labels, run.model / decision.FILE)
     encoded = encode(texts(), tokenizer, max_length=stored.max_length, truncation="head")
-    tolerance = probe.TOLERANCE if quantization == "none" else probe.TOLERANCE_QUANTIZED
-    probe.save(probe.take(found.model, encoded, tolerance=tolerance), run.model)
+    tolerance = reload_check.TOLERANCE if quantization == "none" else reload_check.TOLERANCE_QUANTIZED
+    reload_check.save(reload_check.take(found.model, encoded, tolerance=tolerance), run.model)
     return run

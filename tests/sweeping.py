@@ -4,8 +4,8 @@ import functools
 from dataclasses import replace
 
 import synthetic
-from ftcls import predictions, results
-from ftcls.rundir import write_text
+from ftcls.runs import predictions, report_schema
+from ftcls.runs.directory import write_text
 from ftcls.search import sweep as sweeping
 from ftcls.search.executors import Ended
 
@@ -49,7 +49,7 @@ def trained(skill):
     report, _ = synthetic.report("multiclass")
     sizes = {"validation": (100, 2), "test": (200, 1)}
     made = {name: synthetic.predictions("multiclass", n, seed=seed, skill=skill) for name, (n, seed) in sizes.items()}
-    scores = {name: results.scores(said, seed=0) for name, said in made.items()}
+    scores = {name: report_schema.scores(said, seed=0) for name, said in made.items()}
     metrics = {name: each.metrics for name, each in scores.items()}
     return replace(report, metrics=metrics, intervals={name: each.intervals for name, each in scores.items()}), made
 
@@ -70,7 +70,7 @@ def finish(trial, *, skill=1.5, shift=0, examples=2000, score=None):
         predictions.write(trial.run.predictions / f"{name}.parquet", replace(said, rows=rows))
     splits = report.data.splits | {"train": replace(report.data.splits["train"], examples=examples)}
     data = replace(report.data, splits=splits)
-    results.write_report(trial.run, replace(report, data=data, run=replace(report.run, seed=trial.seed)))
+    report_schema.write_report(trial.run, replace(report, data=data, run=replace(report.run, seed=trial.seed)))
 
 
 class Instant:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from ftcls import model_results, results
 from ftcls.data.corpus import Check
+from ftcls.runs import model_section, report_schema
 from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.metrics import Predictions
 
@@ -37,8 +37,8 @@ def predictions(task, n=200, *, seed=0, skill=1.5, labels=None, clusters=None):
 def baseline(test, *, name="TF-IDF + linear SVM", skill=0.8):
     """The scores of worse predictions of the same rows."""
     poor = predictions(test.task, len(test), seed=1, skill=skill, labels=test.labels, clusters=test.clusters)
-    scores = results.scores(poor, seed=0)
-    return results.BaselineScores(
+    scores = report_schema.scores(poor, seed=0)
+    return report_schema.BaselineScores(
         name=name,
         metrics={"test": scores.metrics},
         intervals={"test": scores.intervals},
@@ -49,10 +49,10 @@ def baseline(test, *, name="TF-IDF + linear SVM", skill=0.8):
 
 def evaluation(made):
     """An evaluation on a file called reviews."""
-    scores = results.scores(made, seed=0)
-    return results.Evaluation(
+    scores = report_schema.scores(made, seed=0)
+    return report_schema.Evaluation(
         model="model",
-        data=results.EvaluatedData("reviews", "test", len(made), made.task, made.labels, None),
+        data=report_schema.EvaluatedData("reviews", "test", len(made), made.task, made.labels, None),
         metrics=scores.metrics,
         intervals=scores.intervals,
         per_label=scores.per_label,
@@ -62,10 +62,10 @@ def evaluation(made):
 
 
 def split(examples, labels, origin):
-    return results.Split(
+    return report_schema.Split(
         examples=examples,
         label_counts=dict.fromkeys(labels, examples // len(labels)),
-        tokens=results.TokenLengths(p50=38, p95=71, max=190),
+        tokens=report_schema.TokenLengths(p50=38, p95=71, max=190),
         truncated=3,
         origin=origin,
     )
@@ -78,11 +78,11 @@ def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
         "validation": predictions(task, n // 2, seed=2, labels=labels),
         "test": predictions(task, n, seed=1, labels=labels, clusters=clusters),
     }
-    scores = {name: results.scores(each, seed=0, thresholds=thresholds) for name, each in made.items()}
+    scores = {name: report_schema.scores(each, seed=0, thresholds=thresholds) for name, each in made.items()}
     names = made["test"].labels
-    whole = results.Report(
+    whole = report_schema.Report(
         status="done",
-        run=results.Run(
+        run=report_schema.Run(
             name="made",
             command="ftcls train made.yaml",
             config_sha256="0" * 64,
@@ -93,7 +93,7 @@ def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
             ftcls_version="0.1.0",
             git_commit=None,
         ),
-        environment=results.Environment(
+        environment=report_schema.Environment(
             python="3.11.9",
             platform="Linux-6.1-x86_64",
             device="cpu",
@@ -104,7 +104,7 @@ def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
             precision_reason="the processor has bfloat16 in hardware",
             packages={"torch": "2.13.0"},
         ),
-        data=results.Data(
+        data=report_schema.Data(
             source="ag_news",
             fingerprint="abc",
             task=task,
@@ -121,7 +121,7 @@ def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
             ),
             versions={},
         ),
-        model=model_results.Model(
+        model=model_section.Model(
             checkpoint="scratch:bert",
             architecture="BertForSequenceClassification",
             parameters=22_700_000,
@@ -132,14 +132,14 @@ def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
             max_length=128,
             new_parameters=("classifier.weight", "classifier.bias"),
         ),
-        training=results.Training(
+        training=report_schema.Training(
             epochs=2.0,
             steps=500,
             micro_batches=640,
             batch_size=8,
             token_budget=2048,
-            best=results.Best(step=250, metric="f1_macro", value=scores["validation"].metrics["f1_macro"]),
-            loss=results.Losses(first=1.4, last=0.2, min=results.LowestLoss(value=0.15, step=480)),
+            best=report_schema.Best(step=250, metric="f1_macro", value=scores["validation"].metrics["f1_macro"]),
+            loss=report_schema.Losses(first=1.4, last=0.2, min=report_schema.LowestLoss(value=0.15, step=480)),
             evaluations=({"step": 250, "epoch": 1.0, **scores["validation"].metrics},),
             seconds=280.0,
             examples_per_second=14.3,

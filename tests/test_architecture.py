@@ -71,14 +71,20 @@ HEAVY = ("torch", "transformers", "datasets", "sklearn")
 # The stages that do the work of a run. What they hand to each other (the corpus, the cleaning of a text that is to be
 # predicted, the device of a model) is no sight of the stage.
 WORK = ("data", "model", "training", "baseline")
-HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean", "ftcls.devices")
+HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean", "ftcls.environment.devices")
 KNOW_THE_ORDER = ("pipeline", "plan", "prepare", "forecast", "account", "session", "profile", "checks", "noise", "cli")
 
 # Builders take config objects; these take arrays and keywords.
-WITHOUT_CONFIG = ("ftcls.scoring", "ftcls.training.losses", "ftcls.batching", "ftcls.inference", "ftcls.results")
+WITHOUT_CONFIG = (
+    "ftcls.scoring",
+    "ftcls.training.losses",
+    "ftcls.model.batching",
+    "ftcls.inference.forward",
+    "ftcls.runs.report_schema",
+)
 
 # `config init` looks into a data file before there is a config; it does so when called, not when imported.
-LOOKS_UP = {"ftcls.config.starter": ("data", "hub")}
+LOOKS_UP = {"ftcls.pipeline.starter_config": ("data", "hub")}
 
 
 @dataclass(frozen=True)

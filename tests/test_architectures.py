@@ -14,15 +14,17 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
-from ftcls import devices, forecast, pipeline, plan, results
-from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.schema import Adapter, Loss, Model, Training
-from ftcls.encode import encode
-from ftcls.inference import logits
-from ftcls.model import adapters, factory
-from ftcls.rundir import RunDir
-from ftcls.training import fit, footprint
+from ftcls.environment import devices
+from ftcls.inference.classifier import Classifier
+from ftcls.inference.forward import logits
+from ftcls.model import adapters, loading
+from ftcls.model.tokenize import encode
+from ftcls.pipeline import dry_run, estimate, train
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
+from ftcls.training import fit, step_memory
 
 pytest.importorskip("peft", reason="needs the adapters extra")
 
@@ -179,8 +181,8 @@ def checkpoints(tmp_path_factory):
 
 
 def prepared(folder, task="binary"):
-    words = factory.load_tokenizer(str(folder), train_texts=())
-    config = factory.load_config(str(folder), words, labels=LABELS, task=task)
+    words = loading.load_tokenizer(str(folder), train_texts=())
+    config = loading.load_config(str(folder), words, labels=LABELS, task=task)
     return words, config
 
 
@@ -190,14 +192,14 @@ def test_padding_is_on_the_right_and_lengths_are_capped(checkpoints, name, caplo
     assert words.padding_side == "right"
     assert words.pad_token_id == config.pad_token_id is not None
     assert not getattr(config, "use_cache", False)
-    assert factory.longest(config, words, 10_000) == POSITIONS - ARCHITECTURES[name].unused_positions
+    assert loading.longest(config, words, 10_000) == POSITIONS - ARCHITECTURES[name].unused_positions
     assert "is more than the checkpoint takes" in caplog.text
 
 
 @every_architecture
 def test_a_batch_says_what_single_texts_say(checkpoints, name):
     words, config = prepared(checkpoints(name))
-    model = factory.load_model(str(checkpoints(name)), config, attention=None, seed=0).model
+    model = loading.load_model(str(checkpoints(name)), config, attention=None, seed=0).model
     encoded = encode(TEXTS, words, max_length=32, truncation="head", cached=False)
     together = logits(model, encoded, token_budget=10_000)
     np.testing.assert_allclose(together, logits(model, encoded, token_budget=10_000, max_rows=1), atol=1e-5)
@@ -208,8 +210,8 @@ def test_a_batch_says_what_single_texts_say(checkpoints, name):
 def test_a_step_is_counted_without_numbers(checkpoints, name):
     _, config = prepared(checkpoints(name))
     experiment = load("ag_news", ["adapter.kind=lora"])
-    model = forecast.sketch(experiment, config, compute="fp32")
-    found = footprint.measure(model, shapes=[(2, 16)], device="cpu", precision="fp32", passes=1)
+    model = estimate.sketch(experiment, config, compute="fp32")
+    found = step_memory.measure(model, shapes=[(2, 16)], device="cpu", precision="fp32", passes=1)
     assert found.peak > 0
     assert found.flops > found.flops_forward > 0
 
@@ -217,7 +219,7 @@ def test_a_step_is_counted_without_numbers(checkpoints, name):
 def trained(folder, place, *, lora, task):
     """Two steps of training; the model in memory, its tokenizer, and the texts as it reads them."""
     words, config = prepared(folder, task)
-    built = factory.load_model(str(folder), config, attention=None, seed=0)
+    built = loading.load_model(str(folder), config, attention=None, seed=0)
     section = Adapter(kind="lora", r=4, dropout=0.0)
     adapted = adapters.add(built, section, checkpoint=str(folder), seed=0) if lora else None
     model = adapted.model if adapted else built.model
@@ -234,7 +236,7 @@ def trained(folder, place, *, lora, task):
         seed=0,
         machine=devices.choose("cpu", "fp32"),
         run=RunDir(place),
-        save_weights=adapted.save if adapted else factory.save,
+        save_weights=adapted.save if adapted else loading.save,
         companions=words.save_pretrained,
         resume=False,
     )
@@ -248,9 +250,9 @@ def test_two_steps_of_training_are_loaded_back(checkpoints, tmp_path, name, lora
     adapted, model, rows = trained(checkpoints(name), tmp_path, lora=lora, task=task)
     expected = logits(model, rows, token_budget=10_000)
     best = RunDir(tmp_path).best
-    found = factory.load_trained(str(best))
+    found = loading.load_trained(str(best))
     np.testing.assert_allclose(logits(found, rows, token_budget=10_000), expected, atol=1e-5)
-    fresh = factory.load_model(str(checkpoints(name)), prepared(checkpoints(name), task)[1], attention=None, seed=0)
+    fresh = loading.load_model(str(checkpoints(name)), prepared(checkpoints(name), task)[1], attention=None, seed=0)
     assert np.abs(logits(fresh.model, rows, token_budget=10_000) - expected).max() > 1e-3  # two steps did something
     if adapted:
         assert adapted.heads[: len(ARCHITECTURES[name].heads)] == ARCHITECTURES[name].heads
@@ -265,12 +267,12 @@ def test_two_steps_of_training_are_loaded_back(checkpoints, tmp_path, name, lora
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), [("deberta-v2", "lora"), ("qwen3", "lora"), ("gpt2", "none")])
 def test_a_whole_run_is_scored_again_and_predicts(checkpoints, tmp_path, name, kind):
-    small = plan.smoke(load("ag_news", [f"adapter.kind={kind}"]))
+    small = dry_run.smoke(load("ag_news", [f"adapter.kind={kind}"]))
     model = Model(checkpoint=str(checkpoints(name)), max_length=40)
-    run = pipeline.train(small.model_copy(update={"model": model}), output=tmp_path / "run")
-    found = results.read_report(run)
-    assert found.model.architecture == type(factory.load_trained(str(run.model))).__name__
+    run = train.train(small.model_copy(update={"model": model}), output=tmp_path / "run")
+    found = report_schema.read_report(run)
+    assert found.model.architecture == type(loading.load_trained(str(run.model))).__name__
     assert (found.model.adapter is None) == (kind == "none")
-    assert pipeline.evaluate(run.path).metrics == found.metrics["test"]
+    assert train.evaluate(run.path).metrics == found.metrics["test"]
     said = Classifier.load(run.path)(["The striker scored twice.", "", "word " * 10_000])
     assert [sum(each.probabilities.values()) for each in said] == pytest.approx([1, 1, 1])

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcls.encode import encode
 from ftcls.errors import ConfigError
 from ftcls.model import scratch
+from ftcls.model.tokenize import encode
 from ftcls.training import augment
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "unbelievable", "", "emoji 😀 and naïve words, with commas"]

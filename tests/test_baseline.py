@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ftcls import baseline
 from ftcls.data.corpus import Corpus, Split
+from ftcls.model.baselines import linear
 from ftcls.scoring import metrics
 
 WORDS = ("goal match team", "bank market shares", "planet rocket star", "vote party law")
@@ -23,7 +23,7 @@ def made(n, k=4, *, seed=0):
 @pytest.mark.parametrize("k", [2, 4])
 def test_words_that_tell_labels_apart_are_learned(k):
     (train, targets), (test, gold) = made(200, k), made(100, k, seed=1)
-    found, seconds = baseline.fit_predict(train, targets, test, task="binary" if k == 2 else "multiclass", k=k, seed=0)
+    found, seconds = linear.fit_predict(train, targets, test, task="binary" if k == 2 else "multiclass", k=k, seed=0)
     assert found.shape == (100, k)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-12)
@@ -36,7 +36,7 @@ def test_each_label_of_a_multilabel_task_is_learned_for_itself():
     multi_hot = np.zeros((300, 6), dtype=np.float32)
     multi_hot[np.arange(300), targets] = 1
     multi_hot[:, 5] = 1  # label 4 never, label 5 always
-    found, _ = baseline.fit_predict(train, multi_hot, test, task="multilabel", k=6, seed=0)
+    found, _ = linear.fit_predict(train, multi_hot, test, task="multilabel", k=6, seed=0)
     assert ((found[:, :4] >= 0.5) == (gold[:, None] == np.arange(4))).mean() > 0.9
     np.testing.assert_allclose(found[:, 4], 1 / 302)
     np.testing.assert_allclose(found[:, 5], 301 / 302)
@@ -44,15 +44,13 @@ def test_each_label_of_a_multilabel_task_is_learned_for_itself():
 
 def test_the_same_seed_gives_the_same_probabilities():
     train, targets = made(100)
-    first, second = (
-        baseline.fit_predict(train, targets, train, task="multiclass", k=4, seed=2**40)[0] for _ in range(2)
-    )
+    first, second = (linear.fit_predict(train, targets, train, task="multiclass", k=4, seed=2**40)[0] for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_a_label_missing_from_training_is_unlikely_and_not_impossible():
     train, targets = made(100, 3)
-    found, _ = baseline.fit_predict(train, targets, train, task="multiclass", k=4, seed=0)
+    found, _ = linear.fit_predict(train, targets, train, task="multiclass", k=4, seed=0)
     np.testing.assert_allclose(found[:, 3], 1 / 104)
     np.testing.assert_allclose(found.sum(axis=1), 1)
 
@@ -65,19 +63,19 @@ def test_a_label_missing_from_training_is_unlikely_and_not_impossible():
     ],
 )
 def test_nothing_to_learn_gives_the_shares_of_the_labels(train, targets, shares):
-    found, _ = baseline.fit_predict(train, np.array(targets), ["a text", ""], task="binary", k=2, seed=0)
+    found, _ = linear.fit_predict(train, np.array(targets), ["a text", ""], task="binary", k=2, seed=0)
     np.testing.assert_allclose(found, [shares, shares])
 
 
 def test_empty_texts_of_a_multilabel_task_give_the_shares_of_the_labels():
     targets = np.array([[1, 0], [1, 1]], dtype=np.float32)
-    found, _ = baseline.fit_predict(["", ""], targets, [""], task="multilabel", k=2, seed=0)
+    found, _ = linear.fit_predict(["", ""], targets, [""], task="multilabel", k=2, seed=0)
     np.testing.assert_allclose(found, [[0.75, 0.5]])
 
 
 def test_two_rows_emoji_and_very_long_texts_work():
     train = ["😀 " * 10_000, "😡"]
-    found, _ = baseline.fit_predict(train, np.array([0, 1]), ["😀", "😡"], task="binary", k=2, seed=0)
+    found, _ = linear.fit_predict(train, np.array([0, 1]), ["😀", "😡"], task="binary", k=2, seed=0)
     assert found.argmax(axis=1).tolist() == [0, 1]
 
 
@@ -91,8 +89,8 @@ def test_a_corpus_gives_predictions_of_its_test_rows(task):
         "test": Split(test, gold, np.arange(40) + 7, clusters=np.arange(40) // 2),
     }
     positive = "a" if task == "binary" else None
-    found = baseline.fit(Corpus("made", task, ("a", "b"), splits, positive_label=positive), seed=0)
-    assert found.name == baseline.NAME
+    found = linear.fit(Corpus("made", task, ("a", "b"), splits, positive_label=positive), seed=0)
+    assert found.name == linear.NAME
     assert found.predictions.positive == (0 if task == "binary" else None)
     assert found.predictions.rows[0] == 7
     assert found.predictions.clusters[-1] == 19
@@ -104,7 +102,7 @@ def test_probabilities_are_calibrated_on_rows_that_the_machine_did_not_see():
     train, targets = made(600, 2)
     targets = np.where(rng.random(600) < 0.25, 1 - targets, targets)  # a quarter of all labels is noise
     test, gold = made(300, 2, seed=1)
-    found, _ = baseline.fit_predict(train, targets, test, task="binary", k=2, seed=0)
+    found, _ = linear.fit_predict(train, targets, test, task="binary", k=2, seed=0)
     assert (found.argmax(axis=1) == gold).mean() > 0.9
     assert np.median(found.max(axis=1)) == pytest.approx(0.75, abs=0.1)
 
@@ -113,7 +111,7 @@ def test_a_label_of_one_training_row_is_learned_without_holding_it_out():
     train, targets = made(50, 2)
     multi_hot = np.stack([targets == 0, targets == 1, np.arange(50) == 7], axis=1).astype(np.float32)
     train[7] = "unheard of"
-    found, _ = baseline.fit_predict(train, multi_hot, ["unheard of", train[0]], task="multilabel", k=3, seed=0)
+    found, _ = linear.fit_predict(train, multi_hot, ["unheard of", train[0]], task="multilabel", k=3, seed=0)
     assert found[0, 2] > found[1, 2]
 
 
@@ -124,7 +122,7 @@ def test_the_majority_is_what_most_training_rows_have(task):
         targets = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1], [1, 1, 0]], dtype=np.float32)
     test = Split(["a", "b"], targets[:2], np.array([4, 5]))
     corpus = Corpus("made", task, ("a", "b", "c"), {"train": Split(["x"] * 5, targets, np.arange(5)), "test": test})
-    found = baseline.majority(corpus)
+    found = linear.majority(corpus)
     assert found.name == "most frequent label"
     predicted = found.predictions.predicted
     assert predicted.tolist() == ([[True, True, False]] * 2 if task == "multilabel" else [1, 1])
@@ -144,5 +142,5 @@ def test_ag_news_is_as_good_as_a_linear_model_gets():
             rows = list(csv.reader(file))
         splits.append(([f"{row[1]} {row[2]}" for row in rows], np.array([int(row[0]) - 1 for row in rows])))
     (train, targets), (test, gold) = splits
-    found, _ = baseline.fit_predict(train, targets, test, task="multiclass", k=4, seed=42)
+    found, _ = linear.fit_predict(train, targets, test, task="multiclass", k=4, seed=42)
     assert (found.argmax(axis=1) == gold).mean() == pytest.approx(0.911, abs=0.003)

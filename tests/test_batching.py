@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcls.batching import MicroBatch, StepSampler, balanced_shares, drawn, earlier_copies, narrow, plan
+from ftcls.model.batching import MicroBatch, StepSampler, balanced_shares, drawn, earlier_copies, narrow, plan
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=50).map(lambda found: np.array(found, dtype=np.int64))
 

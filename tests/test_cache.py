@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ftcls import cache
+from ftcls.environment import cache
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from ftcls import checks, predictions
 from ftcls.cli.app import run
 from ftcls.data.corpus import Corpus, Split
+from ftcls.pipeline import data_checks
+from ftcls.runs import predictions
 
 GOOD = "number {} was a lovely warm and clever film with {} songs"
 BAD = "number {} was dull and cold and far too long by {} hours"
@@ -25,7 +26,9 @@ def corpus(texts, targets, labels=("no", "yes"), task="binary"):
 
 def found(made, *, lengths=None, truncation="head"):
     lengths = lengths or {name: np.full(len(split), 10) for name, split in made.splits.items()}
-    all_of_them = checks.found(made, lengths=lengths, max_length=64, truncation=truncation, seed=0, work=checks.BRIEF)
+    all_of_them = data_checks.found(
+        made, lengths=lengths, max_length=64, truncation=truncation, seed=0, work=data_checks.BRIEF
+    )
     return {check.name: check for check in all_of_them}
 
 

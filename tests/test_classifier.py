@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ftcls.classifier import Classifier
-from ftcls.model import factory, settings
+from ftcls.inference.classifier import Classifier
+from ftcls.model import loading, settings
 from ftcls.model.settings import Settings
 
 TEXTS = [f"{word} {n} and more words to read" for n in range(8) for word in ("good", "bad", "dull")]
@@ -17,10 +17,10 @@ TEXTS = [f"{word} {n} and more words to read" for n in range(8) for word in ("go
 def folder(tmp_path_factory):
     """A small untrained model as a run keeps it."""
     home = tmp_path_factory.mktemp("model")
-    tokenizer = factory.load_tokenizer("scratch:bert", train_texts=TEXTS)
-    config = factory.load_config("scratch:bert", tokenizer, labels=("neg", "pos"), task="binary")
+    tokenizer = loading.load_tokenizer("scratch:bert", train_texts=TEXTS)
+    config = loading.load_config("scratch:bert", tokenizer, labels=("neg", "pos"), task="binary")
     config.initializer_range = 0.2
-    factory.load_model("scratch:bert", config, attention=None, seed=0).model.save_pretrained(home)
+    loading.load_model("scratch:bert", config, attention=None, seed=0).model.save_pretrained(home)
     tokenizer.save_pretrained(home)
     settings.save(Settings("binary", clean=(), max_length=16, truncation="head", positive_label="pos"), home)
     return home

@@ -16,7 +16,7 @@ import pytest
 import ftcls
 from ftcls.cli.app import run
 from ftcls.errors import DataError, Interrupted, TrainingError, UnavailableError
-from ftcls.rundir import RunDir
+from ftcls.runs.directory import RunDir
 
 WHOLE = "name: mine\ndata: {source: docstrings}\nmodel: {checkpoint: some/checkpoint}\n"
 HEAVY = {"torch", "transformers", "datasets", "sklearn", "pandas", "pyarrow", "numpy"}
@@ -41,10 +41,10 @@ class Plan:
 
 
 class Pipeline(types.ModuleType):
-    """Stands in for ftcls.pipeline: notes its calls, writes a run with a report, or fails."""
+    """Stands in for ftcls.pipeline.train: notes its calls, writes a run with a report, or fails."""
 
     def __init__(self):
-        super().__init__("ftcls.pipeline")
+        super().__init__("ftcls.pipeline.train")
         self.calls = []
         self.failure = None
 
@@ -72,14 +72,14 @@ class Pipeline(types.ModuleType):
 @pytest.fixture
 def pipeline(here, monkeypatch):
     stand_in = Pipeline()
-    results = types.ModuleType("ftcls.results")
+    results = types.ModuleType("ftcls.runs.report_schema")
     results.read_report = lambda place: "the report"
     results.document = lambda report: {"status": "done"}
-    tables = types.ModuleType("ftcls.report.tables")
+    tables = types.ModuleType("ftcls.reporting.run_tables")
     tables.summary = lambda report: f"table of {report}"
-    report = types.ModuleType("ftcls.report")
+    report = types.ModuleType("ftcls.reporting")
     report.tables = tables
-    plan = types.ModuleType("ftcls.plan")
+    plan = types.ModuleType("ftcls.pipeline.dry_run")
     plan.smoke, plan.dry_run = stand_in.smoke, stand_in.dry_run
     for module in (stand_in, plan, results, report, tables):
         monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -254,7 +254,7 @@ def test_a_bug_is_exit_code_1_with_its_traceback_in_the_log_of_the_run(pipeline,
 
 def test_a_bug_before_there_is_a_run_has_a_log_of_its_own(pipeline, here, monkeypatch, capsys):
     monkeypatch.setenv("FTCLS_CACHE", str(here / "cache"))
-    monkeypatch.setattr(sys.modules["ftcls.plan"], "smoke", lambda experiment: 1 / 0)
+    monkeypatch.setattr(sys.modules["ftcls.pipeline.dry_run"], "smoke", lambda experiment: 1 / 0)
     assert run(["train", "mine.yaml", "--smoke"]) == 1
     (log,) = (here / "cache" / "logs").iterdir()
     assert str(log) in capsys.readouterr().err
@@ -361,7 +361,7 @@ def test_init_like_copies_a_shipped_config(here, capsys):
 
 @pytest.fixture
 def classifier(here, monkeypatch):
-    """Stands in for ftcls.classifier: "long" from six characters on."""
+    """Stands in for ftcls.inference.classifier: "long" from six characters on."""
 
     @dataclass(frozen=True)
     class Prediction:
@@ -386,9 +386,9 @@ def classifier(here, monkeypatch):
         def __call__(self, texts):
             return [Prediction((self.labels[len(text) > 5],), {"short": 0.25, "long": 0.75}) for text in texts]
 
-    module = types.ModuleType("ftcls.classifier")
+    module = types.ModuleType("ftcls.inference.classifier")
     module.Classifier = Classifier
-    monkeypatch.setitem(sys.modules, "ftcls.classifier", module)
+    monkeypatch.setitem(sys.modules, "ftcls.inference.classifier", module)
     monkeypatch.setattr(ftcls, "classifier", module, raising=False)
     Path("run").mkdir()
     return module

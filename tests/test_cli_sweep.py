@@ -10,8 +10,8 @@ import time
 import pytest
 
 from ftcls.cli.app import run as ftcls
-from ftcls.rundir import RunDir
-from ftcls.training import history
+from ftcls.runs import history
+from ftcls.runs.directory import RunDir
 from sweeping import GRID, write
 
 BASE = """\

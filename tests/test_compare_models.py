@@ -12,7 +12,7 @@ import pytest
 from ftcls.config.load import load
 from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.metrics import Predictions
-from ftcls.scoring.tests import holm, mcnemar
+from ftcls.scoring.significance import holm, mcnemar
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ftcls.config import starter
 from ftcls.config.load import load
-from ftcls.config.starter import Machine, from_file, like, seconds, spoken
 from ftcls.errors import ConfigError, DataError
+from ftcls.pipeline import starter_config
+from ftcls.pipeline.starter_config import Machine, from_file, like, seconds, spoken
 
 CPU = Machine("cpu", "2 CPU cores", 50e9)
 GPU = Machine("cuda", "H200", 50e12)
@@ -96,7 +96,7 @@ def test_the_path_is_relative_to_where_the_config_stands(here):
 def test_a_gpu_gets_a_larger_checkpoint_than_a_cpu(here, monkeypatch):
     Path("r.csv").write_text("label,text\na,some text\nb,more text\n")
     assert made("r.csv", "label", machine=GPU)[1].model.checkpoint == "bert-base-uncased"
-    monkeypatch.setattr(starter.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(starter_config.importlib.util, "find_spec", lambda name: None)
     assert made("r.csv", "label")[1].model.checkpoint == "sentence-transformers/all-MiniLM-L6-v2"
 
 

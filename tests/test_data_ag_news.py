@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import ag_news, hub
 from ftcls.data.corpus import fingerprint
 from ftcls.data.miniature.write import write
 from ftcls.data.read import read
+from ftcls.data.readers import ag_news, hub
+from ftcls.environment.hub_access import connect
 from ftcls.errors import DataError, UnavailableError
-from ftcls.hub import connect
 
 
 @pytest.fixture

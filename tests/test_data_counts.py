@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import ag_news, go_emotions, hub, imdb, labels, reuters21578, split
+from ftcls.data import labels, split
 from ftcls.data.clean import clean
 from ftcls.data.corpus import fingerprint
 from ftcls.data.read import READERS, read
+from ftcls.data.readers import ag_news, go_emotions, hub, imdb, reuters21578
 
 pytestmark = pytest.mark.real_data
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import docstrings
 from ftcls.data.read import read
+from ftcls.data.readers import docstrings
 from ftcls.errors import UnavailableError
 
 

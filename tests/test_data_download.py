@@ -7,8 +7,8 @@ import time
 import huggingface_hub.constants
 import pytest
 
-from ftcls import cache
-from ftcls.data import download
+from ftcls.data.readers import download
+from ftcls.environment import cache
 from ftcls.errors import DataError, UnavailableError
 
 CONTENT = bytes(range(256)) * 2_000

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ftcls.data import files
-from ftcls.data.files import read_table
+from ftcls.data.readers import files
+from ftcls.data.readers.files import read_table
 from ftcls.errors import DataError
 
 

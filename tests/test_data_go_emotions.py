@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import go_emotions, hub
 from ftcls.data.corpus import fingerprint
-from ftcls.data.go_emotions import FILES, GROUPS, LABELS
 from ftcls.data.miniature.write import write
 from ftcls.data.read import read
+from ftcls.data.readers import go_emotions, hub
+from ftcls.data.readers.go_emotions import FILES, GROUPS, LABELS
 from ftcls.errors import ConfigError, DataError
 
 

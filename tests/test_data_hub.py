@@ -2,8 +2,8 @@ import datasets
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import ag_news, hub
 from ftcls.data.read import read
+from ftcls.data.readers import ag_news, hub
 from ftcls.errors import ConfigError, DataError, UnavailableError
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import hub, imdb
 from ftcls.data.corpus import fingerprint
 from ftcls.data.miniature.write import write
 from ftcls.data.read import read
+from ftcls.data.readers import hub, imdb
 from ftcls.errors import DataError, UnavailableError
 
 

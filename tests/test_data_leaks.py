@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ftcls import cache
-from ftcls.data import leaks, near
+from ftcls.data.checks import leaks, near_duplicates
+from ftcls.data.checks.pooled import Pooled
 from ftcls.data.corpus import Corpus, Split
-from ftcls.data.pooled import Pooled
+from ftcls.environment import cache
 
 STORY = (
     "The central bank sold {} million dollars of bonds to dealers on Tuesday, it said in a short note from its office"
@@ -68,7 +68,7 @@ def test_few_leaks_among_many_rows_are_no_warning():
 def test_the_groups_are_found_once_and_read_from_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("FTCLS_CACHE", str(tmp_path))
     first = leaks.groups(["a b c d", "A b, c d", "e"])
-    monkeypatch.setattr(near, "groups", None)
+    monkeypatch.setattr(near_duplicates, "groups", None)
     np.testing.assert_array_equal(leaks.groups(["a b c d", "A b, c d", "e"]), first)
     assert first.tolist() == [0, 0, 2]
     assert len([path for path in cache.folder("near").iterdir() if path.is_dir()]) == 1

@@ -3,9 +3,9 @@ import csv
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import go_emotions, reuters21578
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
+from ftcls.data.readers import go_emotions, reuters21578
 
 
 @pytest.mark.parametrize("source", MINIATURES)

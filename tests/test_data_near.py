@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from ftcls.data import near
+from ftcls.data.checks import near_duplicates
 
 DRAW = random.Random(7)
 WORDS = ["".join(DRAW.choices("abcdefghijklmnopqrstuvwxyz", k=DRAW.randint(2, 9))) for _ in range(3_000)]
@@ -25,7 +25,7 @@ def changed(original, places):
 def test_planted_near_duplicates_are_found_and_unrelated_texts_are_not():
     texts = [text() for _ in range(2_000)]
     copies = [changed(original, (3, 20, 37)) for original in texts[:200]]  # 35 of 47 word pairs in common
-    found = near.groups(texts + copies)
+    found = near_duplicates.groups(texts + copies)
     np.testing.assert_array_equal(found[:2_000], np.arange(2_000))
     assert (found[2_000:] == np.arange(200)).mean() >= 0.98
 
@@ -33,7 +33,7 @@ def test_planted_near_duplicates_are_found_and_unrelated_texts_are_not():
 def test_texts_that_share_half_their_words_are_no_near_duplicates():
     texts = [text() for _ in range(300)]
     halves = [" ".join(original.split()[:20]) + " " + text(20) for original in texts]
-    np.testing.assert_array_equal(near.groups(texts + halves), np.arange(600))
+    np.testing.assert_array_equal(near_duplicates.groups(texts + halves), np.arange(600))
 
 
 @pytest.mark.parametrize(
@@ -52,37 +52,37 @@ def test_texts_that_share_half_their_words_are_no_near_duplicates():
     ],
 )
 def test_case_and_punctuation_do_not_count_and_figures_do(first, second, alike):
-    assert bool(near.groups([first, second])[1] == 0) is alike
+    assert bool(near_duplicates.groups([first, second])[1] == 0) is alike
 
 
 def test_the_groups_do_not_depend_on_the_order_of_the_texts():
     texts = [text(12) for _ in range(300)]
     texts += [changed(original, (11,)) for original in texts[:100]]
     order = np.random.default_rng(0).permutation(len(texts))
-    found, shuffled = near.groups(texts), near.groups([texts[row] for row in order])
+    found, shuffled = near_duplicates.groups(texts), near_duplicates.groups([texts[row] for row in order])
     together = {frozenset(np.flatnonzero(found == group).tolist()) for group in np.unique(found)}
     again = {frozenset(order[np.flatnonzero(shuffled == group)].tolist()) for group in np.unique(shuffled)}
     assert together == again
-    np.testing.assert_array_equal(found, near.groups(texts))
+    np.testing.assert_array_equal(found, near_duplicates.groups(texts))
 
 
 def test_a_thousand_copies_of_one_template_are_one_group():
     beginning = text(60)
-    assert set(near.groups([f"{beginning} order {number}" for number in range(1_000)])) == {0}
+    assert set(near_duplicates.groups([f"{beginning} order {number}" for number in range(1_000)])) == {0}
 
 
 def test_a_chain_of_near_duplicates_is_one_group_named_after_its_first():
     first = text(40)
     second, third = changed(first, (5, 15)), changed(first, (5, 15, 25, 35))
-    assert near.groups([text(), first, second, third]).tolist() == [0, 1, 1, 1]
+    assert near_duplicates.groups([text(), first, second, third]).tolist() == [0, 1, 1, 1]
 
 
 def test_no_text_at_all_is_no_group():
-    assert len(near.groups([])) == 0
+    assert len(near_duplicates.groups([])) == 0
 
 
 def test_the_similarity_is_the_jaccard_index_of_the_word_pairs():
     # "<a", "ab", "bc", "c>" and "<a", "ab", "bd", "d>".
-    shingled = near.shingled(["a b c", "a b d", "x y"])
-    found = near.similarity(shingled, np.array([[0, 1], [0, 2], [0, 0]]))
+    shingled = near_duplicates.shingled(["a b c", "a b d", "x y"])
+    found = near_duplicates.similarity(shingled, np.array([[0, 1], [0, 2], [0, 0]]))
     np.testing.assert_allclose(found, [2 / 6, 0, 1])

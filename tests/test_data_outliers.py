@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ftcls.data import outliers
+from ftcls.data.checks import outliers
+from ftcls.data.checks.pooled import Pooled
 from ftcls.data.corpus import Split
-from ftcls.data.pooled import Pooled
 
 ENGLISH = [
     f"The committee said that it was not ready to vote on the plan, and number {i} of them left." for i in range(200)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from ftcls.config.schema import Data
-from ftcls.data import download, reuters21578
 from ftcls.data.clean import clean
 from ftcls.data.corpus import fingerprint
 from ftcls.data.miniature.write import write
 from ftcls.data.read import read
-from ftcls.data.reuters21578 import FILES
+from ftcls.data.readers import download, reuters21578
+from ftcls.data.readers.reuters21578 import FILES
 from ftcls.errors import ConfigError, DataError, UnavailableError
 
 

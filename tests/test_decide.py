@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import f1_score
 
-from ftcls import pipeline, plan, predictions, results
-from ftcls.classifier import Classifier
 from ftcls.cli import app
 from ftcls.config.load import load
 from ftcls.errors import ConfigError
-from ftcls.report import tables
+from ftcls.inference.classifier import Classifier
+from ftcls.pipeline import dry_run, train
+from ftcls.reporting import run_tables
+from ftcls.runs import predictions, report_schema
 from ftcls.scoring import decision
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -30,13 +31,13 @@ RARE = [
 def run(tmp_path_factory):
     """Several labels a row, everything for rare labels switched on, thresholds and temperature tuned."""
     tuned = ["decision.thresholds=tuned", "decision.temperature=tuned"]
-    small = plan.smoke(load(REPOSITORY / "configs" / "go_emotions.yaml", [*RARE, *tuned]))
-    return pipeline.train(small, output=tmp_path_factory.mktemp("runs") / "tuned")
+    small = dry_run.smoke(load(REPOSITORY / "configs" / "go_emotions.yaml", [*RARE, *tuned]))
+    return train.train(small, output=tmp_path_factory.mktemp("runs") / "tuned")
 
 
 @pytest.fixture(scope="module")
 def report(run):
-    return results.read_report(run)
+    return report_schema.read_report(run)
 
 
 def test_the_report_has_the_scores_at_one_half_beside_those_at_the_tuned_thresholds(run, report):
@@ -65,10 +66,10 @@ def test_the_decision_is_kept_with_the_model_and_reported_per_label(run, report)
 
 
 def test_eval_uses_it_and_a_typed_threshold_takes_its_place(run, report):
-    assert pipeline.evaluate(run.path).metrics == report.metrics["test"]
-    typed = pipeline.evaluate(run.path, thresholds=["0.5"])
+    assert train.evaluate(run.path).metrics == report.metrics["test"]
+    typed = train.evaluate(run.path, thresholds=["0.5"])
     assert typed.metrics["f1_macro"] == report.metrics_at_default["test"]["f1_macro"]
-    one = pipeline.evaluate(run.path, thresholds=["0.5", "joy=0.9"])
+    one = train.evaluate(run.path, thresholds=["0.5", "joy=0.9"])
     assert [one.per_label[label].threshold for label in ("joy", "anger")] == [0.9, 0.5]
 
 
@@ -87,7 +88,7 @@ def test_predict_uses_it_and_a_typed_threshold_takes_its_place(run, report, caps
 
 def test_the_page_and_the_summary_show_both(run, report):
     console = Console(width=80, file=io.StringIO())
-    console.print(tables.summary(report))
+    console.print(run_tables.summary(report))
     text = console.file.getvalue()
     assert "Decision, tuned on validation" in text
     assert "at one half" in text
@@ -95,11 +96,11 @@ def test_the_page_and_the_summary_show_both(run, report):
 
 
 def test_an_operating_point_of_a_binary_task_reaches_the_model(tmp_path):
-    small = plan.smoke(load(REPOSITORY / "configs" / "imdb.yaml", ["decision.thresholds=tuned"]))
+    small = dry_run.smoke(load(REPOSITORY / "configs" / "imdb.yaml", ["decision.thresholds=tuned"]))
     # Hardly trained: all its probabilities are near one half, and the best cut is not there.
-    made = pipeline.train(small, output=tmp_path / "run")
-    report = results.read_report(made)
-    assert pipeline.evaluate(made.path).metrics == report.metrics["test"]
+    made = train.train(small, output=tmp_path / "run")
+    report = report_schema.read_report(made)
+    assert train.evaluate(made.path).metrics == report.metrics["test"]
     rows = predictions.read(made.predictions / "validation.parquet")
     assert report.metrics["validation"]["f1"] >= report.metrics_at_default["validation"]["f1"]
     above = rows.probabilities[:, rows.positive] > report.decision.thresholds[rows.labels[rows.positive]]

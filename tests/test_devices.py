@@ -4,8 +4,8 @@ import os
 import pytest
 import torch
 
-from ftcls import devices
-from ftcls.devices import KEPT_PRODUCTS, choose
+from ftcls.environment import devices
+from ftcls.environment.devices import KEPT_PRODUCTS, choose
 from ftcls.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcls.diagnosis import constant_loss, diagnose, learning_rate, never_rising, plateaus, spikes
+from ftcls.scoring.diagnosis import constant_loss, diagnose, learning_rate, never_rising, plateaus, spikes
 
 STEPS = range(10, 401, 10)
 

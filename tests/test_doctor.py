@@ -9,9 +9,9 @@ import psutil
 import pytest
 from rich.console import Console
 
-from ftcls import doctor
 from ftcls.cli.app import run
-from ftcls.report import health_tables
+from ftcls.environment import doctor
+from ftcls.reporting import doctor_tables
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def found():
 
 def shown(health):
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(health_tables.health(health))
+    console.print(doctor_tables.health(health))
     return console.export_text()
 
 

@@ -8,11 +8,11 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from ftcls import cache
-from ftcls import encode as module
-from ftcls.encode import encode, fingerprint, special_tokens
+from ftcls.environment import cache
 from ftcls.errors import DataError
 from ftcls.model import scratch
+from ftcls.model import tokenize as module
+from ftcls.model.tokenize import encode, fingerprint, special_tokens
 
 WORDS = [f"word{i}" for i in range(40)]
 TEXTS = ["short one", " ".join(WORDS), "", "emoji 😀 and more", "word1 word2 word3", " ".join(WORDS[::-1])]
@@ -224,7 +224,7 @@ def _encode_and_tell(home, barrier, queue):
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_of_two_processes_at_once_one_builds_and_both_read_the_same(own_cache):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ftcls.encode", "ftcls.model.scratch"])
+    context.set_forkserver_preload(["ftcls.model.tokenize", "ftcls.model.scratch"])
     barrier, queue = context.Barrier(2), context.Queue()
     both = [context.Process(target=_encode_and_tell, args=(str(own_cache.parent), barrier, queue)) for _ in range(2)]
     for process in both:

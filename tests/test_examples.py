@@ -14,8 +14,8 @@ import pytest
 
 import ftcls
 import made_runs
-from ftcls import predictions
-from ftcls.classifier import Classifier
+from ftcls.inference.classifier import Classifier
+from ftcls.runs import predictions
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 

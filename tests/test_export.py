@@ -11,11 +11,12 @@ import pytest
 from transformers import AutoModelForSequenceClassification
 
 import made_runs
-from ftcls import agreement, exported
-from ftcls.classifier import Classifier
 from ftcls.cli.app import run
 from ftcls.errors import ConfigError, DataError, ExportError, UnavailableError
-from ftcls.export import export, refuse
+from ftcls.exporting.export import export, refuse
+from ftcls.inference import onnx_runtime
+from ftcls.inference.classifier import Classifier
+from ftcls.runs import export_record
 from ftcls.scoring.decision import Decision
 
 for needed in ("onnx", "onnxruntime", "onnxscript"):
@@ -78,7 +79,7 @@ def test_an_export_is_whole(made, graph):
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [*PLACES, "model.onnx", "tokenizer.json", "tokenizer_config.json"]
     )
-    assert agreement.read(folder) == found
+    assert export_record.read(folder) == found
     assert found.labels == made_runs.LABELS["multilabel"]
     assert found.files == {"model.onnx": (folder / "model.onnx").stat().st_size}
     assert [each.metric for each in found.agreement.metrics] == ["f1_macro", "accuracy"]
@@ -90,7 +91,7 @@ def test_an_export_is_whole(made, graph):
 def test_numbers_of_texts_and_tokens_are_free_in_the_graph(graph):
     onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
     written = onnx.load(str(graph[0] / "model.onnx"))
-    assert {each.domain: each.version for each in written.opset_import}[""] == exported.OPSET
+    assert {each.domain: each.version for each in written.opset_import}[""] == onnx_runtime.OPSET
     shapes = {each.name: [d.dim_param for d in each.type.tensor_type.shape.dim] for each in written.graph.input}
     assert shapes == {"input_ids": ["batch", "sequence"], "attention_mask": ["batch", "sequence"]}
 
@@ -120,9 +121,9 @@ def test_serve_takes_an_export_as_it_takes_a_run(made, graph):
     pytest.importorskip("fastapi", reason="needs the extra serve")
     from starlette.testclient import TestClient
 
-    from ftcls.serve import app, limits, server
+    from ftcls.serving import app, guard, server
 
-    bounds = limits.Limits(
+    bounds = guard.Limits(
         characters=99, texts=9, rows=9, body_bytes=999, waiting=9, together=9, delay=0.001, timeout=60.0
     )
     models, said = [], []
@@ -151,7 +152,7 @@ def test_int8_is_smaller_and_says_what_it_costs(made, graph, tmp_path):
 
 
 def test_weights_too_large_for_one_file_lie_beside_the_graph(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(exported, "LARGEST", 1_000)
+    monkeypatch.setattr(onnx_runtime, "LARGEST", 1_000)
     found = exported_by(made, tmp_path / "large")
     assert set(found.files) == {"model.onnx", "model.onnx.data"}
     quantized = exported_by(made, tmp_path / "int8", precision="int8", tolerance=1.0)
@@ -197,14 +198,14 @@ def test_of_many_texts_some_are_taken_from_all_over(made, tmp_path):
 
 
 def test_a_graph_that_says_something_else_leaves_nothing_behind(made, tmp_path, monkeypatch, capsys):
-    honest = exported.write
+    honest = onnx_runtime.write
 
     def other(model, path):
         model.classifier.bias.data[0] += 3
         honest(model, path)
         model.classifier.bias.data[0] -= 3
 
-    monkeypatch.setattr(exported, "write", other)
+    monkeypatch.setattr(onnx_runtime, "write", other)
     assert run(["export", str(made.path), "--to", "onnx", "--output", str(tmp_path / "onnx"), "--quiet"]) == 5
     message = capsys.readouterr().err
     assert re.search(r"not written: its logits differ from the run's by up to 3 on 60 texts", message)
@@ -270,7 +271,7 @@ def test_a_model_folder_is_exported_on_texts_that_are_named(made, tmp_path):
     assert not (tmp_path / "torch" / "config.yaml").exists()
     before, after = (Classifier.load(place) for place in (made.path, tmp_path / "torch"))
     assert (before.decision, before.settings) == (after.decision, after.settings)
-    assert agreement.read(tmp_path / "torch").run == str(made.model)
+    assert export_record.read(tmp_path / "torch").run == str(made.model)
 
 
 @pytest.mark.parametrize(("to", "quantization"), [("onnx", "none"), ("torch", "nf4"), ("onnx", "int8")])
@@ -327,6 +328,6 @@ def test_an_architecture_that_cannot_be_traced_is_one_message(made, tmp_path, mo
     def fails(*_, **__):
         raise RuntimeError("\nFailed to export\nmore")
 
-    monkeypatch.setattr(exported.torch.onnx, "export", fails)
+    monkeypatch.setattr(onnx_runtime.torch.onnx, "export", fails)
     with pytest.raises(UnavailableError, match=r"BertForSequenceClassification: PyTorch cannot write .*Failed to exp"):
         exported_by(made, tmp_path / "onnx")

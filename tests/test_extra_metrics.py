@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import synthetic
-from ftcls import extra_metrics
 from ftcls.cli.app import run
 from ftcls.config.load import load
 from ftcls.data.corpus import Corpus, Split
 from ftcls.errors import ConfigError
+from ftcls.pipeline import extra_metrics
 
 MODULE = """
 import datasets

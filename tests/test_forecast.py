@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from ftcls import devices, forecast, plan
 from ftcls.config.load import load
 from ftcls.data.read import read
+from ftcls.environment import devices
 from ftcls.errors import ConfigError
-from ftcls.prepare import prepare
-from ftcls.training import footprint
+from ftcls.pipeline import dry_run, estimate
+from ftcls.pipeline.prepare import prepare
+from ftcls.training import step_memory
 
 CPU = devices.Machine("cpu", "fp32", "asked for", rank=0, processes=1)
 
@@ -21,7 +22,7 @@ def small(tmp_path_factory):
     """Makes the small experiment with other keys, and its data ready for the model."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FTCLS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        made = plan.smoke(load("ag_news"))
+        made = dry_run.smoke(load("ag_news"))
         corpus = read(made.data, seed=made.seed)
         prepared = prepare(corpus, made.model, clean=())
 
@@ -35,7 +36,7 @@ def small(tmp_path_factory):
 
 
 def said(small, *keys, machine=CPU):
-    return forecast.forecast(*small(*keys), machine)
+    return estimate.forecast(*small(*keys), machine)
 
 
 def test_memory_is_the_sum_of_its_parts_and_time_is_said(small):
@@ -69,10 +70,10 @@ def test_a_second_process_holds_the_buckets_of_the_gradients(small):
 
 def test_what_will_not_fit_says_what_to_change_and_how_much_each_saves(small, monkeypatch):
     held = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=500_000_000))  # else it moves between two estimates
-    monkeypatch.setattr(forecast.psutil, "Process", lambda: held)
+    monkeypatch.setattr(estimate.psutil, "Process", lambda: held)
     needed = said(small).peak_memory_bytes
     monkeypatch.setattr(devices, "free_bytes", lambda machine: needed - 1)
-    monkeypatch.setattr(forecast, "WORTH_SAYING", 0.0)  # of so small a model the process is the most
+    monkeypatch.setattr(estimate, "WORTH_SAYING", 0.0)  # of so small a model the process is the most
     found = said(small)
     assert not found.fits
     assert "it will not fit" in found.lines()[0]
@@ -88,7 +89,7 @@ def test_a_model_that_cannot_be_counted_is_trained_all_the_same(small, monkeypat
     def measure(*args, **options):
         raise RuntimeError("asks for a value")
 
-    monkeypatch.setattr(footprint, "measure", measure)
+    monkeypatch.setattr(step_memory, "measure", measure)
     found = said(small)
     assert found.memory is None
     assert found.fits
@@ -101,5 +102,5 @@ def test_layers_that_are_not_there_are_found_before_the_weights_are_loaded(small
 
 
 def test_figures_are_no_more_exact_than_they_are():
-    assert [forecast.amount(size) for size in (4e6, 123_456_789, 25.04e9)] == ["4 MB", "123 MB", "25.0 GB"]
-    assert [forecast.duration(each) for each in (0.2, 61, 600, 7_200)] == ["1 s", "61 s", "10 min", "2.0 h"]
+    assert [estimate.amount(size) for size in (4e6, 123_456_789, 25.04e9)] == ["4 MB", "123 MB", "25.0 GB"]
+    assert [estimate.duration(each) for each in (0.2, 61, 600, 7_200)] == ["1 s", "61 s", "10 min", "2.0 h"]

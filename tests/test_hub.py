@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ftcls import hub
+from ftcls.environment import hub_access
 
 
 @pytest.fixture(autouse=True)
@@ -50,11 +50,11 @@ except UnavailableError as error:
 
 def test_silence_and_refusal_are_no_answer(black_hole):
     start = time.perf_counter()
-    assert not hub.answers(black_hole, 0.3)
+    assert not hub_access.answers(black_hole, 0.3)
     assert time.perf_counter() - start < 2
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        assert not hub.answers(f"http://127.0.0.1:{closed.getsockname()[1]}", 0.3)
+        assert not hub_access.answers(f"http://127.0.0.1:{closed.getsockname()[1]}", 0.3)
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
@@ -70,15 +70,15 @@ def test_any_http_answer_is_an_answer(status):
     with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        assert hub.answers(f"http://127.0.0.1:{server.server_port}", hub.PATIENCE)
+        assert hub_access.answers(f"http://127.0.0.1:{server.server_port}", hub_access.PATIENCE)
         server.shutdown()
         thread.join()
 
 
 def test_offline_by_word_asks_nobody(monkeypatch):
-    monkeypatch.setattr(hub, "answers", lambda address, patience: pytest.fail("asked"))
-    hub.connect.cache_clear()
-    assert hub.connect() is False
+    monkeypatch.setattr(hub_access, "answers", lambda address, patience: pytest.fail("asked"))
+    hub_access.connect.cache_clear()
+    assert hub_access.connect() is False
 
 
 def response(status, url):
@@ -109,7 +109,7 @@ Access to model meta-llama/Llama-3.2-1B is restricted and you are not in the aut
 )
 def test_what_the_hub_refuses_is_told_apart(cause, said, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    message = str(hub.unavailable("the model a/b", remedy="write a local folder", cause=cause))
+    message = str(hub_access.unavailable("the model a/b", remedy="write a local folder", cause=cause))
     assert message.startswith("the model a/b cannot be had: ")
     assert said in message
     assert message.endswith("\nWrite a local folder.")
@@ -126,7 +126,7 @@ def test_what_the_hub_refuses_is_told_apart(cause, said, monkeypatch):
 )
 def test_a_hub_out_of_reach_names_the_ways_out(cause, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    message = str(hub.unavailable("the model a/b", remedy="write a local folder", cause=cause))
+    message = str(hub_access.unavailable("the model a/b", remedy="write a local folder", cause=cause))
     assert "cannot be reached, and no copy is in the cache" in message
     assert all(way in message for way in ("Write a local folder", "HF_ENDPOINT", "--offline"))
 
@@ -135,10 +135,12 @@ def test_the_cause_is_found_under_what_transformers_wraps_around_it(monkeypatch)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     wrapped = OSError("You are trying to access a gated repo.")
     wrapped.__cause__ = refused(GatedRepoError, 403, GATED)
-    assert "it is gated" in str(hub.unavailable("the model a/b", remedy="choose another", cause=wrapped))
+    assert "it is gated" in str(hub_access.unavailable("the model a/b", remedy="choose another", cause=wrapped))
 
 
 def test_anything_else_is_told_in_its_own_words(monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    message = str(hub.unavailable("the model a/b", remedy="choose another", cause=ValueError("\nodd config\nmore")))
+    message = str(
+        hub_access.unavailable("the model a/b", remedy="choose another", cause=ValueError("\nodd config\nmore"))
+    )
     assert message == "the model a/b cannot be had: odd config\nChoose another."

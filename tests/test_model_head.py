@@ -6,7 +6,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
 
 from ftcls.model.classifiable import Classifiable
-from ftcls.model.head import start_at
+from ftcls.model.output_bias import start_at
 
 FREQUENCIES = [0.15, 0.05, 0.0025, 0.9975]
 LOGITS = np.log(np.array(FREQUENCIES) / (1 - np.array(FREQUENCIES)))

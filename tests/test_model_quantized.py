@@ -8,12 +8,14 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2Model
 
-from ftcls import devices, pipeline, plan, probe
 from ftcls.config.load import load
 from ftcls.config.schema import Adapter
+from ftcls.environment import devices
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.export import export
-from ftcls.model import adapters, factory, quantized, scratch
+from ftcls.exporting.export import export
+from ftcls.inference import reload_check
+from ftcls.model import adapters, loading, quantization, scratch
+from ftcls.pipeline import dry_run, train
 
 bnb = pytest.importorskip("bitsandbytes", reason="needs the quantization extra")
 pytest.importorskip("peft", reason="needs the adapters extra")
@@ -29,9 +31,9 @@ def without_bars():
 
 
 def loaded(kind, checkpoint="scratch:bert"):
-    tokenizer = factory.load_tokenizer(checkpoint, train_texts=TEXTS)
-    config = factory.load_config(checkpoint, tokenizer, labels=LABELS, task="multiclass")
-    return factory.load_model(checkpoint, config, attention=None, seed=0, quantization=kind)
+    tokenizer = loading.load_tokenizer(checkpoint, train_texts=TEXTS)
+    config = loading.load_config(checkpoint, tokenizer, labels=LABELS, task="multiclass")
+    return loading.load_model(checkpoint, config, attention=None, seed=0, quantization=kind)
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +91,14 @@ def test_the_outline_of_a_model_has_its_layers_its_types_and_its_size(gpt2, kind
     real = loaded(kind, checkpoint).model
     with torch.device("meta"):
         outline = AutoModelForSequenceClassification.from_config(real.config, dtype=torch.float32)
-    quantized.outline(outline, compute="bf16")
+    quantization.outline(outline, compute="bf16")
     small = bnb.nn.Linear4bit | bnb.nn.Linear8bitLt
-    assert {name for name, module in outline.named_modules() if isinstance(module, quantized.Outline)} == {
+    assert {name for name, module in outline.named_modules() if isinstance(module, quantization.Outline)} == {
         name for name, module in real.named_modules() if isinstance(module, small)
     }
     assert adapters.count(outline)[0] == adapters.count(real)[0]
     held = sum(each.numel() * each.element_size() for each in real.parameters())
-    assert quantized.stored_bytes(outline, kind) == pytest.approx(held, rel=0.02)
+    assert quantization.stored_bytes(outline, kind) == pytest.approx(held, rel=0.02)
 
 
 @KINDS
@@ -111,15 +113,15 @@ def test_an_adapter_on_quantized_layers_is_loaded_back_and_merged(tmp_path, gpt2
     section = Adapter(kind="lora", quantization=kind)
     found = shaken(adapters.add(loaded(kind, checkpoint), section, checkpoint=checkpoint, seed=0))
     found.save(found.model, tmp_path)
-    again = factory.load_trained(str(tmp_path))
+    again = loading.load_trained(str(tmp_path))
     np.testing.assert_allclose(answers(again), answers(found.model), atol=1e-5)
 
-    merged = factory.load_merged(tmp_path)
+    merged = loading.load_merged(tmp_path)
     assert {parameter.dtype for parameter in merged.parameters()} == {torch.float32}
     difference = np.abs(answers(merged) - answers(found.model)).max() / np.abs(answers(found.model)).max()
     assert difference < {"nf4": 1e-4, "int8": 0.05}[kind]  # int8 rounds what enters its layers too
     if kind == "nf4":  # it is the quantized weights that it was added to, not those of the checkpoint
-        plain = adapters.attach(factory._base(tmp_path, device="cpu", quantize=False), tmp_path, merge=True)
+        plain = adapters.attach(loading._base(tmp_path, device="cpu", quantize=False), tmp_path, merge=True)
         assert np.abs(answers(plain) - answers(merged)).max() > 10 * difference
 
 
@@ -129,13 +131,13 @@ SMALL = ["adapter.kind=lora", "adapter.quantization=nf4", "training.optim=adamw_
 @pytest.mark.slow
 @pytest.mark.parametrize("merge", [False, True])
 def test_a_whole_run_in_four_bits(tmp_path, merge):
-    experiment = plan.smoke(load("ag_news", [*SMALL, f"adapter.merge={str(merge).lower()}"]))
-    run = pipeline.train(experiment, output=tmp_path / "run")
+    experiment = dry_run.smoke(load("ag_news", [*SMALL, f"adapter.merge={str(merge).lower()}"]))
+    run = train.train(experiment, output=tmp_path / "run")
     report = json.loads(run.report.read_text(encoding="utf-8"))
     assert report["model"]["quantization"] == "nf4"
     assert report["model"]["architecture"] == "BertForSequenceClassification"
     assert report["model"]["adapter"]["reload_difference"] < (0.05 if merge else 1e-3)
-    assert pipeline.evaluate(run.path).metrics == report["metrics"]["test"]
+    assert train.evaluate(run.path).metrics == report["metrics"]["test"]
     if not merge:
         found = export(run.path, to="torch", output=tmp_path / "plain", tolerance=1e-4, rows=20)
         assert found.agreement.max_logit_difference < 1e-4
@@ -145,21 +147,21 @@ def test_a_whole_run_in_four_bits(tmp_path, merge):
     if merge:
         model = AutoModelForSequenceClassification.from_pretrained(run.model)
         assert not hasattr(model.config, "quantization_config")
-        assert probe.difference(model, probe.load(run.model)) == pytest.approx(
+        assert reload_check.difference(model, reload_check.load(run.model)) == pytest.approx(
             report["model"]["adapter"]["reload_difference"], abs=1e-5
         )
 
 
 def test_paged_states_need_cuda(tmp_path):
-    experiment = plan.smoke(load("ag_news", ["training.optim=paged_adamw_8bit", "training.device=cpu"]))
+    experiment = dry_run.smoke(load("ag_news", ["training.optim=paged_adamw_8bit", "training.device=cpu"]))
     with pytest.raises(ConfigError, match=r"training\.optim: paged_adamw_8bit: needs a CUDA device, this is cpu"):
-        pipeline.train(experiment, output=tmp_path / "run")
+        train.train(experiment, output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_there_is_nothing_for_metal():
     with pytest.raises(ConfigError, match=r"adapter\.quantization: bitsandbytes has nothing for mps"):
-        quantized.check_available("adapter.quantization", "mps")
+        quantization.check_available("adapter.quantization", "mps")
 
 
 @pytest.mark.parametrize("key", ["adapter.quantization", "training.optim"])
@@ -169,4 +171,4 @@ def test_without_bitsandbytes_the_line_that_installs_it_is_named(monkeypatch, ke
     given = SMALL[:2] if key == "adapter.quantization" else SMALL[2:]
     experiment = load("ag_news", [*given, "training.device=cpu"])
     with pytest.raises(UnavailableError, match=rf'{key} needs bitsandbytes.*\n  pip .*"ftcls\[quantization\]"'):
-        plan.check_installed(experiment, devices.choose("cpu", "fp32"))
+        dry_run.check_installed(experiment, devices.choose("cpu", "fp32"))

@@ -10,12 +10,12 @@ import torch
 import yaml
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from ftcls import pipeline, plan
 from ftcls.config.load import load
 from ftcls.data.read import read
 from ftcls.model import scratch
-from ftcls.rundir import RunDir
-from ftcls.training import history
+from ftcls.pipeline import dry_run, train
+from ftcls.runs import history
+from ftcls.runs.directory import RunDir
 
 KEYS = ["training.device=cpu", "training.precision=fp32"]
 
@@ -56,7 +56,7 @@ def steps_of(run):
 
 
 def test_a_checkpoint_is_trained_as_by_one_process(tmp_path):
-    experiment = plan.smoke(load("ag_news", KEYS))
+    experiment = dry_run.smoke(load("ag_news", KEYS))
     tokenizer = scratch.train_tokenizer(read(experiment.data, seed=experiment.seed).splits["train"].texts)
     size = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -68,7 +68,7 @@ def test_a_checkpoint_is_trained_as_by_one_process(tmp_path):
     file.write_text(yaml.safe_dump(experiment.model_copy(update={"model": model}).model_dump(mode="json")))
 
     sharded = on_two_processes([str(file)], tmp_path / "two")
-    alone = pipeline.train(load(file), output=tmp_path / "one")
+    alone = train.train(load(file), output=tmp_path / "one")
     for two, one in zip(steps_of(sharded), steps_of(alone), strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
         assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
@@ -79,7 +79,7 @@ def test_what_is_saved_is_whole(tmp_path):
     assert [path.name for path in run.checkpoints.iterdir()] == ["best"]
     report = json.loads(run.report.read_text(encoding="utf-8"))
     assert report["training"]["estimate"]["peak_memory_bytes"] is None
-    assert pipeline.evaluate(run.path).metrics == report["metrics"]["test"]
+    assert train.evaluate(run.path).metrics == report["metrics"]["test"]
 
     model = AutoModelForSequenceClassification.from_pretrained(run.model)
     assert report["model"]["parameters"] == sum(each.numel() for each in model.parameters())

@@ -9,9 +9,9 @@ import transformers
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-from ftcls.encode import Encoded
-from ftcls.inference import Torch, logits
-from ftcls.model.trimmed import ARCHITECTURES, trimmed
+from ftcls.inference.first_token import ARCHITECTURES, trimmed
+from ftcls.inference.forward import Torch, logits
+from ftcls.model.tokenize import Encoded
 
 SIZES = {
     "vocab_size": 60,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ftcls.noise import FEWEST, judge
+from ftcls.pipeline.label_noise import FEWEST, judge
 
 SUBJECTS = {
     0: ["goal", "team", "match", "coach", "season", "player", "league", "win", "score", "injury"],

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import transformers
 
-from ftcls import account, alignment, pipeline, plan, predictions, results
-from ftcls.classifier import Classifier
 from ftcls.config.load import load
 from ftcls.config.schema import Data, Split, Subset
 from ftcls.data.read import read
 from ftcls.errors import DataError
-from ftcls.rundir import RunDir
-from ftcls.training import history
+from ftcls.inference.classifier import Classifier
+from ftcls.pipeline import build_report, dry_run, label_alignment
+from ftcls.pipeline import train as pipeline
+from ftcls.runs import history, predictions, report_schema
+from ftcls.runs.directory import RunDir
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TINY = ("model.checkpoint=scratch:bert", "model.max_length=32", "training.max_steps=6", "training.batch_size=8")
@@ -25,7 +26,7 @@ TINY = ("model.checkpoint=scratch:bert", "model.max_length=32", "training.max_st
 @pytest.fixture(scope="module")
 def experiment():
     """AG News in small: real reader, generated rows, a model from scratch."""
-    return plan.smoke(load(REPOSITORY / "configs" / "ag_news.yaml"))
+    return dry_run.smoke(load(REPOSITORY / "configs" / "ag_news.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_a_run_directory_holds_what_the_readme_says(run):
 
 def test_the_report_keeps_to_its_schema_and_to_the_run(run, experiment):
     document = json.loads(run.report.read_text(encoding="utf-8"))
-    assert results.validate(document) == []
+    assert report_schema.validate(document) == []
     assert document["status"] == "done"
     assert document["data"]["labels"] == ["World", "Sports", "Business", "Sci/Tech"]
     assert document["data"]["splits"]["test"]["examples"] == len(predictions.read(run.predictions / "test.parquet"))
@@ -63,7 +64,7 @@ def test_the_report_keeps_to_its_schema_and_to_the_run(run, experiment):
 
 
 def test_predictions_hold_the_texts_and_how_much_of_them_the_model_saw(run):
-    report = results.read_report(run)
+    report = report_schema.read_report(run)
     split = read(load(run.config).data, seed=42).splits["test"]
     rows = predictions.read_rows(run.predictions / "test.parquet")
     assert rows.texts == split.texts
@@ -76,7 +77,7 @@ def test_a_page_that_cannot_be_drawn_does_not_end_the_run(run, monkeypatch):
     said = []
     monkeypatch.setattr(pipeline.page, "write", lambda run, report: 1 / 0)
     monkeypatch.setattr(pipeline.log, "warning", lambda form, *values: said.append(form % values))
-    pipeline._draw(run, results.read_report(run))
+    pipeline._draw(run, report_schema.read_report(run))
     assert said == [f"{run.page} cannot be drawn: division by zero; `ftcls report {run.path}` tries again"]
 
 
@@ -87,23 +88,23 @@ def test_the_resolved_config_loads_again_to_the_same_experiment(run, experiment)
 def test_eval_repeats_the_reports_figures_to_the_last_digit(run):
     for split in ("validation", "test"):
         found = pipeline.evaluate(run.path, split=split)
-        report = results.read_report(run)
+        report = report_schema.read_report(run)
         assert found.metrics == report.metrics[split]
         assert found.intervals == report.intervals[split]
         assert found.per_label == report.per_label[split]
-        assert results.read_evaluation(run.evals / f"ag_news-{split}.json") == found
+        assert report_schema.read_evaluation(run.evals / f"ag_news-{split}.json") == found
 
 
 def test_eval_scores_a_checkpoint_and_refuses_one_that_is_not_there(run):
     best = pipeline.evaluate(run.path, checkpoint="best")
-    assert best.metrics == results.read_report(run).metrics["test"]
+    assert best.metrics == report_schema.read_report(run).metrics["test"]
     with pytest.raises(DataError, match=r"no model there; --checkpoint takes best, step-4, step-8"):
         pipeline.evaluate(run.path, checkpoint="step-5")
 
 
 def test_eval_scores_a_file_of_ones_own_and_refuses_labels_it_does_not_know(run, tmp_path):
     split = read(load(run.config).data, seed=42).splits["test"]
-    labels = results.read_report(run).data.labels
+    labels = report_schema.read_report(run).data.labels
     with (tmp_path / "mine.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
@@ -111,8 +112,8 @@ def test_eval_scores_a_file_of_ones_own_and_refuses_labels_it_does_not_know(run,
     found = pipeline.evaluate(run.path, data=tmp_path / "mine.csv", output=tmp_path / "found.json")
 
     assert found.data.examples == len(split)
-    assert found.metrics["accuracy"] == results.read_report(run).metrics["test"]["accuracy"]
-    assert results.read_evaluation(tmp_path / "found.json") == found
+    assert found.metrics["accuracy"] == report_schema.read_report(run).metrics["test"]["accuracy"]
+    assert report_schema.read_evaluation(tmp_path / "found.json") == found
     (tmp_path / "mine.csv").write_text("text,label\nhello,Weather\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"^1 row cannot be used:\n.*mine.csv:2.*Weather"):
         pipeline.evaluate(run.path, data=tmp_path / "mine.csv")
@@ -121,7 +122,7 @@ def test_eval_scores_a_file_of_ones_own_and_refuses_labels_it_does_not_know(run,
 def test_a_file_of_ones_own_is_taken_whole_whatever_the_config_pools_or_draws(tmp_path):
     (tmp_path / "mine.csv").write_text("text,label\nhello,World\nhello,Sports\n", encoding="utf-8")
     section = Data(source="ag_news", split=Split(pooled=True), subset=Subset(test=1))
-    found = alignment.elsewhere(section, tmp_path / "mine.csv", task="multiclass", labels=("World", "Sports"))
+    found = label_alignment.elsewhere(section, tmp_path / "mine.csv", task="multiclass", labels=("World", "Sports"))
     elsewhere = read(found, seed=1)
     assert elsewhere.splits["test"].texts == ["hello", "hello"]
 
@@ -160,7 +161,7 @@ def test_anybody_can_compute_the_figures_again_without_ftcls(run, experiment):
 
 def test_the_same_config_gives_the_same_report_but_for_times_and_paths(run, experiment, tmp_path):
     again = pipeline.train(experiment, output=tmp_path / "again", command="ftcls train ag_news")
-    first, second = (results.document(results.read_report(r)) for r in (run, again))
+    first, second = (report_schema.document(report_schema.read_report(r)) for r in (run, again))
     for document in (first, second):
         for key in ("started", "finished", "seconds"):
             document["run"].pop(key)
@@ -197,7 +198,7 @@ def test_a_binary_file_of_ones_own_becomes_a_run(tmp_path):
     ]
     table(tmp_path, "films.csv", ("text", "label"), rows)
     run = train(tmp_path, "name: films\ndata: {source: files, path: films.csv, task: binary}\nmodel: {checkpoint: x}\n")
-    report = results.read_report(run)
+    report = report_schema.read_report(run)
 
     assert report.data.labels == ("no", "yes")
     assert report.data.positive_label == "yes"
@@ -218,7 +219,7 @@ def test_several_labels_a_row_go_all_the_way(tmp_path):
         "name: things\ndata: {source: files, path: things.csv, task: multilabel,"
         ' label: {column: tags, separator: "|"}}\nmodel: {checkpoint: x}\n',
     )
-    report = results.read_report(run)
+    report = report_schema.read_report(run)
     stored = predictions.read(run.predictions / "test.parquet")
 
     assert report.data.labels == ("2", "10", "blue, light", "green", "red")
@@ -242,7 +243,7 @@ def test_odd_texts_are_good_input(tmp_path):
         "name: odd\ndata: {source: files, path: odd.csv, task: multiclass, split: {group_equal_texts: false}}\n"
         "model: {checkpoint: x}\n",
     )
-    assert results.read_report(run).data.splits["train"].truncated > 0
+    assert report_schema.read_report(run).data.splits["train"].truncated > 0
     assert all(math.isfinite(p) for p in predictions.read(run.predictions / "test.parquet").probabilities.ravel())
 
 
@@ -252,7 +253,7 @@ def test_a_hundred_labels_and_few_rows_are_good_input(tmp_path):
     run = train(
         tmp_path, "name: many\ndata: {source: files, path: many.csv, task: multiclass}\nmodel: {checkpoint: x}\n"
     )
-    report = results.read_report(run)
+    report = report_schema.read_report(run)
     assert len(report.data.labels) == 100
     assert report.data.labels[:3] == ("label 0", "label 1", "label 2")
 
@@ -265,7 +266,7 @@ def test_two_rows_a_split_are_good_input(tmp_path):
         "name: two\ndata:\n  source: files\n  task: binary\n"
         "  path: {train: train.csv, validation: validation.csv, test: test.csv}\nmodel: {checkpoint: x}\n",
     )
-    assert results.read_report(run).data.splits["test"].examples == 2
+    assert report_schema.read_report(run).data.splits["test"].examples == 2
 
 
 def test_bad_data_leaves_no_run_behind(tmp_path):
@@ -277,7 +278,7 @@ def test_bad_data_leaves_no_run_behind(tmp_path):
 
 def test_git_commit_is_none_outside_a_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert account.git_commit() is None
+    assert build_report.git_commit() is None
 
 
 def test_the_command_prints_the_run_first_and_last(tmp_path):
@@ -304,7 +305,7 @@ def test_the_command_prints_the_run_first_and_last(tmp_path):
     scored = ftcls("eval", "runs/films", "--json")
     assert (
         json.loads(scored.stdout)["metrics"]
-        == results.document(results.read_report(RunDir(tmp_path / "runs/films")))["metrics"]["test"]
+        == report_schema.document(report_schema.read_report(RunDir(tmp_path / "runs/films")))["metrics"]["test"]
     )
     said = ftcls("predict", "runs/films", "--text", "good 7", "--json")
     assert said.returncode == 0, said.stderr

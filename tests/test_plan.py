@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from ftcls import devices, plan
 from ftcls.config.load import load
 from ftcls.config.schema import (
     Adapter,
@@ -22,8 +21,10 @@ from ftcls.config.schema import (
     Training,
 )
 from ftcls.data.read import read
+from ftcls.environment import devices
 from ftcls.errors import ConfigError, DataError, UnavailableError
-from ftcls.model import factory
+from ftcls.model import loading
+from ftcls.pipeline import dry_run
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +69,7 @@ def test_a_dry_run_says_what_training_would_do_and_writes_nothing(tmp_path, monk
     monkeypatch.setenv("FTCLS_CACHE", str(tmp_path.parent / "cache-of-this-test"))
     given = experiment(tmp_path)
     before = files(tmp_path)
-    found = plan.dry_run(given)
+    found = dry_run.dry_run(given)
 
     assert files(tmp_path) == before
     assert found.examples == {"train": 40, "validation": 10, "test": 12}
@@ -82,31 +83,31 @@ def test_a_dry_run_says_what_training_would_do_and_writes_nothing(tmp_path, monk
 def test_the_parameters_of_a_dry_run_are_those_of_the_model(tmp_path):
     given = experiment(tmp_path)
     corpus = read(given.data, seed=given.seed)
-    tokenizer = factory.load_tokenizer("scratch:bert", train_texts=corpus.splits["train"].texts)
-    config = factory.load_config("scratch:bert", tokenizer, labels=corpus.labels, task=corpus.task)
-    model = factory.load_model("scratch:bert", config, attention=None, seed=0).model
-    assert plan.dry_run(given).parameters == sum(parameter.numel() for parameter in model.parameters())
+    tokenizer = loading.load_tokenizer("scratch:bert", train_texts=corpus.splits["train"].texts)
+    config = loading.load_config("scratch:bert", tokenizer, labels=corpus.labels, task=corpus.task)
+    model = loading.load_model("scratch:bert", config, attention=None, seed=0).model
+    assert dry_run.dry_run(given).parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_a_dry_run_counts_what_is_trained(tmp_path):
     pytest.importorskip("peft", reason="needs the adapters extra")
-    found = plan.dry_run(experiment(tmp_path, adapter=Adapter(kind="lora", r=4)))
+    found = dry_run.dry_run(experiment(tmp_path, adapter=Adapter(kind="lora", r=4)))
     assert found.trainable_parameters == 2 * 2 * 2 * 4 * 128 + 2 * 129  # updates of two layers, and the head
     frozen = Training(batch_size=16, device="cpu", precision="fp32", freeze=2)
-    found = plan.dry_run(experiment(tmp_path, training=frozen))
+    found = dry_run.dry_run(experiment(tmp_path, training=frozen))
     assert found.trainable_parameters == 128 * 129 + 2 * 129  # the pooler, and the head
 
 
 def test_a_dry_run_builds_no_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(factory, "load_model", lambda *args, **options: pytest.fail("weights were loaded"))
+    monkeypatch.setattr(loading, "load_model", lambda *args, **options: pytest.fail("weights were loaded"))
     state = torch.get_rng_state()
-    plan.dry_run(experiment(tmp_path))
+    dry_run.dry_run(experiment(tmp_path))
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_truncation_is_counted_split_by_split(tmp_path):
-    short = plan.dry_run(experiment(tmp_path, model=Model(checkpoint="scratch:bert", max_length=512)))
-    cut = plan.dry_run(experiment(tmp_path, model=Model(checkpoint="scratch:bert", max_length=4)))
+    short = dry_run.dry_run(experiment(tmp_path, model=Model(checkpoint="scratch:bert", max_length=512)))
+    cut = dry_run.dry_run(experiment(tmp_path, model=Model(checkpoint="scratch:bert", max_length=4)))
     assert short.truncated == {"train": 0, "validation": 0, "test": 0}
     assert cut.truncated == cut.examples
     assert "longer than 4 tokens: 100.0% of train, 100.0% of validation, 100.0% of test" in cut.lines()[1]
@@ -123,12 +124,12 @@ def test_truncation_is_counted_split_by_split(tmp_path):
 )
 def test_steps_and_evaluations_are_those_of_the_cadence(tmp_path, training, steps, evaluations):
     section = Training(batch_size=16, device="cpu", precision="fp32", **training)
-    found = plan.dry_run(experiment(tmp_path, training=section))
+    found = dry_run.dry_run(experiment(tmp_path, training=section))
     assert (found.steps, found.evaluations) == (steps, evaluations)
 
 
 def test_the_lines_for_people_name_what_matters(tmp_path):
-    text = "\n".join(plan.dry_run(experiment(tmp_path)).lines())
+    text = "\n".join(dry_run.dry_run(experiment(tmp_path)).lines())
     for part in (
         "mine: binary, 2 labels (no, yes)",
         "40 train, 10 validation, 12 test",
@@ -143,14 +144,14 @@ def test_the_lines_for_people_name_what_matters(tmp_path):
 
 
 def test_a_plan_becomes_json():
-    found = plan.dry_run(plan.smoke(load("ag_news", ["training.device=cpu"])))
+    found = dry_run.dry_run(dry_run.smoke(load("ag_news", ["training.device=cpu"])))
     assert json.loads(json.dumps(asdict(found)))["labels"] == ["World", "Sports", "Business", "Sci/Tech"]
 
 
 def test_many_labels_are_not_all_listed(tmp_path):
     table(tmp_path / "many.csv", 1_000, labels=[f"l{i:02}" for i in range(100)])
     data = Data(source="files", path=str(tmp_path / "many.csv"), task="multiclass")
-    found = plan.dry_run(experiment(tmp_path, data=data))
+    found = dry_run.dry_run(experiment(tmp_path, data=data))
     assert len(found.labels) == 100
     assert found.lines()[0] == "mine: multiclass, 100 labels (l00, l01, l02, l03, l04, l05, l06, l07, ...)"
 
@@ -167,12 +168,12 @@ def test_many_labels_are_not_all_listed(tmp_path):
 def test_a_dry_run_fails_as_training_would(tmp_path, monkeypatch, sections, error, message):
     monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: 0)
     with pytest.raises(error, match=message):
-        plan.dry_run(experiment(tmp_path, **sections))
+        dry_run.dry_run(experiment(tmp_path, **sections))
 
 
 def test_ag_news_in_small_is_a_miniature_that_the_real_reader_reads():
     given = load("ag_news")
-    small = plan.smoke(given)
+    small = dry_run.smoke(given)
     corpus = read(small.data, seed=small.seed)
 
     assert small.name == "ag_news-bert-smoke"
@@ -180,14 +181,14 @@ def test_ag_news_in_small_is_a_miniature_that_the_real_reader_reads():
     assert sorted(corpus.splits) == ["test", "train", "validation"]
     assert len(corpus.splits["train"]) < 300
     assert small.model.checkpoint == "scratch:bert"
-    assert small.training.max_steps == plan.SMOKE_TRAINING["max_steps"]
-    assert plan.smoke(given) == small  # the miniature is made once
+    assert small.training.max_steps == dry_run.SMOKE_TRAINING["max_steps"]
+    assert dry_run.smoke(given) == small  # the miniature is made once
     assert Experiment.model_validate(small.model_dump()) == small
 
 
 def test_what_does_not_cost_time_is_kept_in_small():
     given = load("ag_news", ["metrics.best=accuracy", "model.truncation=tail", "loss.kind=focal", "seed=7"])
-    small = plan.smoke(given)
+    small = dry_run.smoke(given)
     assert small.data.clean == given.data.clean
     assert small.data.split == given.data.split
     assert (small.metrics, small.loss, small.seed) == (Metrics(best="accuracy"), given.loss, 7)
@@ -196,18 +197,18 @@ def test_what_does_not_cost_time_is_kept_in_small():
 
 
 def test_trackers_are_left_out_in_small(tmp_path):
-    assert plan.smoke(experiment(tmp_path, report=Report(trackers=("tensorboard",)))).report == Report()
+    assert dry_run.smoke(experiment(tmp_path, report=Report(trackers=("tensorboard",)))).report == Report()
 
 
 def test_balanced_weights_stay_in_small(tmp_path):
-    small = plan.smoke(experiment(tmp_path, loss=Loss(class_weights="balanced")))
+    small = dry_run.smoke(experiment(tmp_path, loss=Loss(class_weights="balanced")))
     assert small.loss == Loss(class_weights="balanced")
 
 
 def test_files_with_few_rows_keep_them_all_in_small(tmp_path):
-    small = plan.smoke(experiment(tmp_path, sizes=(9, 4, 5)))
+    small = dry_run.smoke(experiment(tmp_path, sizes=(9, 4, 5)))
     assert small.data.subset == Subset()
-    assert plan.dry_run(small).examples == {"train": 9, "validation": 4, "test": 5}
+    assert dry_run.dry_run(small).examples == {"train": 9, "validation": 4, "test": 5}
 
 
 def test_files_with_many_rows_give_a_few_of_each_split_in_small(tmp_path):
@@ -215,7 +216,7 @@ def test_files_with_many_rows_give_a_few_of_each_split_in_small(tmp_path):
     given = given.model_copy(
         update={"data": given.data.model_copy(update={"subset": Subset(train=RowShare(share=0.5))})}
     )
-    small = plan.smoke(given)
-    found = plan.dry_run(small)
+    small = dry_run.smoke(given)
+    found = dry_run.dry_run(small)
     assert found.examples == {"train": 96, "validation": 30, "test": 48}
     assert (found.steps, found.evaluations) == (8, 2)

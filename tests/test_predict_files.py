@@ -14,9 +14,9 @@ import pytest
 from scipy.stats import binomtest
 
 from ftcls.errors import ConfigError, DataError, Interrupted
-from ftcls.predict import chunks, shares
-from ftcls.predict.files import Step, Wanted, predict_files, predict_texts
-from ftcls.predict.live import Live
+from ftcls.prediction import chunks, group_shares
+from ftcls.prediction.files import Step, Wanted, predict_files, predict_texts
+from ftcls.prediction.stream import Live
 
 
 @dataclass(frozen=True)
@@ -596,7 +596,7 @@ def test_groups_need_a_column_that_is_there_and_a_file_to_stand_beside(here):
 
 
 def test_a_column_of_ids_is_no_group(here, monkeypatch):
-    monkeypatch.setattr(shares, "MOST_GROUPS", 3)
+    monkeypatch.setattr(group_shares, "MOST_GROUPS", 3)
     Path("in.csv").write_text("text,id\n" + "".join(f"x,{n}\n" for n in range(4)))
     with pytest.raises(DataError, match="--by id: more than 3 different values"):
         predict_file(Lengths(), Path("in.csv"), Path("out.csv"), by=("id",))

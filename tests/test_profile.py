@@ -8,11 +8,11 @@ from dataclasses import asdict
 import pytest
 from rich.console import Console
 
-from ftcls import checks
 from ftcls.cli.app import run
 from ftcls.config.load import load
-from ftcls.profile import profile
-from ftcls.report import data_tables
+from ftcls.pipeline import data_checks
+from ftcls.pipeline.data_profile import profile
+from ftcls.reporting import data_tables
 
 CHECKPOINT = "model: {checkpoint: 'scratch:bert', max_length: 8}\n"
 
@@ -155,7 +155,7 @@ def original(data_folder):
         return profile(load(name, [f"data.path={data_folder / name}", "model.checkpoint=none/here", *more]))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checks, "USUAL", checks.BRIEF // 4)
+        patch.setattr(data_checks, "USUAL", data_checks.BRIEF // 4)
         yield make
 
 

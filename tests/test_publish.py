@@ -17,13 +17,13 @@ import fake_hub
 import ftcls
 import made_runs
 import synthetic
-from ftcls import model_results, predictions, results
-from ftcls.classifier import Classifier
 from ftcls.cli.app import run
 from ftcls.config.schema import Experiment
 from ftcls.errors import ConfigError, DataError, UnavailableError
-from ftcls.publish import publish, push
-from ftcls.report import card
+from ftcls.exporting.push import publish, push
+from ftcls.inference.classifier import Classifier
+from ftcls.reporting import model_card
+from ftcls.runs import model_section, predictions, report_schema
 from ftcls.scoring.decision import Decision
 
 SECRET = "a text that belongs to somebody"
@@ -38,7 +38,7 @@ def finished(folder, task, **options):
     report, made = synthetic.report(task, labels=made_runs.LABELS[task])
     leaky = replace(report.data.checks[1], examples=(SECRET,))
     report = replace(report, data=replace(report.data, checks=(report.data.checks[0], leaky)))
-    results.write_report(place, report)
+    report_schema.write_report(place, report)
     texts = [f"{SECRET} {row}" for row in range(len(made["test"]))]
     predictions.write(place.predictions / "test.parquet", made["test"], texts=texts)
     return place, report
@@ -69,7 +69,7 @@ def test_the_hubs_own_library_reads_the_scores(multilabel, written):
     data = ModelCard.load(written[0] / "README.md").data
     scores, intervals = multilabel[1].metrics["test"], multilabel[1].intervals["test"]
     found = {each.metric_name: each for each in data.eval_results}
-    assert set(found) == {name for name in card.HUB_METRICS if name in scores}
+    assert set(found) == {name for name in model_card.HUB_METRICS if name in scores}
     for name, each in found.items():
         assert each.metric_value == scores[name]
         assert each.metric_args["interval_95"] == list(intervals[name])
@@ -109,7 +109,7 @@ def test_scores_on_other_rows_than_the_data_sets_test_split_say_so(subset, origi
         "data": {"source": "ag_news", "subset": {"test": subset}},
         "model": {"checkpoint": "scratch:bert"},
     }
-    text = card.page(report, Experiment.model_validate(config), repository="me/it", base=None, examples=[])
+    text = model_card.page(report, Experiment.model_validate(config), repository="me/it", base=None, examples=[])
     assert ("Scored on" in text) == (said is not None)
     assert said is None or said in text
 
@@ -128,7 +128,7 @@ def test_no_text_and_no_place_leaves_unless_asked_for(tmp_path, task):
 
 
 def test_examples_are_labelled_rightly_and_most_surely(multilabel):
-    from ftcls import publish as module
+    from ftcls.exporting import push as module
 
     said = predictions.read(multilabel[0].predictions / "test.parquet")
     texts = predictions.read_rows(multilabel[0].predictions / "test.parquet").texts
@@ -147,9 +147,9 @@ def test_an_adapter_goes_whole_and_without_the_texts_of_its_probe(tmp_path, quan
         pytest.importorskip("bitsandbytes", reason="needs the quantization extra")
     place, report = finished(tmp_path / "run", "multiclass")
     made_runs.adapt(place, quantization)
-    lora = model_results.Adapter("lora", 8, 16, 0.05, ("query", "value"), ("classifier",), False, False, False, 0.0)
+    lora = model_section.Adapter("lora", 8, 16, 0.05, ("query", "value"), ("classifier",), False, False, False, 0.0)
     kept = None if quantization == "none" else quantization
-    results.write_report(place, replace(report, model=replace(report.model, adapter=lora, quantization=kept)))
+    report_schema.write_report(place, replace(report, model=replace(report.model, adapter=lora, quantization=kept)))
     publish(place.path, "me/it", dry_run=tmp_path / "hub")
     assert (place.model / "probe.json").is_file()
     assert sorted(path.name for path in (tmp_path / "hub").iterdir()) == ["README.md", *FILES]
@@ -197,17 +197,17 @@ def test_plain_transformers_runs_what_the_card_says(multilabel, written):
     ],
 )
 def test_a_base_model_is_named_where_it_is_one_of_the_hub(checkpoint, base):
-    assert card.base_model(checkpoint) == base
+    assert model_card.base_model(checkpoint) == base
 
 
 def test_the_data_sets_are_those_that_the_readers_take():
-    from ftcls.data import ag_news, go_emotions, imdb
+    from ftcls.data.readers import ag_news, go_emotions, imdb
 
     assert {
         "ag_news": ag_news.HUB_ID,
         "imdb": imdb.HUB_ID,
         "go_emotions": go_emotions.HUB_ID,
-    } == card.DATASETS
+    } == model_card.DATASETS
 
 
 # --- the Hub: one process that runs several commands against it

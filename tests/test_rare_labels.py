@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 from ftcls.config.load import load
 from ftcls.errors import DataError
 from ftcls.scoring.metrics import Predictions
-from ftcls.scoring.tests import Estimate
+from ftcls.scoring.significance import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent
 FREQUENCY = np.array([3, 8, 60, 500, 700])

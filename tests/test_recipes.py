@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from ftcls import pipeline
 from ftcls.config.load import load
+from ftcls.pipeline import train as pipeline
 
 SMALL = ["model.checkpoint=scratch:bert", "model.max_length=32", "training.device=cpu", "training.precision=fp32"]
 FEW = ["data.subset.validation=64", "data.subset.test=64"]

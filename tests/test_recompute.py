@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import synthetic
-from ftcls import predictions as prediction_files
-from ftcls import results
-from ftcls.rundir import RunDir
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "recompute.py"
 TASKS = ["binary", "multiclass", "multilabel"]
@@ -24,7 +24,7 @@ def made_run(path, task, **options):
     run = RunDir(path / "run")
     for name, each in predictions.items():
         prediction_files.write(run.predictions / f"{name}.parquet", each)
-    results.write_report(run, report)
+    report_schema.write_report(run, report)
     return run, predictions["test"]
 
 

@@ -9,14 +9,14 @@ from rich.console import Console
 from scipy import stats
 
 import synthetic
-from ftcls import predictions, results
 from ftcls.cli.app import run as ftcls
 from ftcls.errors import ConfigError, DataError
-from ftcls.report import compare_page
-from ftcls.report.compare import compare
-from ftcls.rundir import RunDir
+from ftcls.reporting import compare_page
+from ftcls.reporting.compare import compare
+from ftcls.runs import predictions, report_schema
+from ftcls.runs.directory import RunDir
 from ftcls.scoring.intervals import paired_difference
-from ftcls.scoring.tests import mcnemar
+from ftcls.scoring.significance import mcnemar
 
 CONFIG = """\
 name: {name}
@@ -25,7 +25,7 @@ data: {{source: {source}}}
 model: {{checkpoint: "{checkpoint}"}}
 """
 SOURCES = {"binary": "imdb", "multiclass": "ag_news", "multilabel": "reuters21578"}
-SPEED = results.Speed(results.Latency(4.0, 9.0), texts=50, device="cpu", threads=2)
+SPEED = report_schema.Speed(report_schema.Latency(4.0, 9.0), texts=50, device="cpu", threads=2)
 
 
 def made(
@@ -42,7 +42,7 @@ def made(
         test = replace(test, predicted=predicted)
     test = replace(test, **change)
     poor = synthetic.predictions(task, skill=0.2)
-    scores = results.scores(test, seed=0)
+    scores = report_schema.scores(test, seed=0)
     path = folder / f"{name}-{seed}"
     run = RunDir(path)
     run.predictions.mkdir(parents=True)
@@ -60,7 +60,7 @@ def made(
         intervals={**report.intervals, "test": scores.intervals},
         speed=speed,
     )
-    results.write_report(run, whole)
+    report_schema.write_report(run, whole)
     return str(path)
 
 
@@ -95,7 +95,7 @@ def test_each_contender_has_its_cost_and_every_metric_with_interval(tmp_path):
         9.0,
     )
     assert (one.training_seconds, one.examples_per_second, one.peak_memory_bytes) == (280.0, 14.3, 840_000_000)
-    report = results.read_report(RunDir(tmp_path / "a-1"))
+    report = report_schema.read_report(RunDir(tmp_path / "a-1"))
     assert one.metrics == report.metrics["test"]
     assert one.intervals == report.intervals["test"]
     assert next(each for each in found.contenders if each.name == "b").latency_p50_ms is None
@@ -130,10 +130,12 @@ def test_runs_that_differ_in_their_seed_are_one_model_over_rows_and_seeds(tmp_pa
     found = compare([*many, alone])
     group = found.contenders[0]
     assert (group.name, group.seeds) == ("a x 3", (1, 2, 3))
-    scores = [results.read_report(RunDir(tmp_path / f"a-{seed}")).metrics["test"]["f1_macro"] for seed in (1, 2, 3)]
+    scores = [
+        report_schema.read_report(RunDir(tmp_path / f"a-{seed}")).metrics["test"]["f1_macro"] for seed in (1, 2, 3)
+    ]
     assert group.metrics["f1_macro"] == pytest.approx(np.mean(scores))
     assert group.spread["f1_macro"] == pytest.approx((np.std(scores, ddof=1), min(scores), max(scores)))
-    single = results.read_report(RunDir(tmp_path / "a-1")).intervals["test"]["f1_macro"]
+    single = report_schema.read_report(RunDir(tmp_path / "a-1")).intervals["test"]["f1_macro"]
     low, high = group.intervals["f1_macro"]
     assert low < min(scores) <= max(scores) < high
     assert high - low > 0.8 * (single[1] - single[0])

@@ -6,14 +6,14 @@ from sklearn.metrics import precision_recall_curve
 from statsmodels.stats.proportion import proportion_confint
 
 import synthetic
-from ftcls.report import evidence
+from ftcls.reporting import error_analysis
 from ftcls.scoring import metrics, slices
 from ftcls.scoring.calibration import reliability
 
 
 def test_the_curve_lies_on_the_curve_of_scikit_learn():
     made = synthetic.predictions("binary", 3000)
-    (curve,) = evidence.curves(made, {"no": 0.5, "yes": 0.5}, most=5)
+    (curve,) = error_analysis.curves(made, {"no": 0.5, "yes": 0.5}, most=5)
     precision, recall, _ = precision_recall_curve(made.gold, made.probabilities[:, 1])
     points = set(zip(recall.round(12), precision.round(12), strict=True))
     kept = list(zip(curve.recall[1:].round(12), curve.precision[1:].round(12), strict=True))
@@ -26,7 +26,7 @@ def test_the_curve_lies_on_the_curve_of_scikit_learn():
 def test_of_many_labels_all_together_and_the_extremes_have_a_curve():
     made = synthetic.predictions("multilabel", labels=tuple("abcdefgh"))
     areas = {label: index / 10 for index, label in enumerate("abcdefgh")} | {"d": None}
-    assert [c.name for c in evidence.curves(made, areas, most=5)] == ["all labels together", "a", "b", "g", "h"]
+    assert [c.name for c in error_analysis.curves(made, areas, most=5)] == ["all labels together", "a", "b", "g", "h"]
 
 
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
@@ -47,8 +47,8 @@ def test_a_model_that_is_always_right_and_sure_has_no_calibration_error():
 
 def test_confusions_of_one_label_each_are_the_confusion_matrix():
     made = synthetic.predictions("multiclass")
-    np.testing.assert_array_equal(evidence.confusions(made), metrics.confusion(made))
-    first = evidence.pairs(made, most=3)[0]
+    np.testing.assert_array_equal(error_analysis.confusions(made), metrics.confusion(made))
+    first = error_analysis.pairs(made, most=3)[0]
     counts = metrics.confusion(made)
     np.fill_diagonal(counts, 0)
     assert first.count == counts.max()
@@ -59,7 +59,7 @@ def test_of_several_labels_a_pair_is_one_missed_and_another_wrongly_given():
     made = synthetic.predictions("multilabel", 4)
     gold = np.array([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 1, 0, 0, 0]], bool)
     given = np.array([[0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 0, 0, 0]], bool)
-    (pair,) = evidence.pairs(replace(made, gold=gold, predicted=given), most=5)
+    (pair,) = error_analysis.pairs(replace(made, gold=gold, predicted=given), most=5)
     assert (pair.gold, pair.given, pair.count) == ("earn", "acq", 2)  # in the last row acq was rightly given
     assert pair.share == 2 / 3
 
@@ -67,24 +67,24 @@ def test_of_several_labels_a_pair_is_one_missed_and_another_wrongly_given():
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_mistakes_are_wrong_and_sorted(task):
     made = synthetic.predictions(task)
-    found = evidence.surest_mistakes(made, most=10)
+    found = error_analysis.surest_mistakes(made, most=10)
     assert [m.probability for m in found] == sorted((m.probability for m in found), reverse=True)
     assert all(set(m.predicted) - set(m.gold) for m in found)
     assert all((m.worst in set(m.predicted) - set(m.gold)) == (task == "multilabel") for m in found)
-    costly = evidence.costliest(made, most=10)
+    costly = error_analysis.costliest(made, most=10)
     assert costly[0].loss == metrics.row_losses(made).max()
     assert [m.loss for m in costly] == sorted((m.loss for m in costly), reverse=True)
 
 
 def test_gold_labels_that_were_missed_come_with_the_probability_they_got():
     made = synthetic.predictions("multilabel")
-    found = evidence.surest_misses(made, most=10)
+    found = error_analysis.surest_misses(made, most=10)
     assert len(found) == 10
     assert [m.probability for m in found] == sorted(m.probability for m in found)
     for m in found:
         assert m.worst in set(m.gold) - set(m.predicted)
         assert m.probability == made.probabilities[m.index, made.labels.index(m.worst)]
-    assert evidence.surest_misses(synthetic.predictions("multiclass"), most=10) == ()
+    assert error_analysis.surest_misses(synthetic.predictions("multiclass"), most=10) == ()
 
 
 def test_groups_by_length_hold_every_row_once_with_wilsons_interval():

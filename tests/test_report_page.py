@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import synthetic
-from ftcls import predictions as prediction_files
-from ftcls import results
 from ftcls.cli import app
 from ftcls.errors import DataError
-from ftcls.report import page
-from ftcls.rundir import RunDir
+from ftcls.reporting import run_page
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
 
 TASKS = ("binary", "multiclass", "multilabel")
 HOSTILE = "<script>alert('x')</script> & \"$5^2$\""
@@ -66,29 +66,29 @@ def make(folder, task, *, history=HISTORY, texts=True, change=lambda report, mad
         prediction_files.write(run.predictions / f"{name}.parquet", rows, **about)
     run.history.write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
     run.config.write_text("name: made\n", encoding="utf-8")
-    results.write_report(run, report)
+    report_schema.write_report(run, report)
     return run
 
 
 def read(run):
-    page.report(run.path)
+    run_page.report(run.path)
     return run.page.read_text(encoding="utf-8")
 
 
 def shown(value):
-    return page._number(value)
+    return run_page._number(value)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_page_says_the_figures_of_the_report(tmp_path, task):
     run = make(tmp_path, task)
-    report, text = results.read_report(run), Reader(read(run)).text
+    report, text = report_schema.read_report(run), Reader(read(run)).text
     metric = report.training.best.metric
     low, high = report.intervals["test"][metric]
     assert f"{shown(report.metrics['test'][metric])} 95 % interval {shown(low)} to {shown(high)}" in text
     for split, values in report.metrics.items():
         for name, value in values.items():
-            assert f"{shown(value)} {page._interval(report.intervals[split][name])}" in text, name
+            assert f"{shown(value)} {run_page._interval(report.intervals[split][name])}" in text, name
     for label, each in report.per_label["test"].items():
         assert f"{label} {shown(each.f1)}" in text
     assert "The model is better than the baseline (paired bootstrap over the same 200 rows)" in text
@@ -155,7 +155,7 @@ def test_many_labels_give_a_heat_map_and_a_list_of_confusions(tmp_path, task, k)
     reader = Reader(source)
     assert "Each row is scaled" in reader.text or "each row scaled" in reader.text
     assert all(
-        f"{label} {shown(s.f1)}" in reader.text for label, s in results.read_report(run).per_label["test"].items()
+        f"{label} {shown(s.f1)}" in reader.text for label, s in report_schema.read_report(run).per_label["test"].items()
     )
     named = k <= 40  # beyond that names would lie on each other: numbers stand for them
     assert ("label 1<" in (run.plots / "confusion.svg").read_text(encoding="utf-8")) == named
@@ -166,7 +166,7 @@ def test_many_labels_give_a_heat_map_and_a_list_of_confusions(tmp_path, task, k)
 def test_a_run_of_one_class_only_is_drawn(tmp_path):
     def alike(report, made):
         test = replace(made["test"], gold=np.zeros(200, int), predicted=np.zeros(200, int))
-        scores = results.scores(test, seed=0)
+        scores = report_schema.scores(test, seed=0)
         return replace(
             report,
             metrics=report.metrics | {"test": scores.metrics},
@@ -213,9 +213,9 @@ def test_predictions_that_disagree_with_the_report_are_named(tmp_path):
     run = make(tmp_path, "binary")
     path = run.predictions / "test.parquet"
     rows = prediction_files.read(path)
-    assert page.report(run.path).disagreements == ()
+    assert run_page.report(run.path).disagreements == ()
     prediction_files.write(path, replace(rows, predicted=1 - rows.predicted))
-    found = page.report(run.path)
+    found = run_page.report(run.path)
     assert any(line.startswith("test: accuracy is 0.") for line in found.disagreements)
     text = Reader(run.page.read_text(encoding="utf-8")).text
     assert "Predictions and report.json disagree" in text
@@ -224,14 +224,14 @@ def test_predictions_that_disagree_with_the_report_are_named(tmp_path):
 
 def test_the_page_can_go_elsewhere(tmp_path):
     run = make(tmp_path, "binary")
-    written = page.report(run.path, output=tmp_path / "elsewhere" / "page.html")
+    written = run_page.report(run.path, output=tmp_path / "elsewhere" / "page.html")
     assert written.path.is_file()
     assert not run.page.exists()
 
 
 def test_a_run_that_is_not_finished_has_no_page(tmp_path):
     with pytest.raises(DataError, match=r"no report\.json, so this is no run or it is not finished"):
-        page.report(tmp_path)
+        run_page.report(tmp_path)
 
 
 def test_the_command_prints_the_path_and_as_json_the_plots(tmp_path, capsys):

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 import synthetic
-from ftcls import results
 from ftcls.data.corpus import Check
-from ftcls.report import tables
+from ftcls.reporting import run_tables
+from ftcls.runs import report_schema
 from ftcls.scoring import metrics
 
 
@@ -21,7 +21,7 @@ def shown(renderable, **options):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_the_summary_has_every_metric_in_eighty_columns_without_cutting_one(task):
     report, _ = synthetic.report(task)
-    text = shown(tables.summary(report))
+    text = shown(run_tables.summary(report))
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     below = text[text.index("\nmetric ") :].splitlines()
@@ -34,7 +34,7 @@ def test_the_summary_has_every_metric_in_eighty_columns_without_cutting_one(task
 
 def test_the_headline_has_the_score_its_interval_and_the_baseline():
     report, _ = synthetic.report("multiclass")
-    lines = shown(tables.summary(report)).splitlines()
+    lines = shown(run_tables.summary(report)).splitlines()
     low, high = report.intervals["test"]["f1_macro"]
     assert lines[2] == "f1_macro on the 200 test examples, with its 95 % interval"
     assert f"{report.metrics['test']['f1_macro']:.4f}".removeprefix("0") in lines[3]
@@ -56,24 +56,24 @@ def test_the_verdict_follows_the_paired_test(value, p_value, verdict):
     report, _ = synthetic.report("binary")
     difference = replace(report.baseline.difference["f1_macro"], value=value, p_value=p_value, clusters=40)
     changed = replace(report, baseline=replace(report.baseline, difference={"f1_macro": difference}))
-    assert f"{verdict} (paired bootstrap, 40 clusters)" in shown(tables.summary(changed))
+    assert f"{verdict} (paired bootstrap, 40 clusters)" in shown(run_tables.summary(changed))
 
 
 def test_another_metric_of_the_difference_is_named():
     report, _ = synthetic.report("binary")
     only = {"accuracy": report.baseline.difference["accuracy"]}
-    text = shown(tables.summary(replace(report, baseline=replace(report.baseline, difference=only))))
+    text = shown(run_tables.summary(replace(report, baseline=replace(report.baseline, difference=only))))
     assert "  difference in accuracy" in text
 
 
 def test_a_summary_without_baseline_says_nothing_of_one():
     report, _ = synthetic.report("binary", with_baseline=False)
-    assert "baseline" not in shown(tables.summary(report))
+    assert "baseline" not in shown(run_tables.summary(report))
 
 
 def test_of_many_labels_the_worst_and_the_best_are_shown():
     report, _ = synthetic.report("multiclass", labels=tuple(f"[red]label {index}[/red]" for index in range(40)))
-    text = shown(tables.summary(report))
+    text = shown(run_tables.summary(report))
     scores = report.per_label["test"]
     assert "The 8 worst and 7 best of 40 labels on test, by f1" in text
     found = [line.split("[/red]")[0] + "[/red]" for line in text.splitlines() if line.startswith("[red]")]
@@ -86,14 +86,14 @@ def test_f1_of_a_label_stands_beside_its_interval(task):
     report, _ = synthetic.report(task)
     label = report.data.labels[0]
     low, high = report.label_intervals["test"][label].f1
-    row = next(line for line in shown(tables.summary(report)).splitlines() if line.startswith(f"{label} "))
+    row = next(line for line in shown(run_tables.summary(report)).splitlines() if line.startswith(f"{label} "))
     assert f" {low:.2f}-{high:.2f} ".replace("0.", ".") in row
     older = replace(report, label_intervals=None)
-    assert f"{low:.2f}-{high:.2f}".replace("0.", ".") not in shown(tables.summary(older)).replace(row, "")
+    assert f"{low:.2f}-{high:.2f}".replace("0.", ".") not in shown(run_tables.summary(older)).replace(row, "")
 
 
 def test_steps_time_throughput_and_memory_are_shown():
-    text = shown(tables.summary(synthetic.report("binary")[0]))
+    text = shown(run_tables.summary(synthetic.report("binary")[0]))
     assert "500 steps, 2 epochs in 4 min 40 s: 14.3 examples/s, 743 tokens/s" in text
     assert "peak memory 840 MB" in text
     assert "best step 250: f1_macro" in text
@@ -101,7 +101,7 @@ def test_steps_time_throughput_and_memory_are_shown():
 
 def test_only_warnings_about_the_data_are_shown():
     report, _ = synthetic.report("binary")
-    text = shown(tables.summary(report))
+    text = shown(run_tables.summary(report))
     assert "warning leak: 3\n  first text\n  second text\n  Look at them, or set data.split.pooled.\n" in text
     assert "label_names" not in text
 
@@ -109,7 +109,7 @@ def test_only_warnings_about_the_data_are_shown():
 def test_long_texts_with_line_breaks_and_markup_do_no_harm():
     report, _ = synthetic.report("binary")
     check = Check("duplicates", "warning", 1, ("[bold]two\nlines " + "word " * 10_000,), "Nothing.")
-    text = shown(tables.summary(replace(report, data=replace(report.data, checks=(check,)))))
+    text = shown(run_tables.summary(replace(report, data=replace(report.data, checks=(check,)))))
     assert "  [bold]two lines word" in text
     assert len(text) < 5000
 
@@ -117,33 +117,33 @@ def test_long_texts_with_line_breaks_and_markup_do_no_harm():
 def test_the_end_of_a_long_path_stands_for_it():
     report, _ = synthetic.report("binary")
     changed = replace(report, model=replace(report.model, checkpoint="/a/long/path" * 20 + "/my-encoder"))
-    text = shown(tables.summary(changed))
+    text = shown(run_tables.summary(changed))
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("/my-encoder ") == 2
 
 
 def test_what_is_undefined_is_a_dash_and_explained():
     report, made = synthetic.report("binary", with_baseline=False)
-    scores = results.scores(replace(made["test"], gold=np.zeros(200, int)), seed=0)
+    scores = report_schema.scores(replace(made["test"], gold=np.zeros(200, int)), seed=0)
     changed = replace(
         report,
         metrics=report.metrics | {"test": scores.metrics},
         intervals=report.intervals | {"test": scores.intervals},
     )
-    text = shown(tables.summary(changed))
+    text = shown(run_tables.summary(changed))
     row = next(line.split() for line in text.splitlines() if line.startswith("roc_auc "))
     assert row[-2:] == ["-", "-"]
     assert "-: undefined, the gold labels of these rows are all alike" in text
 
 
 def test_colours_are_only_for_terminals():
-    summary = tables.summary(synthetic.report("binary")[0])
+    summary = run_tables.summary(synthetic.report("binary")[0])
     assert "\x1b[" not in shown(summary)
     assert "\x1b[" in shown(summary, force_terminal=True, color_system="truecolor", no_color=False)
 
 
 def test_an_evaluation_is_shown_with_its_data():
-    text = shown(tables.evaluation(synthetic.evaluation(synthetic.predictions("multiclass"))))
+    text = shown(run_tables.evaluation(synthetic.evaluation(synthetic.predictions("multiclass"))))
     assert text.startswith("reviews test  200 examples, scored with model\n")
     assert "f1_macro" in text
     assert "Business, finance" in text

@@ -8,37 +8,37 @@ import numpy as np
 import pytest
 
 import synthetic
-from ftcls import predictions as prediction_files
-from ftcls import results
 from ftcls.errors import DataError
-from ftcls.rundir import RunDir
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
 from ftcls.scoring import metrics
 
 TASKS = ["binary", "multiclass", "multilabel"]
 
 
 def as_json(report):
-    return json.loads(json.dumps(results.document(report), allow_nan=False))
+    return json.loads(json.dumps(report_schema.document(report), allow_nan=False))
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_report_is_read_back_equal(tmp_path, task):
     report, _ = synthetic.report(task)
-    results.write_report(RunDir(tmp_path), report)
-    assert results.read_report(RunDir(tmp_path)) == report
+    report_schema.write_report(RunDir(tmp_path), report)
+    assert report_schema.read_report(RunDir(tmp_path)) == report
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_report_keeps_to_the_schema_in_the_package(task):
     document = as_json(synthetic.report(task)[0])
-    jsonschema.validate(document, json.loads(results.SCHEMA.read_text(encoding="utf-8")))
-    assert results.validate(document) == []
+    jsonschema.validate(document, json.loads(report_schema.SCHEMA.read_text(encoding="utf-8")))
+    assert report_schema.validate(document) == []
 
 
 def test_the_schema_in_the_package_is_fresh():
-    assert json.loads(results.SCHEMA.read_text(encoding="utf-8")) == json.loads(json.dumps(results.schema())), (
-        "write it anew: python -m ftcls.results"
-    )
+    assert json.loads(report_schema.SCHEMA.read_text(encoding="utf-8")) == json.loads(
+        json.dumps(report_schema.schema())
+    ), "write it anew: python -m ftcls.runs.report_schema"
 
 
 def test_the_report_has_every_key_that_readers_rely_on():
@@ -77,11 +77,13 @@ def test_the_report_has_every_key_that_readers_rely_on():
 
 def test_numbers_that_are_not_finite_become_null(tmp_path):
     report, _ = synthetic.report("binary", with_baseline=False)
-    losses = results.Losses(first=float("inf"), last=float("nan"), min=results.LowestLoss(value=0.1, step=3))
+    losses = report_schema.Losses(
+        first=float("inf"), last=float("nan"), min=report_schema.LowestLoss(value=0.1, step=3)
+    )
     changed = replace(report, training=replace(report.training, loss=losses))
-    results.write_report(RunDir(tmp_path), changed)
+    report_schema.write_report(RunDir(tmp_path), changed)
     assert as_json(changed)["training"]["loss"] == {"first": None, "last": None, "min": {"value": 0.1, "step": 3}}
-    assert results.read_report(RunDir(tmp_path)).training.loss.first is None
+    assert report_schema.read_report(RunDir(tmp_path)).training.loss.first is None
 
 
 @pytest.mark.parametrize(
@@ -97,54 +99,54 @@ def test_numbers_that_are_not_finite_become_null(tmp_path):
 def test_what_is_wrong_with_a_report_is_said_by_key(tmp_path, change, problem):
     document = as_json(synthetic.report("binary")[0])
     change(document)
-    found = results.validate(document)
+    found = report_schema.validate(document)
     assert len(found) == 1
     assert found[0].startswith(problem)
     (tmp_path / "report.json").write_text(json.dumps(document))
     with pytest.raises(DataError, match=rf"report\.json: {problem}"):
-        results.read_report(RunDir(tmp_path))
+        report_schema.read_report(RunDir(tmp_path))
 
 
 @pytest.mark.parametrize("key", ["schema_version", "decision", "slices"])
 def test_a_key_that_is_null_must_still_be_there(key):
     document = as_json(synthetic.report("binary")[0])
     del document[key]
-    assert results.validate(document) == [f"{key}: Field required"]
+    assert report_schema.validate(document) == [f"{key}: Field required"]
     with pytest.raises(jsonschema.ValidationError, match=f"'{key}' is a required property"):
-        jsonschema.validate(document, results.schema())
+        jsonschema.validate(document, report_schema.schema())
 
 
 def test_keys_of_a_later_version_are_no_problem(tmp_path):
     document = as_json(synthetic.report("binary")[0]) | {"weather": "fair"}
-    assert results.validate(document) == []
+    assert report_schema.validate(document) == []
     (tmp_path / "report.json").write_text(json.dumps(document))
-    assert results.read_report(RunDir(tmp_path)).status == "done"
+    assert report_schema.read_report(RunDir(tmp_path)).status == "done"
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"seconds": NaN}'])
 def test_a_report_that_is_no_json_is_refused(tmp_path, text):
     (tmp_path / "report.json").write_text(text)
     with pytest.raises(DataError, match=r"report\.json: not JSON"):
-        results.read_report(RunDir(tmp_path))
+        report_schema.read_report(RunDir(tmp_path))
 
 
 def test_a_run_without_a_report_is_not_finished(tmp_path):
     with pytest.raises(DataError, match=r"no report\.json, so this is no run or it is not finished"):
-        results.read_report(RunDir(tmp_path))
+        report_schema.read_report(RunDir(tmp_path))
 
 
 def test_an_evaluation_is_read_back_equal(tmp_path):
     evaluation = synthetic.evaluation(synthetic.predictions("multiclass"))
     path = tmp_path / "evals" / "ag_news-test.json"
-    results.write_evaluation(path, evaluation)
-    assert results.read_evaluation(path) == evaluation
+    report_schema.write_evaluation(path, evaluation)
+    assert report_schema.read_evaluation(path) == evaluation
     keys = {"schema_version", "data", "metrics", "intervals", "per_label", "label_intervals", "confusion"}
     assert keys <= set(json.loads(path.read_text(encoding="utf-8")))
 
 
 def test_a_missing_evaluation_is_an_error_of_the_data(tmp_path):
     with pytest.raises(DataError, match=r"none\.json: cannot be read: No such file"):
-        results.read_evaluation(tmp_path / "none.json")
+        report_schema.read_evaluation(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -210,7 +212,7 @@ def test_a_parquet_file_of_others_is_refused(tmp_path):
 
 def test_reading_results_needs_no_training_library():
     code = (
-        "import sys, ftcls.results, ftcls.report.tables; "
+        "import sys, ftcls.runs.report_schema, ftcls.reporting.run_tables; "
         "sys.exit(', '.join({'torch', 'transformers', 'datasets', 'sklearn'} & set(sys.modules)) or None)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

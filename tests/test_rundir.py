@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ftcls import rundir
 from ftcls.errors import ConfigError
-from ftcls.rundir import RunDir, create, replacing, write_json, write_text
+from ftcls.runs import directory
+from ftcls.runs.directory import RunDir, create, replacing, write_json, write_text
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
 
@@ -161,7 +161,7 @@ def test_json_refuses_what_is_no_number_and_keeps_the_old_file(tmp_path, number)
 
 def test_runs_lie_in_runs_of_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = rundir.create("", name="news", output=None)
+    run = directory.create("", name="news", output=None)
     assert run.path == tmp_path / "runs" / "news"
     assert run.path.is_absolute()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from ftcls.scoring.confident import multilabel_suspicion, suspicion
+from ftcls.scoring.confident_learning import multilabel_suspicion, suspicion
 
 
 def test_a_row_is_suspect_where_another_label_is_as_sure_as_on_its_own_rows():

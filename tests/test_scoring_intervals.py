@@ -10,7 +10,7 @@ from ftcls.scoring import intervals as module
 from ftcls.scoring import metrics
 from ftcls.scoring.intervals import intervals, paired_difference, score_of
 from ftcls.scoring.metrics import Predictions, Statistics
-from ftcls.scoring.shares import wilson
+from ftcls.scoring.wilson import wilson
 
 
 def made(task, n, k, *, seed=0, skill=1.0, clusters=None, shares=None):

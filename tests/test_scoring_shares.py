@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ftcls.scoring import metrics, shares
+from ftcls.scoring import metrics, wilson
 from ftcls.scoring.intervals import certainty, intervals
 from ftcls.scoring.metrics import Predictions
 
@@ -20,16 +20,16 @@ def test_the_interval_of_f1_is_that_of_the_agreement_carried_over():
     hits = np.array([True] * 3 + [False] * 2)
     agreement = stats.binomtest(3, 5).proportion_ci(method="wilson")
     expected = [2 * end / (1 + end) for end in (agreement.low, agreement.high)]
-    assert shares.of_f1(hits, None) == pytest.approx(expected)
-    assert shares.of_f1(hits[:0], None) is None
+    assert wilson.of_f1(hits, None) == pytest.approx(expected)
+    assert wilson.of_f1(hits[:0], None) is None
 
 
 def test_copies_within_a_cluster_count_once_and_independent_rows_in_full():
     hits = np.repeat(np.random.default_rng(0).random(200) < 0.7, 4)
     together = np.repeat(np.arange(200), 4)
-    assert shares.effective(hits, together) == pytest.approx(200, rel=0.01)
-    assert shares.effective(hits, np.arange(800)) == pytest.approx(800, rel=0.01)
-    assert shares.effective(np.ones(800, bool), together) == 200  # no spread to see: as if wholly alike
+    assert wilson.effective(hits, together) == pytest.approx(200, rel=0.01)
+    assert wilson.effective(hits, np.arange(800)) == pytest.approx(800, rel=0.01)
+    assert wilson.effective(np.ones(800, bool), together) == 200  # no spread to see: as if wholly alike
 
 
 @pytest.mark.parametrize("clusters", [None, np.arange(300) // 3])

@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as reference
 from statsmodels.stats.multitest import multipletests
 
-from ftcls.scoring.tests import holm, mcnemar, over_seeds
+from ftcls.scoring.significance import holm, mcnemar, over_seeds
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from ftcls.config.sweep import Heatmap
-from ftcls.report import plots
+from ftcls.reporting import plots
 from ftcls.search import page, results
 from ftcls.search import sweep as sweeping
 from ftcls.search.heatmaps import drawings

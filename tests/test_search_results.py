@@ -9,7 +9,7 @@ import pytest
 import synthetic
 from ftcls.config.load import load
 from ftcls.scoring.intervals import resampled
-from ftcls.scoring.tests import over_seeds
+from ftcls.scoring.significance import over_seeds
 from ftcls.search import sweep as sweeping
 from ftcls.search import tables
 from ftcls.search.results import mean_draws, ranked

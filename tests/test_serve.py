@@ -16,11 +16,11 @@ from starlette.testclient import TestClient
 from ftcls.cli.app import run
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.scoring.decision import Decision
-from ftcls.serve import page, server, words
-from ftcls.serve.app import Service, create
-from ftcls.serve.batches import Batcher, Overloaded
-from ftcls.serve.limits import Guard, Limits
-from ftcls.serve.server import Address, describe
+from ftcls.serving import occlusion, page, server
+from ftcls.serving.app import Service, create
+from ftcls.serving.batches import Batcher, Overloaded
+from ftcls.serving.guard import Guard, Limits
+from ftcls.serving.server import Address, describe
 
 TOKEN = "a token of sixteen characters"
 LIMITS = Limits(
@@ -394,8 +394,8 @@ def test_the_command_refuses_before_it_loads_anything(capsys, monkeypatch):
     assert run(["serve", "nowhere", "--host", "0.0.0.0"]) == 2
     assert "set a token for them first" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "ftcls.serve.server")
-    monkeypatch.delattr("ftcls.serve.server")
+    monkeypatch.delitem(sys.modules, "ftcls.serving.server")
+    monkeypatch.delattr("ftcls.serving.server")
     assert run(["serve", "nowhere"]) == 4
     assert 'uvicorn is not installed; run\n  pip install -c constraints.txt "ftcls[serve]"' in capsys.readouterr().err
 
@@ -520,12 +520,12 @@ def test_a_request_that_takes_too_long_is_503(classifier):
 
 def test_a_long_text_is_weighed_several_words_at_a_time():
     text = " ".join(f"w{n}" for n in range(1_000))
-    spans = words.parts(text)
-    assert len(spans) <= words.MOST
+    spans = occlusion.parts(text)
+    assert len(spans) <= occlusion.MOST
     assert " ".join(text[start:end] for start, end in spans) == text
-    assert words.without("ab cd ef", [(3, 5)]) == ["ab  ef"]
+    assert occlusion.without("ab cd ef", [(3, 5)]) == ["ab  ef"]
 
 
 def test_a_certain_label_has_weights_that_end():
-    (part,) = words.weighed([(0, 1)], 1.0, [0.0])
+    (part,) = occlusion.weighed([(0, 1)], 1.0, [0.0])
     assert 0 < part.weight < 50

@@ -21,9 +21,9 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 import uvicorn
 
 from ftcls.scoring.decision import Decision
-from ftcls.serve.app import Service, create
-from ftcls.serve.limits import Guard, Limits
-from ftcls.serve.server import describe
+from ftcls.serving.app import Service, create
+from ftcls.serving.guard import Guard, Limits
+from ftcls.serving.server import describe
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = Limits(

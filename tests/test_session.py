@@ -6,12 +6,13 @@ import threading
 
 import pytest
 
-from ftcls import rundir, session
 from ftcls.config.load import dump
 from ftcls.config.schema import Data, Experiment, Model, Training
-from ftcls.devices import Machine
+from ftcls.environment.devices import Machine
 from ftcls.errors import ConfigError, DataError, Interrupted, TrainingError, UnavailableError
-from ftcls.rundir import RunDir
+from ftcls.pipeline import session
+from ftcls.runs import directory
+from ftcls.runs.directory import RunDir
 
 ALONE = Machine("cpu", "fp32", "asked for", rank=0, processes=1)
 
@@ -139,7 +140,7 @@ def test_without_an_output_the_newest_run_of_the_name_is_resumed(working_directo
 
 def test_a_deleted_run_does_not_hide_the_newest(working_directory):
     for number in range(3):
-        rundir.create(dump(experiment()), name="news", output=None)
+        directory.create(dump(experiment()), name="news", output=None)
         os.utime(RunDir(sorted((working_directory / "runs").iterdir())[-1]).config, (number, number))
     RunDir(working_directory / "runs" / "news").config.unlink()
     (working_directory / "runs" / "news").rmdir()
@@ -207,7 +208,7 @@ def test_two_cannot_train_in_one_run():
 
 
 def test_of_several_processes_only_the_first_announces_locks_and_logs(monkeypatch, tmp_path):
-    run = rundir.create(dump(experiment()), name="news", output=tmp_path / "run")
+    run = directory.create(dump(experiment()), name="news", output=tmp_path / "run")
     monkeypatch.setattr(session, "PartialState", lambda **options: None)
     monkeypatch.setattr(session, "_agreed", lambda make, machine: (True, run))
     second = Machine("cpu", "fp32", "asked for", rank=1, processes=2)

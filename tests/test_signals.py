@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from ftcls.signals import Caught
+from ftcls.environment.signals import Caught
 
 
 class Noted(Caught):

@@ -14,8 +14,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 import fitting
 from ftcls.config.schema import Adapter, Loss, Training
 from ftcls.errors import ConfigError, TrainingError, UnavailableError
-from ftcls.rundir import RunDir
-from ftcls.training import callbacks, checkpoints, history
+from ftcls.runs import history
+from ftcls.runs.directory import RunDir
+from ftcls.training import callbacks, checkpoints
 from ftcls.training.fit import arguments, cadence
 from ftcls.training.trainer import Trainer
 

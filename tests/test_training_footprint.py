@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from ftcls.training import footprint
+from ftcls.training import step_memory
 
 
 def built(*, dropout=0.1, **settings):
@@ -16,7 +16,7 @@ def built(*, dropout=0.1, **settings):
 
 
 def counted(model, *, passes=1, precision="fp32", shapes=((4, 16),)):
-    return footprint.measure(model, shapes=shapes, device="cpu", precision=precision, passes=passes)
+    return step_memory.measure(model, shapes=shapes, device="cpu", precision=precision, passes=passes)
 
 
 def outlined(**settings):
@@ -29,10 +29,10 @@ def outlined(**settings):
 @pytest.mark.parametrize("passes", [1, 2])
 def test_a_step_without_numbers_holds_what_a_real_one_holds(precision, dropout, passes):
     model = built(dropout=dropout).train()
-    ledger = footprint._Ledger()
+    ledger = step_memory._Ledger()
     for each in (*model.parameters(), *model.buffers()):
         ledger.hold(each, counted=False)
-    flops = [footprint._pass(model, 4, 16, ledger, device="cpu", precision=precision) for _ in range(passes)]
+    flops = [step_memory._pass(model, 4, 16, ledger, device="cpu", precision=precision) for _ in range(passes)]
     found = counted(outlined(dropout=dropout), passes=passes, precision=precision)
     assert found.peak == pytest.approx(ledger.peak, rel=0.05)
     assert found.flops_forward * 4 * 16 == pytest.approx(flops[0], rel=0.1)
@@ -61,5 +61,7 @@ def test_states_in_eight_bits_are_a_quarter_but_for_embeddings_and_small_tensors
     model = torch.nn.Sequential(torch.nn.Embedding(100, 64), torch.nn.Linear(64, 64), torch.nn.Linear(64, 2))
     model[2].weight.requires_grad_(False)
     embedding, matrix, biases = 6_400, 4_096, 64 + 2
-    assert footprint.state_bytes(model, "adamw_torch") == 8 * (embedding + matrix + biases)
-    assert footprint.state_bytes(model, "adamw_bnb_8bit") == 8 * (embedding + biases) + int(matrix * 2 * (1 + 4 / 256))
+    assert step_memory.state_bytes(model, "adamw_torch") == 8 * (embedding + matrix + biases)
+    assert step_memory.state_bytes(model, "adamw_bnb_8bit") == 8 * (embedding + biases) + int(
+        matrix * 2 * (1 + 4 / 256)
+    )

@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, TrainerCallback
 import fitting
 from ftcls.config.schema import Adapter
 from ftcls.errors import ConfigError
-from ftcls.training import groups
+from ftcls.training import parameter_groups
 
 BERT = {"hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 20}
 CONFIGS = {
@@ -51,7 +51,7 @@ def within(name, places):
 def test_embeddings_and_the_first_layers_are_frozen(name, first):
     _, _, prefix, embeddings = CONFIGS[name]
     model = built(name)
-    groups.freeze(model, first)
+    parameter_groups.freeze(model, first)
     places = embeddings | {f"{prefix}{i}" for i in range(first)}
     for each, parameter in model.named_parameters():
         assert parameter.requires_grad == (not within(each, places)), each
@@ -63,7 +63,7 @@ def test_rates_fall_from_layer_to_layer(name):
     model = built(name)
     names = {id(parameter): each for each, parameter in model.named_parameters()}
     decayed = {each for each in names.values() if each.endswith("weight")}
-    made = groups.groups(
+    made = parameter_groups.groups(
         model, decayed, learning_rate=1.0, weight_decay=0.01, layer_decay=0.5, head_learning_rate=7.0
     )  # fmt: skip
     found = {names[id(p)]: (group["lr"], group["weight_decay"]) for group in made for p in group["params"]}
@@ -84,15 +84,15 @@ def test_rates_fall_from_layer_to_layer(name):
 
 def test_more_layers_than_there_are_is_an_error():
     with pytest.raises(ConfigError, match=r"training\.freeze: 4: Bert.* has 3 layers; write at most that"):
-        groups.freeze(built("bert"), 4)
+        parameter_groups.freeze(built("bert"), 4)
 
 
 def test_layers_that_cannot_be_told_apart_are_an_error():
     albert = AutoModelForSequenceClassification.from_config(transformers.AlbertConfig(**BERT, embedding_size=4))
     with pytest.raises(ConfigError, match=r"training\.freeze: AlbertForSequenceClassification has no list of 3 layers"):
-        groups.freeze(albert, 1)
+        parameter_groups.freeze(albert, 1)
     with pytest.raises(ConfigError, match=r"training\.layer_decay: AlbertForSequenceClassification"):
-        groups.groups(
+        parameter_groups.groups(
             albert, (), learning_rate=1.0, weight_decay=0.0, layer_decay=0.5, head_learning_rate=None
         )  # fmt: skip
 
@@ -123,7 +123,7 @@ def test_frozen_layers_come_out_as_they_went_in(tmp_path, monkeypatch):
 
     def frozen(*args, **options):
         made = load(*args, **options)
-        groups.freeze(made.model, 1)
+        parameter_groups.freeze(made.model, 1)
         before.update({name: each.clone() for name, each in made.model.state_dict().items()})
         return made
 

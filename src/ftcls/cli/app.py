@@ -14,7 +14,6 @@ from typing import Annotated, NoReturn
 import typer
 
 import ftcls
-from ftcls import cache
 from ftcls.cli import call, config, console
 from ftcls.cli.call import Call
 from ftcls.cli.compare import compare
@@ -28,8 +27,9 @@ from ftcls.cli.report import report
 from ftcls.cli.serve import serve
 from ftcls.cli.sweep import Command, sweep
 from ftcls.cli.train import train
+from ftcls.environment import cache
 from ftcls.errors import FtclsError
-from ftcls.rundir import PARENT
+from ftcls.runs.directory import PARENT
 
 BUG = 1
 INTERRUPTED = 130

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ftcls import documents
 from ftcls.cli import console, options
+from ftcls.environment import json_files
 
 
 def compare(
@@ -35,13 +35,13 @@ def compare(
     """
     console.configure(quiet=quiet)
     with console.results_only():
-        from ftcls.report import compare as comparing
-        from ftcls.report import compare_page
+        from ftcls.reporting import compare as comparing
+        from ftcls.reporting import compare_page
 
         found = comparing.compare(runs, split=split, metric=metric)
         written = () if output is None else compare_page.write(found, output)
     if as_json:
-        console.emit(documents.finite(asdict(found)))
+        console.emit(json_files.finite(asdict(found)))
         return
     console.show(compare_page.summary(found))
     for path in written:

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from ftcls.cli import console, options
-from ftcls.config import reference, starter, sweep
+from ftcls.config import reference, sweep
 from ftcls.config.load import dump, find, load, shipped
 from ftcls.errors import ConfigError
-from ftcls.rundir import write_text
+from ftcls.pipeline import starter_config
+from ftcls.runs.directory import write_text
 
 app = typer.Typer(
     name="config", help="List, check, show and start configs.", no_args_is_help=True, rich_markup_mode=None
@@ -112,17 +113,19 @@ def init(
     Example: ftcls config init reviews.csv --label stars --output reviews.yaml
     """
     if output is not None:
-        starter.check_output(output)
+        starter_config.check_output(output)
     if like is not None and data is None:
-        _write(starter.like(like), output)
+        _write(starter_config.like(like), output)
         return
     if data is None or like is not None:
         raise ConfigError("name a data file with --label COLUMN, or a shipped config with --like NAME")
     if not label:
-        raise ConfigError(f"{data}: which column has the labels? Add --label COLUMN: {starter.describe_columns(data)}")
+        raise ConfigError(
+            f"{data}: which column has the labels? Add --label COLUMN: {starter_config.describe_columns(data)}"
+        )
     from ftcls.cli.machine import measure
 
-    made = starter.from_file(data, label=label, text=text, machine=measure(), output=output)
+    made = starter_config.from_file(data, label=label, text=text, machine=measure(), output=output)
     for note in made.notes:
         typer.echo(note, err=True)
     _write(made.text, output)

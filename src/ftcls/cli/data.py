@@ -29,12 +29,12 @@ def data(
     console.configure(quiet=quiet, offline=offline)
     experiment = load(config, overrides or ())
     with console.results_only():
-        from ftcls.profile import profile
+        from ftcls.pipeline.data_profile import profile
 
         found = profile(experiment, thorough=thorough)
     if as_json:
         console.emit(asdict(found))
         return
-    from ftcls.report import data_tables
+    from ftcls.reporting import data_tables
 
     console.show(data_tables.profile(found))

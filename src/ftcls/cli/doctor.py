@@ -17,14 +17,14 @@ def doctor(offline: options.Offline = False, as_json: options.Json = False) -> N
     """
     console.configure(quiet=True, offline=offline)
     with console.results_only():
-        from ftcls.doctor import examine
+        from ftcls.environment.doctor import examine
 
         found = examine()
     if as_json:
         console.emit(asdict(found))
         raise typer.Exit(UnavailableError.exit_code if found.problems else 0)
-    from ftcls.report import health_tables
+    from ftcls.reporting import doctor_tables
 
-    console.show(health_tables.health(found))
+    console.show(doctor_tables.health(found))
     if found.problems:
         raise UnavailableError(f"no training here: {'; '.join(found.problems)}")

@@ -9,7 +9,7 @@ import typer
 from ftcls.cli import console, options
 from ftcls.config.load import load
 from ftcls.errors import ConfigError
-from ftcls.rundir import RunDir
+from ftcls.runs.directory import RunDir
 
 
 def evaluate(
@@ -58,9 +58,10 @@ def evaluate(
         raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
     experiment = None if config is None else load(config)
     with console.results_only():
-        from ftcls import pipeline, results
+        from ftcls.pipeline import train
+        from ftcls.runs import report_schema
 
-        found = pipeline.evaluate(
+        found = train.evaluate(
             model,
             split=split,
             data=data,
@@ -72,11 +73,11 @@ def evaluate(
             allow_code=allow_code,
         )
     if as_json:
-        console.emit(results.document(found))
+        console.emit(report_schema.document(found))
         return
-    from ftcls.report import tables
+    from ftcls.reporting import run_tables
 
-    console.show(tables.evaluation(found))
+    console.show(run_tables.evaluation(found))
 
 
 def _names(text: str) -> tuple[str, ...]:

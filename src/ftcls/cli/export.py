@@ -8,7 +8,7 @@ import typer
 from ftcls.cli import console, options
 
 if TYPE_CHECKING:
-    from ftcls.agreement import Export
+    from ftcls.runs.export_record import Export
 
 TOLERANCES = {"fp32": 1e-4, "int8": 0.02}
 
@@ -53,8 +53,8 @@ def export(
     """
     console.configure(quiet=quiet, offline=offline)
     with console.results_only():
-        from ftcls import agreement
-        from ftcls.export import export as write
+        from ftcls.exporting.export import export as write
+        from ftcls.runs import export_record
 
         found = write(
             run,
@@ -66,7 +66,7 @@ def export(
             texts=texts,
         )
     if as_json:
-        console.emit(agreement.document(found))
+        console.emit(export_record.document(found))
         return
     for line in _lines(found, output):
         typer.echo(line)

@@ -3,7 +3,7 @@
 import platform
 import time
 
-from ftcls.config.starter import Machine
+from ftcls.pipeline.starter_config import Machine
 
 SIDE = 1_024
 ROUNDS = 5

@@ -12,14 +12,14 @@ import typer
 from ftcls.cli import console, options, progress
 from ftcls.config.load import load
 from ftcls.errors import ConfigError
-from ftcls.rundir import RunDir
+from ftcls.runs.directory import RunDir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ftcls.classifier import Classifier
-    from ftcls.predict.files import Summary, Wanted
-    from ftcls.predict.live import Stream
+    from ftcls.inference.classifier import Classifier
+    from ftcls.prediction.files import Summary, Wanted
+    from ftcls.prediction.stream import Stream
 
 
 def predict(
@@ -102,12 +102,12 @@ def predict(
     }
     _refuse_idle(of_files, text, output)
     with console.results_only():
-        from ftcls.classifier import Classifier
+        from ftcls.inference.classifier import Classifier
 
         classifier = Classifier.load(run, precision=precision)
         if threshold:
             classifier = classifier.with_thresholds(threshold)
-        from ftcls.predict.files import Wanted
+        from ftcls.prediction.files import Wanted
 
     wanted = Wanted(
         text_columns=tuple(text_column) if text_column else columns_of(run),
@@ -122,7 +122,7 @@ def predict(
         return
     given = _given(sources or [Path("-")])
     with console.results_only() as stdout, progress.shown("predicting", quiet=quiet) as report:
-        from ftcls.predict.files import predict_files
+        from ftcls.prediction.files import predict_files
 
         try:
             summary = predict_files(
@@ -165,7 +165,7 @@ def _refuse_idle(of_files: "Mapping[str, object]", text: "Sequence[str] | None",
 
 
 def _given(sources: list[Path]) -> "list[Path] | Stream":
-    from ftcls.predict.live import Live
+    from ftcls.prediction.stream import Live
 
     if str(sources[0]) != "-":
         return sources
@@ -176,8 +176,8 @@ def _given(sources: list[Path]) -> "list[Path] | Stream":
 
 
 def _texts(classifier: "Classifier", texts: list[str], wanted: "Wanted", *, as_json: bool) -> None:
-    from ftcls.predict.columns import Columns
-    from ftcls.predict.files import predict_texts
+    from ftcls.prediction.columns import Columns
+    from ftcls.prediction.files import predict_texts
 
     columns = Columns(classifier.task, classifier.labels, top=wanted.top, abstain=wanted.abstain)
     with console.results_only():

@@ -40,7 +40,7 @@ def push(
     console.configure(quiet=quiet, offline=offline)
     with console.results_only():
         from ftcls.errors import ConfigError
-        from ftcls.publish import publish
+        from ftcls.exporting.push import publish
 
         if output is not None and not dry_run:
             raise ConfigError(f"--output {output}: goes with --dry-run; an upload writes nothing here")

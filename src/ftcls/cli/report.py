@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ftcls import documents
 from ftcls.cli import console, options
-from ftcls.rundir import RunDir, write_json
+from ftcls.environment import json_files
+from ftcls.runs.directory import RunDir, write_json
 
 
 def report(
@@ -34,16 +34,16 @@ def report(
     """
     console.configure(quiet=quiet)
     if not RunDir(run).config.is_file():
-        from ftcls.report import trainer_state
+        from ftcls.reporting import trainer_state
 
         found = trainer_state.find(run)
         if found is not None:
             _state(found, output, as_json=as_json)
             return
     with console.results_only():
-        from ftcls.report import page
+        from ftcls.reporting import run_page
 
-        written = page.report(run, output=output)
+        written = run_page.report(run, output=output)
     if as_json:
         console.emit(asdict(written))
         return
@@ -53,10 +53,10 @@ def report(
 
 
 def _state(path: Path, output: Path | None, *, as_json: bool) -> None:
-    from ftcls.report import trainer_state
+    from ftcls.reporting import trainer_state
 
     state = trainer_state.read(path)
-    document = documents.finite(asdict(state))
+    document = json_files.finite(asdict(state))
     if output is not None:
         write_json(output, document)
     if as_json:

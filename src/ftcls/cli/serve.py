@@ -50,10 +50,10 @@ def serve(
     """
     console.configure(quiet=quiet, offline=offline)
     with console.results_only() as stdout:
-        from ftcls.classifier import Classifier
+        from ftcls.inference.classifier import Classifier
 
         try:
-            from ftcls.serve import limits, server
+            from ftcls.serving import guard, server
         except ModuleNotFoundError as error:
             raise UnavailableError(
                 f'ftcls serve: {error.name} is not installed; run\n  pip install -c constraints.txt "ftcls[serve]"'
@@ -66,7 +66,7 @@ def serve(
             classifier,
             run,
             address,
-            limits.Limits(
+            guard.Limits(
                 characters=max_characters,
                 texts=max_texts,
                 rows=max_rows,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
-from ftcls import documents
 from ftcls.cli import console, options
+from ftcls.environment import json_files
 from ftcls.errors import ConfigError, Interrupted, TrainingError, UnavailableError
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _print(planned: "Plan", *, as_json: bool) -> None:
 def _show(outcome: "Outcome", *, as_json: bool) -> None:
     found = outcome.results
     if as_json:
-        console.emit({"folder": outcome.folder, "results": documents.finite(asdict(found))})
+        console.emit({"folder": outcome.folder, "results": json_files.finite(asdict(found))})
         return
     from ftcls.search import tables
 

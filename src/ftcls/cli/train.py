@@ -44,7 +44,7 @@ def train(
     console.configure(quiet=quiet, offline=offline)
     experiment = load(config, overrides or ())
     with console.results_only():
-        from ftcls import plan
+        from ftcls.pipeline import dry_run as plan
 
         if smoke:
             experiment = plan.smoke(experiment)
@@ -55,7 +55,7 @@ def train(
 
 
 def _plan(experiment: Experiment, *, as_json: bool) -> None:
-    from ftcls import plan
+    from ftcls.pipeline import dry_run as plan
 
     with console.results_only():
         found = plan.dry_run(experiment)
@@ -74,7 +74,8 @@ def _run(
     allow_code: bool,
     as_json: bool,
 ) -> None:
-    from ftcls import pipeline, results
+    from ftcls.pipeline import train as pipeline
+    from ftcls.runs import report_schema
 
     current = call.of(context)
     with console.results_only() as stdout:
@@ -90,11 +91,11 @@ def _run(
         )
         if current.log is None:
             return  # one of several processes, and not the first, which announces the run and reports
-        report = results.read_report(run)
+        report = report_schema.read_report(run)
     if as_json:
-        console.emit({"run": run.path, "report": results.document(report)})
+        console.emit({"run": run.path, "report": report_schema.document(report)})
         return
-    from ftcls.report import tables
+    from ftcls.reporting import run_tables
 
-    console.show(tables.summary(report))
+    console.show(run_tables.summary(report))
     typer.echo(run.path)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ftcls.config import schema
-from ftcls.data import ag_news, audit, docstrings, files, go_emotions, hub, imdb, labels, rest, reuters21578, split
+from ftcls.data import labels, rest, split
+from ftcls.data.checks import completeness
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Check, Corpus, Split, SplitName
 from ftcls.data.raw import BadRows, Raw, RawSplit
+from ftcls.data.readers import ag_news, docstrings, files, go_emotions, hub, imdb, reuters21578
 from ftcls.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ def read(data: schema.Data, *, seed: int) -> Corpus:
     else:
         splits = _complete(splits, raw, data.split, seed=seed)
         splits = {name: _subset(splits[name], name, names, data.subset, seed=seed) for name in SPLITS}
-    checks = (*_refused(bad, data.on_bad_row), *raw.checks, *audit.checks(splits, names))
+    checks = (*_refused(bad, data.on_bad_row), *raw.checks, *completeness.checks(splits, names))
     for name in SPLITS:
         log.info("%s: %s %s examples", data.source, f"{len(splits[name]):,}", name)
     return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions)

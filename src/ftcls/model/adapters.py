@@ -24,10 +24,10 @@ from transformers.pytorch_utils import Conv1D
 
 from ftcls.config.schema import Adapter
 from ftcls.errors import ConfigError, DataError, UnavailableError
-from ftcls.model import quantized
+from ftcls.model import quantization as quantized
 from ftcls.model.checkpoint import PACKAGE, resolve
 from ftcls.model.classifiable import Classifiable
-from ftcls.rundir import write_json
+from ftcls.runs.directory import write_json
 
 FILE: Final = "adapter.json"
 """What ftcls must know beside PEFT's own files: where the frozen weights come from."""

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from ftcls.data.corpus import Task
 from ftcls.errors import DataError
-from ftcls.rundir import write_json
+from ftcls.runs.directory import write_json
 
 FILE: Final = "ftcls.json"
 

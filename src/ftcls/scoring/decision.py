@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.errors import ConfigError, DataError, TrainingError
-from ftcls.rundir import write_json
+from ftcls.runs.directory import write_json
 
 Task = Literal["binary", "multiclass", "multilabel"]
 FILE: Final = "decision.json"

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.errors import DataError
-from ftcls.scoring import shares
+from ftcls.scoring import wilson
 from ftcls.scoring.metrics import AREAS, Counts, Predictions, Statistics, names
-from ftcls.scoring.shares import Interval
+from ftcls.scoring.wilson import Interval
 
 DRAWS = 2000
 """Draws of a bootstrap: a percentile then wobbles by about a fiftieth of the interval's width from seed to seed."""
@@ -116,7 +116,7 @@ def _certainty(predictions: Predictions, *, seed: int, draws: int, areas_of_labe
     if predictions.positive is not None:
         found |= {name: ratios[name][predictions.positive] for name in _OF_POSITIVE}
     right = statistics.per_row["accuracy"] > 0
-    of_rows = shares.of_rows(right, predictions.clusters)
+    of_rows = wilson.of_rows(right, predictions.clusters)
     found |= dict.fromkeys(_MULTILABEL_SHARES if task == "multilabel" else _SHARES, of_rows)
     areas: list[Interval | None] = [None] * len(predictions.labels)
     if drawn.areas is not None:
@@ -135,7 +135,7 @@ def _ratio_intervals(statistics: Statistics, name: str) -> list[Interval | None]
     """Of each label: the interval of its precision, recall or F1."""
     gold, predicted = statistics.indicators
     clusters = statistics.predictions.clusters
-    interval = shares.of_f1 if name == "f1" else shares.of_rows
+    interval = wilson.of_f1 if name == "f1" else wilson.of_rows
     found = []
     for of_label, said in zip(gold.T, predicted.T, strict=True):
         relevant = np.flatnonzero({"precision": said, "recall": of_label, "f1": of_label | said}[name])
@@ -153,8 +153,8 @@ def _area_intervals(
     for value, draws, of_label in zip(values, drawn.T, statistics.indicators[0].T, strict=True):
         positives = int(of_label.sum())
         if 0 < positives <= _FEW_POSITIVES:
-            apart = positives if clusters is None else shares.effective(np.ones(positives, bool), clusters[of_label])
-            found.append(shares.wilson(float(value), apart))
+            apart = positives if clusters is None else wilson.effective(np.ones(positives, bool), clusters[of_label])
+            found.append(wilson.wilson(float(value), apart))
         else:
             found.append(_percentiles(draws))
     return found

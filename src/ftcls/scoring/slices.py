@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.scoring.metrics import Predictions
-from ftcls.scoring.shares import wilson
+from ftcls.scoring.wilson import wilson
 
 GROUPS: Final = 5
 """Groups of texts by length, about equally large."""

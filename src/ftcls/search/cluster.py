@@ -21,7 +21,7 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from ftcls.errors import ConfigError, FtclsError, Interrupted, UnavailableError
-from ftcls.rundir import PARENT
+from ftcls.runs.directory import PARENT
 from ftcls.search.executors import Ended, Job
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ftcls.rundir import PARENT
+from ftcls.runs.directory import PARENT
 
 
 @dataclass(frozen=True)

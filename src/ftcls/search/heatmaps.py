@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ftcls.config.sweep import Heatmap
-from ftcls.report import plots
+from ftcls.reporting import plots
 from ftcls.search.results import Cell, Results, Score
 from ftcls.search.space import SEED, Axis
 

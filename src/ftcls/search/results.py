@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ftcls import documents, results
-from ftcls import predictions as prediction_files
+from ftcls.environment import json_files
 from ftcls.errors import DataError
-from ftcls.rundir import replacing, write_json, write_text
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs import report_schema
+from ftcls.runs.directory import replacing, write_json, write_text
 from ftcls.scoring.intervals import refuse_unlike, resampled
 from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
-from ftcls.scoring.shares import Interval
-from ftcls.scoring.tests import over_seeds
+from ftcls.scoring.significance import over_seeds
+from ftcls.scoring.wilson import Interval
 from ftcls.search.space import SEED
 from ftcls.search.trials import Trial
 
@@ -40,9 +41,9 @@ class Row:
     """The run directory, relative to the sweep's folder."""
     exit_code: int | None = None
     """Of a failed trial."""
-    metrics: dict[str, results.Metrics] | None = None
+    metrics: dict[str, report_schema.Metrics] | None = None
     """By split; None unless the trial is done, like everything below."""
-    intervals: dict[str, results.Intervals] | None = None
+    intervals: dict[str, report_schema.Intervals] | None = None
     train_examples: int | None = None
     test_examples: int | None = None
     parameters: int | None = None
@@ -111,7 +112,7 @@ def row(trial: Trial, folder: Path, state: State, code: int | None) -> Row:
     }
     if state != "done":
         return Row(**known, exit_code=code)
-    report = results.read_report(trial.run)
+    report = report_schema.read_report(trial.run)
     return Row(
         **known,
         metrics=report.metrics,
@@ -163,7 +164,7 @@ def collect(sweep: str, metric: str, axes: Sequence[str], rows: Sequence[Row], f
 def write(found: Results, folder: Path) -> tuple[Path, ...]:
     """Write results.json, results.csv and results.parquet, each whole or not at all; returns their paths."""
     paths = tuple(folder / f"results.{kind}" for kind in ("json", "csv", "parquet"))
-    write_json(paths[0], documents.finite(asdict(found)))
+    write_json(paths[0], json_files.finite(asdict(found)))
     # A column has one type: numbers where all values of the axis are, else what the axis calls them.
     numbers = {axis for axis in found.axes if all(_is_number(each.values[axis]) for each in found.trials)}
     table = pd.DataFrame([_flat(each, numbers) for each in found.trials])

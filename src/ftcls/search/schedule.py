@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from ftcls.environment.signals import Caught
 from ftcls.errors import ConfigError, Interrupted
 from ftcls.search.executors import Ended, Executor, Job
 from ftcls.search.trials import Trial
-from ftcls.signals import Caught
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
-from ftcls import documents, results
 from ftcls.config.sweep import Search
+from ftcls.environment import json_files
 from ftcls.errors import ConfigError, DataError
-from ftcls.rundir import RunDir
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
 from ftcls.scoring.metrics import higher_is_better
 from ftcls.search import trials
 from ftcls.search.schedule import State
@@ -94,7 +95,7 @@ class Study:
         """Tell the study; a failed or interrupted trial stays open."""
         number = self._numbers[trial.name]
         if state == "done":
-            value = results.read_report(trial.run).metrics["validation"][self._space.metric]
+            value = report_schema.read_report(trial.run).metrics["validation"][self._space.metric]
             told = TrialState.COMPLETE if value is not None else TrialState.FAIL
             self._study.tell(number, value, state=told, skip_if_finished=True)
         elif state == "pruned":
@@ -127,7 +128,7 @@ def evaluations(run: RunDir, metric: str) -> list[float]:
     if not run.history.is_file():
         return []
     key = f"eval_{metric}"
-    lines = documents.last_lines(run.history, run.history.stat().st_size)
+    lines = json_files.last_lines(run.history, run.history.stat().st_size)
     return [line[key] for line in lines if line.get(key) is not None]
 
 

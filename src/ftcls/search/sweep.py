@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from ftcls.config import sweep as sweep_config
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.rundir import write_text
+from ftcls.runs.directory import write_text
 from ftcls.search import page, results, schedule, space
 from ftcls.search.executors import Executor
 from ftcls.search.schedule import Progress, Queue, StopRequest

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from ftcls.config.load import dump, load, shown
 from ftcls.config.source import flow
 from ftcls.errors import ConfigError
-from ftcls.rundir import RunDir
+from ftcls.runs.directory import RunDir
 from ftcls.search.space import Axis, Choice, Space
 
 _HASH: Final = 8

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ftcls import documents
-from ftcls.rundir import RunDir
+from ftcls.environment import json_files
+from ftcls.runs.directory import RunDir
 from ftcls.search.schedule import Progress
 from ftcls.search.sweep import Plan
 
@@ -69,7 +69,7 @@ def latest(run: RunDir, metric: str) -> dict[str, float]:
     if not run.history.is_file():
         return {}
     found: dict[str, float] = {}
-    for line in documents.last_lines(run.history, _TAIL):
+    for line in json_files.last_lines(run.history, _TAIL):
         for key, name in (("step", "step"), ("loss", "loss"), (f"eval_{metric}", "metric")):
             if line.get(key) is not None:
                 found[name] = line[key]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from ftcls.encode import special_tokens
 from ftcls.errors import ConfigError
+from ftcls.model.tokenize import special_tokens
 
 # What a token that goes on with a word begins with, or what one that begins a word does; by how pieces are written.
 _CONTINUES = "##"

@@ -14,9 +14,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
 
 from ftcls.errors import UnavailableError
+from ftcls.runs.history import History
 from ftcls.training.checkpoints import Best
-from ftcls.training.history import History
-from ftcls.training.signals import StopRequest
+from ftcls.training.stop_request import StopRequest
 
 log = logging.getLogger(__name__)
 

@@ -15,22 +15,22 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
-from ftcls import inference
-from ftcls.batching import StepSampler, balanced_shares
 from ftcls.config.schema import Augmentation, Loss, Training
 from ftcls.data.corpus import Task
-from ftcls.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
-from ftcls.encode import Encoded
+from ftcls.environment.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
 from ftcls.errors import ConfigError, Interrupted, TrainingError
-from ftcls.rundir import RunDir
+from ftcls.inference import forward
+from ftcls.model.batching import StepSampler, balanced_shares
+from ftcls.model.tokenize import Encoded
+from ftcls.runs.directory import RunDir
+from ftcls.runs.history import History
 from ftcls.scoring import decision, metrics
 from ftcls.scoring.apply import apply
-from ftcls.training import augment, checkpoints, groups, losses
+from ftcls.training import augment, checkpoints, losses, parameter_groups
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, Tally, tracker
 from ftcls.training.checkpoints import Best
-from ftcls.training.history import History
 from ftcls.training.losses import Objective
-from ftcls.training.signals import StopRequest
+from ftcls.training.stop_request import StopRequest
 from ftcls.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Validation:
         """All metrics of the task, with the model in the precision it trains in."""
         if self.encoded.targets is None:
             raise TypeError("validation needs targets")
-        logits = inference.logits(model, self.encoded, token_budget=token_budget, max_rows=max_rows)
+        logits = forward.logits(model, self.encoded, token_budget=token_budget, max_rows=max_rows)
         undecided = decision.default(self.task, len(self.labels))
         return metrics.score(
             apply(
@@ -314,7 +314,7 @@ def rates(section: Training) -> Callable[[PreTrainedModel, Collection[str]], lis
     if section.layer_decay == 1 and section.head_learning_rate is None:
         return None
     return functools.partial(
-        groups.groups,
+        parameter_groups.groups,
         learning_rate=section.learning_rate,
         weight_decay=section.weight_decay,
         layer_decay=section.layer_decay,

@@ -25,14 +25,14 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from ftcls.batching import MicroBatch, StepSampler, narrow
-from ftcls.encode import Encoded, pad
 from ftcls.errors import TrainingError
+from ftcls.model.batching import MicroBatch, StepSampler, narrow
+from ftcls.model.tokenize import Encoded, pad
+from ftcls.runs.history import History
 from ftcls.training import checkpoints
 from ftcls.training.augment import Augmentation
 from ftcls.training.callbacks import Tally
 from ftcls.training.checkpoints import BEST, STEP, Best, Progress
-from ftcls.training.history import History
 from ftcls.training.losses import Objective
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftcls.data import ag_news
 from ftcls.data.miniature.draw import Draw
+from ftcls.data.readers import ag_news
 
 _SEED = 20041
 _ROWS = {"train": 240, "test": 120}

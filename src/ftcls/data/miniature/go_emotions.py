@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from ftcls.data.corpus import SplitName
-from ftcls.data.go_emotions import FILES, LABELS
 from ftcls.data.miniature.draw import Draw
+from ftcls.data.readers.go_emotions import FILES, LABELS
 
 _SEED: Final = 2020
 _ROWS: Final[dict[SplitName, int]] = {"train": 336, "validation": 112, "test": 112}

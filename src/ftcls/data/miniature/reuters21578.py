@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from ftcls.data.miniature.draw import Draw
-from ftcls.data.reuters21578 import FILES
+from ftcls.data.readers.reuters21578 import FILES
 
 _SEED: Final = 1987
 _TOPICS: Final = (

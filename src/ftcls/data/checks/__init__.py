@@ -1,0 +1,1 @@
+"""What is checked about the rows of a corpus."""

@@ -1,0 +1,1 @@
+"""Tables: how a file's rows and columns are found."""

@@ -1,0 +1,1 @@
+"""What surrounds a run: devices, the Hub, caches, signals, files."""

@@ -1,0 +1,1 @@
+"""A run for other places: ONNX graphs, plain weights, the Hub."""

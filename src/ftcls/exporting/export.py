@@ -1,0 +1,239 @@
+"""A run for other places: an ONNX graph or plain weights, done only when it says what the run says."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ftcls
+from ftcls.config.load import load
+from ftcls.errors import ConfigError, DataError, ExportError
+from ftcls.inference import onnx_runtime
+from ftcls.inference.classifier import Classifier
+from ftcls.model import settings
+from ftcls.reporting import export_card
+from ftcls.runs import directory, export_record, predictions
+from ftcls.runs.directory import RunDir
+from ftcls.runs.export_record import Agreement, Export, Format, Precision
+from ftcls.scoring import decision
+from ftcls.scoring.apply import apply
+from ftcls.scoring.metrics import Predictions
+
+log = logging.getLogger(__name__)
+
+CARD: Final = "README.md"
+# Whatever the run was chosen by: the share of right answers, and the mean over labels.
+COMPARED: Final = ("accuracy", "f1_macro")
+SEED: Final = 0
+"""Of the paired bootstrap: the same two models on the same texts are given the same interval, whatever the run's."""
+PACKAGES: Final[dict[Format, tuple[str, ...]]] = {
+    "onnx": ("torch", "transformers", "onnx", "onnxscript", "onnxruntime"),
+    "torch": ("torch", "transformers", "safetensors"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Texts:
+    """What run and export are compared on."""
+
+    texts: list[str]
+    gold: Predictions | None
+    """The run's predictions with their gold labels, of these rows; None where the texts have no labels."""
+    source: str
+
+
+def export(
+    run: Path | str,
+    *,
+    to: Format,
+    output: Path,
+    precision: Precision = "fp32",
+    tolerance: float,
+    rows: int,
+    texts: Path | None = None,
+) -> Export:
+    """Write a model as an ONNX graph or as plain weights, load it back and compare the two on the same texts.
+
+    Layers of four or eight bits are written as numbers of float32, and it is these that the export has to agree with.
+    The folder holds the weights, the tokenizer, the configuration with the label names, cleaning and cutting, the
+    decision, the config of a run and what was measured (export.json, README.md).
+
+    Args:
+        run: the run directory; with ``texts`` also a model folder or a Hub checkpoint.
+        to: ``onnx``, or ``torch``: safetensors that plain transformers loads, adapters merged.
+        output: the folder, which appears only when all is done.
+        precision: of the weights in the graph.
+        tolerance: fp32: largest difference of a logit, and no other most probable label; int8: largest loss of
+            metrics.best, of f1_macro where that is ``loss``; without gold labels share of texts with other labels.
+        rows: most texts to compare on.
+        texts: a file with one text per line to compare on; None: the run's validation texts.
+
+    Raises:
+        ConfigError: the output exists, int8 without onnx, or a graph that has no weights to write again.
+        DataError: no run, or no texts.
+        UnavailableError: the extra is not installed, the checkpoint cannot be had, or the architecture cannot be
+            written.
+        ExportError: the export differs from the run by more than the tolerance; nothing is left of it.
+    """
+    if precision == "int8" and to != "onnx":
+        raise ConfigError(f"--precision int8: goes with --to onnx, not with --to {to}")
+    place = RunDir(Path(run).absolute())
+    is_run = place.config.is_file() and place.model.is_dir()
+    if not is_run and texts is None:
+        raise DataError(
+            f"{run}: not a run with a model and validation texts to compare the export on; name a directory that "
+            "`ftcls train` wrote, or with --texts FILE (one text per line) any model folder or Hub checkpoint"
+        )
+    if to == "onnx":
+        for name in ("onnx", "onnxscript", "onnxruntime"):  # before the weights are loaded
+            onnx_runtime.extra(name)
+    experiment = load(place.config) if is_run else None
+    shown = _lines(texts, rows) if texts is not None else _validation(place, rows)
+    with directory.making(output) as folder:
+        trained = Classifier.load(run, device="cpu", dequantize=True)  # no other engine has these layers
+        FORMATS[to](trained, folder, precision)
+        _companions(trained, folder)
+        if is_run:
+            shutil.copyfile(place.config, folder / place.config.name)  # says on which data it is scored
+        again = Classifier.load(folder, device="cpu")
+        # A loss in int8 is judged in points of a score, whatever the run was chosen by.
+        judged = "f1_macro" if experiment is None or experiment.metrics.best == "loss" else experiment.metrics.best
+        found = Export(
+            run=str(run) if experiment is None else experiment.name,
+            format=to,
+            precision=precision,
+            task=trained.task,
+            labels=trained.labels,
+            files=_weights(folder),
+            agreement=_compared(trained, again, shown, metrics=(judged, *COMPARED)),
+            metric=judged,
+            tolerance=tolerance,
+            packages={name: metadata.version(name) for name in PACKAGES[to]},
+            ftcls_version=ftcls.__version__,
+            reload_difference=trained.reload_difference,
+        )
+        refuse(found, output)
+        export_record.write(found, folder)
+        card = export_card.markdown(found, max_length=trained.settings.max_length, clean=trained.settings.clean)
+        directory.write_text(folder / CARD, card)
+    return found
+
+
+def refuse(found: Export, output: Path) -> None:
+    """Do nothing where an export agrees with its run.
+
+    Raises:
+        ExportError: it does not; says by how much.
+    """
+    seen, tolerance = found.agreement, found.tolerance
+    where = f"on {seen.texts} texts"
+    if found.precision == "int8":
+        loss = seen.loss(found.metric)
+        if loss <= tolerance:
+            return
+        what = f"{found.metric} is {loss:.4f} lower" if seen.metrics else f"{loss:.2%} of the texts get other labels"
+        raise ExportError(
+            f"{output}: not written: in int8 {what} {where}, and --tolerance allows {tolerance:g}. Export with "
+            "--precision fp32, or allow the loss with --tolerance"
+        )
+    if not seen.max_logit_difference <= tolerance or seen.same_argmax < 1:  # not: a NaN agrees with nothing
+        others = round((1 - seen.same_argmax) * seen.texts)
+        raise ExportError(
+            f"{output}: not written: its logits differ from the run's by up to {seen.max_logit_difference:.2g} {where} "
+            f"(--tolerance allows {tolerance:g}), and {others} of them get another most probable label. Report it with "
+            f"the versions of {', '.join(f'{name} {version}' for name, version in found.packages.items())}"
+        )
+
+
+def _onnx(trained: Classifier, folder: Path, precision: Precision) -> None:
+    graph = folder / onnx_runtime.FILE
+    if precision == "fp32":
+        onnx_runtime.write(trained.model, graph)
+        return
+    whole = folder / "fp32"
+    whole.mkdir()
+    onnx_runtime.write(trained.model, whole / onnx_runtime.FILE)
+    onnx_runtime.quantize(whole / onnx_runtime.FILE, graph)
+    shutil.rmtree(whole)
+
+
+def _torch(trained: Classifier, folder: Path, precision: Precision) -> None:
+    trained.model.save_pretrained(folder)
+
+
+FORMATS: Final = {"onnx": _onnx, "torch": _torch}
+
+
+def _companions(trained: Classifier, folder: Path) -> None:
+    """What makes weights a whole classifier."""
+    trained.config.save_pretrained(folder)
+    trained.tokenizer.save_pretrained(folder)
+    settings.save(trained.settings, folder)
+    decision.save(trained.decision, trained.labels, folder / decision.FILE)
+
+
+def _weights(folder: Path) -> dict[str, int]:
+    suffixes = (".onnx", ".data", ".safetensors")
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.suffix in suffixes}
+
+
+def _lines(texts: Path, rows: int) -> _Texts:
+    try:
+        lines = texts.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"--texts {texts}: cannot be read as UTF-8 text: {error}") from error
+    if not lines:
+        raise DataError(f"--texts {texts}: is empty; write one text per line")
+    return _Texts(_spread(lines, rows), None, texts.name)
+
+
+def _validation(run: RunDir, rows: int) -> _Texts:
+    path = run.predictions / "validation.parquet"
+    if not path.is_file() or (stored := predictions.read_rows(path).texts) is None:
+        raise DataError(f"{path}: has no texts to compare the export on; name a file of them with --texts FILE")
+    chosen = np.zeros(len(stored), dtype=bool)
+    chosen[_spread(range(len(stored)), rows)] = True
+    kept = [text for text, take in zip(stored, chosen, strict=True) if take]
+    return _Texts(kept, predictions.read(path).take(chosen), "validation")
+
+
+def _spread(items: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of the items, at even distances."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).astype(int))]
+
+
+def _compared(trained: Classifier, again: Classifier, shown: _Texts, *, metrics: Sequence[str]) -> Agreement:
+    # The run's texts are clean already; those of a file are not.
+    encoded = trained.encode(shown.texts if shown.gold else trained.cleaned(shown.texts))
+    before, after = trained.logits(encoded), again.logits(encoded)
+    if not np.isfinite(after).all():
+        raise ExportError("the exported model's logits are not finite; nothing was written. Try --to torch")
+    return export_record.measure(
+        before,
+        after,
+        (_said(trained, before, shown.gold), _said(again, after, shown.gold)),
+        source=shown.source,
+        labelled=shown.gold is not None,
+        metrics=tuple(dict.fromkeys(metrics)),
+        seed=SEED,
+    )
+
+
+def _said(classifier: Classifier, logits: NDArray[np.float32], gold: Predictions | None) -> Predictions:
+    found = apply(
+        classifier.decision,
+        logits,
+        gold=np.zeros(logits.shape if classifier.task == "multilabel" else len(logits), dtype=np.int64),
+        task=classifier.task,
+        labels=classifier.labels,
+        positive=classifier.positive,
+    )
+    if gold is None:
+        return found
+    return replace(found, gold=gold.gold, rows=gold.rows, clusters=gold.clusters)

@@ -1,0 +1,1 @@
+"""A trained model at work: the forward pass, and the classifier that people use."""

@@ -1,0 +1,249 @@
+"""A trained model as people use it: texts in, labels and probabilities out."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from ftcls.data.clean import clean
+from ftcls.data.corpus import Split, Task
+from ftcls.environment import devices
+from ftcls.errors import ConfigError
+from ftcls.inference import onnx_runtime, reload_check
+from ftcls.inference.forward import Backend, Torch
+from ftcls.model import hub_snapshot, loading, settings
+from ftcls.model.settings import Settings
+from ftcls.model.tokenize import Encoded, encode, fingerprint
+from ftcls.scoring import decision
+from ftcls.scoring.apply import apply
+from ftcls.scoring.decision import Decision
+from ftcls.scoring.metrics import Predictions
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says about one text."""
+
+    labels: tuple[str, ...]
+    """The label; for multilabel all labels from their threshold on, perhaps none."""
+    probabilities: dict[str, float]
+    """Probability of every label."""
+    tokens: int
+    """Of the text, special tokens included, before it was cut."""
+    truncated: bool
+    """Whether it was cut."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Weights, tokenizer, cleaning, cutting and decision of one model."""
+
+    backend: Backend
+    tokenizer: PreTrainedTokenizerBase
+    labels: tuple[str, ...]
+    settings: Settings
+    decision: Decision
+    token_budget: int
+    max_rows: int | None = None
+    reload_difference: float | None = None
+    """How far the loaded model's logits are from those it was saved with; None where none were kept."""
+    foreign: bool = False
+    """Whether ftcls did not write it: task, cleaning and cutting are then guessed from its configuration."""
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        token_budget: int | None = None,
+        max_rows: int | None = None,
+        dequantize: bool = False,
+    ) -> Self:
+        """Load a run, its ``model/``, one of its checkpoints, an export, or any sequence-classification checkpoint.
+
+        A checkpoint may also be a repository of the Hub; one that ``ftcls push`` made is whole there.
+
+        Args:
+            path: what to load.
+            device: auto, cpu, cuda, cuda:N or mps.
+            precision: fp32, in which plain transformers computes and `eval` repeats a report; bf16 or fp16; auto, the
+                quickest that the device has in hardware. An export computes as it was written.
+            token_budget: most tokens, padding included, in one forward pass; None: what suits the device.
+            max_rows: most texts in one forward pass.
+            dequantize: layers of four or eight bits as numbers of float32, which changes the logits by rounding.
+
+        Raises:
+            UnavailableError: there is nothing to load, an adapter's base is not the one it was trained on, or an export
+                wants an extra that is not installed.
+            DataError: a file beside the weights is damaged.
+            ConfigError: the device is not there, or it or the export cannot compute in that precision.
+        """
+        devices.quiet()
+        machine = devices.choose(device, precision)
+        folder = hub_snapshot.local(str(path))
+        tokenizer = loading.load_tokenizer(str(folder), train_texts=())
+        if isinstance(folder, Path) and onnx_runtime.is_in(folder):
+            backend, reload_difference = _graph(folder, machine.device, precision), None
+        else:
+            weights = loading.load_trained(str(folder), device=machine.device, dequantize=dequantize)
+            backend = Torch(weights, machine.precision)
+            reload_difference = reload_check.check(backend.model, folder) if isinstance(folder, Path) else None
+        labels = tuple(backend.config.id2label[i] for i in range(backend.config.num_labels))
+        stored = settings.load(folder) if isinstance(folder, Path) else None
+        decided = Path(folder) / decision.FILE
+        task: Task = stored.task if stored else _task(backend.config)
+        return cls(
+            backend=backend,
+            tokenizer=tokenizer,
+            labels=labels,
+            settings=stored
+            or Settings(task, clean=(), max_length=loading.longest(backend.config, tokenizer, None), truncation="head"),
+            decision=decision.load(decided, labels) if decided.is_file() else decision.default(task, len(labels)),
+            token_budget=token_budget or devices.TOKEN_BUDGETS[backend.device],
+            max_rows=max_rows,
+            reload_difference=reload_difference,
+            foreign=stored is None,
+        )
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The weights in PyTorch.
+
+        Raises:
+            ConfigError: there are none, because this is an exported graph.
+        """
+        return self.backend.model
+
+    @property
+    def config(self) -> PretrainedConfig:
+        """The model's configuration."""
+        return self.backend.config
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the matrix products."""
+        return self.backend.precision
+
+    @property
+    def task(self) -> Task:
+        """binary, multiclass or multilabel."""
+        return self.settings.task
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        targets: NDArray[np.int64] | NDArray[np.float32] | None = None,
+        *,
+        cached: bool = False,
+    ) -> Encoded:
+        """Token ids of texts that are clean already."""
+        return encode(
+            texts,
+            self.tokenizer,
+            max_length=self.settings.max_length,
+            truncation=self.settings.truncation,
+            targets=targets,
+            cached=cached,
+        )
+
+    def cleaned(self, texts: Sequence[str]) -> list[str]:
+        """Raw texts as `encode` takes them."""
+        return list(clean(texts, self.settings.clean))
+
+    def logits(self, encoded: Encoded) -> NDArray[np.float32]:
+        """Logits of n texts that were encoded by this classifier, float32 [n, k], in input order."""
+        return self.backend.logits(encoded, token_budget=self.token_budget, max_rows=self.max_rows)
+
+    def predictions(self, split: Split, encoded: Encoded) -> Predictions:
+        """Predictions of a split whose texts were encoded by this classifier."""
+        return self.decided(split, self.logits(encoded))
+
+    def decided(self, split: Split, logits: NDArray[np.float32]) -> Predictions:
+        """Predictions of a split from its logits, float32 [n, k]."""
+        return apply(
+            self.decision,
+            logits,
+            gold=split.targets,
+            task=self.task,
+            labels=self.labels,
+            positive=self.positive,
+            rows=split.rows,
+            clusters=split.clusters,
+        )
+
+    @property
+    def positive(self) -> int | None:
+        """Index of the positive label of a binary task."""
+        label = self.settings.positive_label
+        return None if label is None else self.labels.index(label)
+
+    def with_thresholds(self, given: Sequence[str]) -> Self:
+        """The same classifier with thresholds as they are typed: ``0.3``, or ``LABEL=0.3``.
+
+        Raises:
+            ConfigError: see `decision.overridden`.
+        """
+        positive = self.positive
+        if positive is None and self.task == "binary":
+            positive = 1  # a checkpoint that ftcls did not train: as in the config, the second label
+        chosen = decision.overridden(self.decision, given, task=self.task, labels=self.labels, positive=positive)
+        return replace(self, decision=chosen)
+
+    def fingerprint(self) -> str:
+        """A hash of everything that a prediction depends on; see `Backend.fingerprint` for the weights."""
+        rules = (self.labels, self.settings, self.decision, self.token_budget, self.max_rows)
+        found = (fingerprint(self.tokenizer), self.backend.fingerprint(), rules)
+        return hashlib.sha256(repr(found).encode()).hexdigest()
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities of n raw texts, float64 [n, k], in input order."""
+        _refuse_one_text(texts)
+        if not len(texts):
+            return np.zeros((0, len(self.labels)))
+        encoded = self.encode(self.cleaned(texts))
+        return decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
+
+    def __call__(self, texts: Sequence[str]) -> list[Prediction]:
+        """Labels and probabilities of n raw texts, in input order."""
+        _refuse_one_text(texts)
+        if not len(texts):
+            return []
+        encoded = self.encode(clean(texts, self.settings.clean))
+        found = decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
+        chosen = decision.predict(found, self.task, self.decision.thresholds)
+        masks = chosen if chosen.ndim == 2 else np.eye(len(self.labels), dtype=bool)[chosen]
+        return [
+            Prediction(
+                labels=tuple(label for label, given in zip(self.labels, mask, strict=True) if given),
+                probabilities=dict(zip(self.labels, map(float, row), strict=True)),
+                tokens=int(tokens),
+                truncated=bool(truncated),
+            )
+            for mask, row, tokens, truncated in zip(masks, found, encoded.full_lengths, encoded.truncated, strict=True)
+        ]
+
+
+def _refuse_one_text(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):  # a sequence too: of its characters
+        raise TypeError("a classifier takes a list of texts: classifier([text])")
+
+
+def _graph(folder: Path, device: str, precision: str) -> Backend:
+    if precision not in ("fp32", "auto"):
+        raise ConfigError(
+            f"--precision {precision}: {folder} is an export, which computes as it was written; leave the option out"
+        )
+    return onnx_runtime.load(folder, device=device)
+
+
+def _task(config: PretrainedConfig) -> Task:
+    if config.problem_type == "multi_label_classification":
+        return "multilabel"
+    return "binary" if config.num_labels == 2 else "multiclass"

@@ -1,0 +1,160 @@
+"""The only forward pass outside the training step, and what runs it: a model in PyTorch, or another engine."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import distributed
+from transformers import PretrainedConfig, PreTrainedModel
+
+from ftcls.environment.devices import DTYPES, Precision
+from ftcls.inference.first_token import trimmed
+from ftcls.model import batching
+from ftcls.model.batching import MicroBatch
+from ftcls.model.tokenize import Encoded
+
+_SAMPLED = 1_000
+"""Numbers of each weight in a fingerprint: training changes nearly all, and a model of gigabytes is hashed at once."""
+
+Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
+"""Input ids and attention mask of b texts, int64 [b, t] each, to their logits, float32 [b, k]."""
+
+
+class Backend(Protocol):
+    """What computes logits: the weights in PyTorch (`Torch`), or an exported graph (`exported.Graph`)."""
+
+    @property
+    def config(self) -> PretrainedConfig:
+        """The model's configuration, label names included."""
+
+    @property
+    def device(self) -> str:
+        """cpu, cuda or mps."""
+
+    @property
+    def precision(self) -> str:
+        """Of the matrix products: fp32, bf16 or fp16, of an exported graph fp32 or int8."""
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The weights in PyTorch.
+
+        Raises:
+            ConfigError: there are none, because this is a graph that was exported for another engine.
+        """
+
+    def logits(self, encoded: Encoded, *, token_budget: int, max_rows: int | None = None) -> NDArray[np.float32]:
+        """Logits of n texts, float32 [n, k], in input order; the arguments are those of `logits`."""
+
+    def fingerprint(self) -> str:
+        """A hash of what its logits depend on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Torch:
+    """A sequence classifier in PyTorch, on its device, whose weights do not change once logits were asked for."""
+
+    model: PreTrainedModel
+    precision: Precision = "fp32"
+    """The arithmetic of the matrix products; the weights stay float32, and so do softmax and sigmoid."""
+
+    @property
+    def config(self) -> PretrainedConfig:
+        """The model's configuration, label names included."""
+        return self.model.config
+
+    @property
+    def device(self) -> str:
+        """cpu, cuda or mps."""
+        return str(self.model.device.type)
+
+    def logits(self, encoded: Encoded, *, token_budget: int, max_rows: int | None = None) -> NDArray[np.float32]:
+        """Logits of n texts, float32 [n, k], in input order; see `logits`."""
+        with torch.autocast(self.device, DTYPES[self.precision], enabled=self.precision != "fp32"):
+            return logits(self._trimmed, encoded, token_budget=token_budget, max_rows=max_rows)
+
+    @cached_property
+    def _trimmed(self) -> PreTrainedModel:
+        return trimmed(self.model, DTYPES[self.precision])
+
+    def fingerprint(self) -> str:
+        """A hash of the precision and of about a thousand numbers of each weight."""
+        digest = hashlib.sha256(self.precision.encode())
+        for name, weight in self.model.state_dict().items():
+            numbers = weight.detach().flatten()
+            digest.update(repr((name, tuple(weight.shape))).encode())
+            digest.update(numbers[:: max(1, len(numbers) // _SAMPLED)].float().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def logits(
+    model: PreTrainedModel, encoded: Encoded, *, token_budget: int, max_rows: int | None = None, alone: bool = False
+) -> NDArray[np.float32]:
+    """Logits of n texts, float32 [n, k], in input order.
+
+    Texts of like length go through the model together; the order of the result is that of the input. The precision is
+    the model's own: float32 unless training left it under autocast. Under torchrun every process computes its share and
+    all return the whole.
+
+    Args:
+        model: a sequence classifier, on its device; it is in evaluation mode afterwards.
+        encoded: n texts.
+        token_budget: most tokens, padding included, in one forward pass.
+        max_rows: most texts in one forward pass.
+        alone: this process computes everything, whatever the others of a torchrun do.
+    """
+    shared = _distributed() and not alone
+    rank, processes = (distributed.get_rank(), distributed.get_world_size()) if shared else (0, 1)
+    batches = _plan(encoded, token_budget, max_rows, processes)
+
+    def forward(input_ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        ids, attention = (torch.from_numpy(array).to(model.device) for array in (input_ids, mask))
+        # .float() on the device: NumPy has no bfloat16.
+        found: Any = model(input_ids=ids, attention_mask=attention).logits.float().cpu().numpy()
+        return found  # type: ignore[no-any-return]
+
+    model.eval()
+    with torch.inference_mode():
+        found = _through(forward, encoded, batches[rank::processes], model.config)
+    if processes > 1:
+        whole = torch.from_numpy(found).to(model.device)  # every row is filled by one process and zero in the others
+        distributed.all_reduce(whole)
+        found = whole.cpu().numpy()
+    return found
+
+
+def by_length(
+    forward: Forward, encoded: Encoded, config: PretrainedConfig, *, token_budget: int, max_rows: int | None = None
+) -> NDArray[np.float32]:
+    """What `logits` does, in one process, for an engine that is not PyTorch."""
+    return _through(forward, encoded, _plan(encoded, token_budget, max_rows, 1), config)
+
+
+def _plan(encoded: Encoded, token_budget: int, max_rows: int | None, processes: int) -> list[MicroBatch]:
+    return batching.plan(
+        np.arange(len(encoded)), encoded.lengths, token_budget=token_budget, processes=processes, max_rows=max_rows
+    )
+
+
+def _through(
+    forward: Forward, encoded: Encoded, batches: Sequence[MicroBatch], config: PretrainedConfig
+) -> NDArray[np.float32]:
+    """Logits [n, k]: those of the batches' rows, and zero in the others."""
+    found = np.zeros((len(encoded), config.num_labels), dtype=np.float32)
+    for batch in batches:
+        out = forward(*encoded.pad(batch.rows, config.pad_token_id))
+        if batch.weight:
+            found[batch.rows] = out
+    return found
+
+
+def _distributed() -> bool:
+    with contextlib.suppress(AttributeError):  # torch built without distributed
+        return distributed.is_available() and distributed.is_initialized()
+    return False

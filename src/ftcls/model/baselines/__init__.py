@@ -1,0 +1,1 @@
+"""Simple models that stand beside the fine-tuned one."""

@@ -1,0 +1,245 @@
+"""Checkpoints to sequence classifiers: float32 weights, label names, a pad token, and every new parameter named."""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_model
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from ftcls.data.corpus import Task
+from ftcls.environment import hub_access
+from ftcls.errors import ConfigError, UnavailableError
+from ftcls.model import adapters, scratch, sharding
+from ftcls.model import quantization as quantized
+from ftcls.model.checkpoint import SCRATCH, resolve
+from ftcls.model.classifiable import Classifiable
+
+log = logging.getLogger(__name__)
+
+# Without model.max_length: what encoders were trained with; decoders with 128k positions are not what a text needs.
+LONGEST = 512
+
+
+def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrainedTokenizerBase:
+    """The checkpoint's tokenizer, with a pad token and padding on the right; from scratch: learnt from ``train_texts``.
+
+    Raises:
+        UnavailableError: the checkpoint cannot be had.
+    """
+    if checkpoint.startswith(SCRATCH):
+        return scratch.train_tokenizer(train_texts)
+    tokenizer = _pretrained(AutoTokenizer, checkpoint)
+    if tokenizer.pad_token_id is None:
+        # Decoders have none. The end token is safe on the right, where the mask hides it.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def load_config(
+    checkpoint: str, tokenizer: PreTrainedTokenizerBase, *, labels: Sequence[str], task: Task
+) -> PretrainedConfig:
+    """The model's configuration, with the task, the label names and the pad token in it.
+
+    Raises:
+        UnavailableError: the checkpoint cannot be had.
+    """
+    if checkpoint.startswith(SCRATCH):
+        config = scratch.config(checkpoint.removeprefix(SCRATCH), tokenizer)
+    else:
+        config = _pretrained(AutoConfig, checkpoint)
+    config.problem_type = "multi_label_classification" if task == "multilabel" else "single_label_classification"
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
+    config.pad_token_id = tokenizer.pad_token_id
+    if getattr(config, "use_cache", None):
+        config.use_cache = False  # keys and values of a text that is read once
+    return config
+
+
+def longest(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, wanted: int | None) -> int:
+    """The max_length in force: what was asked for, as far as the checkpoint's positions and tokenizer go."""
+    limits = [LONGEST if wanted is None else wanted]
+    positions = getattr(config, "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
+        # RoBERTa and its kin number positions from pad_token_id + 1.
+        offset = config.pad_token_id + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
+        limits.append(positions - offset)
+    if wanted is None and tokenizer.model_max_length < 10**6:  # 1e30 stands for "not known"
+        limits.append(tokenizer.model_max_length)
+    if wanted is not None and min(limits) < wanted:
+        log.warning("model.max_length: %d is more than the checkpoint takes; %d is used", wanted, min(limits))
+    return min(limits)
+
+
+def load_model(
+    checkpoint: str,
+    config: PretrainedConfig,
+    *,
+    attention: str | None,
+    seed: int,
+    quantization: quantized.Kind = "none",
+    compute: str = "fp32",
+    device: str = "cpu",
+    shards: int = 1,
+) -> Classifiable:
+    """A sequence classifier with float32 weights, those of its layers quantized where that is asked for.
+
+    Weights that do not fit (a head with another number of labels) and weights that are missing start at random and are
+    named in the result.
+
+    Args:
+        checkpoint: as a config names it.
+        config: from `load_config`.
+        attention: the implementation; None: what the model chooses.
+        seed: new parameters are drawn from it.
+        quantization: nf4 or int8 for frozen layers under an adapter.
+        compute: fp32, bf16 or fp16, what quantized layers compute in.
+        device: where quantized layers are put.
+        shards: processes that hold the model together; all of them call this.
+
+    Raises:
+        ConfigError: the checkpoint is an adapter.
+        UnavailableError: the checkpoint cannot be had.
+    """
+    set_seed(seed)
+    options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
+    if checkpoint.startswith(SCRATCH):
+        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
+        every = tuple(name for name, _ in model.named_parameters())
+        chosen = quantized.options(config, quantization, compute=compute, device=device)
+        chosen |= sharding.options(config, shards)
+        return Classifiable(_reread(model, chosen) if chosen else model, every, untrained=model)
+    if adapters.is_adapter(resolve(checkpoint)):
+        raise ConfigError(
+            f"model.checkpoint: {checkpoint}: is an adapter without the weights it belongs to. Train it with "
+            "adapter.merge=true to have a whole checkpoint to start from, or name its base"
+        )
+    model, info = _pretrained(
+        AutoModelForSequenceClassification,
+        checkpoint,
+        config=config,
+        dtype=torch.float32,  # else a bf16 checkpoint trains in pure bf16
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **options,
+        **quantized.options(config, quantization, compute=compute, device=device),
+        **sharding.options(config, shards),
+    )
+    quantized.keep_layout(model)
+    mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
+    new = tuple(sorted(set(info["missing_keys"]) | mismatched))
+    if new:
+        log.info("new parameters, not in %s: %s", checkpoint, ", ".join(new))
+    return Classifiable(model, new)
+
+
+def _reread(model: PreTrainedModel, options: dict[str, Any]) -> PreTrainedModel:
+    """A model as it is when it is loaded in another way: weights are quantized only on their way in."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Every process has its own folder, and of several processes save_pretrained writes in the first alone.
+        model.config.save_pretrained(folder)
+        save_model(model, str(Path(folder) / "model.safetensors"), metadata={"format": "pt"})
+        again: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, **options
+        )
+    quantized.keep_layout(again)
+    return again
+
+
+def save(model: PreTrainedModel, folder: Path) -> None:
+    """Write weights and configuration."""
+    model.save_pretrained(folder)
+
+
+def load_trained(checkpoint: str, *, device: str = "cpu", dequantize: bool = False) -> PreTrainedModel:
+    """A classifier that is complete: its head is in the checkpoint.
+
+    Of an adapter: with the updates added to the weights; where these are quantized, with the updates beside them, or
+    with ``dequantize`` as `load_merged` gives it.
+
+    Raises:
+        UnavailableError: it cannot be had, or parts of it are missing.
+        DataError: an adapter that ftcls did not write.
+    """
+    place = resolve(checkpoint)
+    if isinstance(place, Path) and adapters.is_adapter(place):
+        if dequantize:
+            return load_merged(place, device=device).to(device)
+        base = _base(place, device=device)
+        model = adapters.attach(base, place, merge=not quantized.is_quantized(base))
+        return model if quantized.is_quantized(base) else model.to(device)
+    model, info = _pretrained(
+        AutoModelForSequenceClassification, checkpoint, dtype=torch.float32, output_loading_info=True
+    )
+    if info["missing_keys"]:
+        raise UnavailableError(
+            f"{checkpoint}: not a trained classifier, it lacks {', '.join(sorted(info['missing_keys']))}. "
+            "Name a run, its model/ folder or a checkpoint with a classification head."
+        )
+    return model.to(device)
+
+
+def load_merged(folder: Path, *, device: str = "cpu") -> PreTrainedModel:
+    """The classifier of a stored adapter as a plain float32 model.
+
+    Where the adapter was trained on quantized weights it is added to just these, as numbers of float32.
+    """
+    plain = _base(folder, device="cpu", quantize=False)
+    if adapters.read_origin(folder).quantization != "none":
+        quantized.restore(_base(folder, device=device), plain)
+    return adapters.attach(plain, folder, merge=True)
+
+
+def _base(folder: Path, *, device: str, quantize: bool = True) -> PreTrainedModel:
+    """The frozen weights of a stored adapter; its heads are in the adapter, so none is missed here."""
+    adapters.check_installed()
+    origin = adapters.read_origin(folder)
+    config = _pretrained(AutoConfig, str(folder))
+    options = {} if origin.revision is None else {"revision": origin.revision}
+    if quantize and origin.quantization != "none":
+        quantized.check_available(f"{folder}: its base is {origin.quantization}, which", device)
+        options |= quantized.options(config, origin.quantization, compute=origin.compute, device=device)
+    base: PreTrainedModel = _pretrained(
+        AutoModelForSequenceClassification,
+        str(folder / adapters.BASE) if origin.checkpoint is None else origin.checkpoint,
+        config=config,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        **options,
+    )
+    quantized.keep_layout(base)
+    return base
+
+
+def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
+    place = resolve(checkpoint)
+    if isinstance(place, Path):
+        try:
+            return kind.from_pretrained(place, **options)
+        except (OSError, ValueError, SafetensorError) as error:  # the last: weights that were cut short
+            raise UnavailableError(
+                f"model.checkpoint: {place}: not a checkpoint that transformers can load: {error}"
+            ) from error
+    hub_access.connect()
+    try:
+        return kind.from_pretrained(place, **options)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise hub_access.unavailable(
+            f"the checkpoint {place}",
+            remedy="write a local folder or package:NAME/FOLDER as model.checkpoint",
+            cause=error,
+        ) from error

@@ -1,0 +1,1 @@
+"""The order of the stages. No other folder knows it."""

@@ -1,0 +1,319 @@
+"""What report.json says, from what the stages returned."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Final
+
+import numpy as np
+import torch
+
+import ftcls
+from ftcls.config.schema import Adapter, Experiment
+from ftcls.data.checks import leaks
+from ftcls.data.corpus import Corpus, SplitName, fingerprint
+from ftcls.environment.devices import Machine
+from ftcls.inference.classifier import Classifier
+from ftcls.model import adapters
+from ftcls.model.adapters import Adapted
+from ftcls.model.baselines.linear import Baseline
+from ftcls.model.tokenize import Encoded
+from ftcls.pipeline import data_checks
+from ftcls.pipeline.estimate import Forecast
+from ftcls.pipeline.prepare import Prepared
+from ftcls.pipeline.tune_decision import Decided
+from ftcls.runs import history, model_section, report_schema
+from ftcls.runs.directory import RunDir
+from ftcls.scoring import metrics, slices
+from ftcls.scoring import without_leaks as unleaked
+from ftcls.scoring.diagnosis import constant_loss, diagnose
+from ftcls.scoring.intervals import intervals, paired_difference
+from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.slices import Slice
+from ftcls.scoring.wilson import NORMAL_97_5, Interval
+from ftcls.scoring.without_leaks import WithoutLeaks
+from ftcls.training.fit import Fit
+
+PACKAGES: Final = (
+    *("torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn"),
+    *("numpy", "scipy", "pandas", "pyarrow"),
+)
+
+# What the model is compared with the baseline on: the share of right answers, and the mean over labels.
+COMPARED: Final = ("accuracy", "f1_macro")
+
+
+def report(
+    experiment: Experiment,
+    run: RunDir,
+    corpus: Corpus,
+    prepared: Prepared,
+    *,
+    machine: Machine,
+    expected: Forecast,
+    fitted: Fit,
+    trained: Classifier,
+    size: tuple[int, int],
+    adapter: model_section.Adapter | None,
+    new_parameters: tuple[str, ...],
+    scores: Mapping[str, report_schema.Scores],
+    baseline: report_schema.BaselineScores,
+    metrics_without_leaks: WithoutLeaks | None,
+    majority: report_schema.BaselineScores,
+    decided: Decided,
+    test: Predictions,
+    speed: report_schema.Speed | None,
+    command: str,
+    started: datetime,
+) -> report_schema.Report:
+    """The whole of report.json."""
+    about = data(corpus, prepared, seed=experiment.seed)
+    finished = datetime.now(UTC)
+    return report_schema.Report(
+        status="stopped_early" if fitted.stopped_early else "done",
+        run=report_schema.Run(
+            name=experiment.name,
+            command=command,
+            config_sha256=hashlib.sha256(run.config.read_bytes()).hexdigest(),
+            seed=experiment.seed,
+            started=started,
+            finished=finished,
+            seconds=(finished - started).total_seconds(),
+            ftcls_version=ftcls.__version__,
+            git_commit=git_commit(),
+        ),
+        environment=environment(machine),
+        data=about,
+        model=model(
+            trained,
+            run,
+            checkpoint=experiment.model.checkpoint,
+            size=size,
+            adapter=adapter,
+            quantization=None if experiment.adapter.quantization == "none" else experiment.adapter.quantization,
+            new_parameters=new_parameters,
+        ),
+        training=training(fitted, run, expected=expected, batch_size=experiment.training.batch_size),
+        metrics={name: found.metrics for name, found in scores.items()},
+        intervals={name: found.intervals for name, found in scores.items()},
+        per_label={name: found.per_label for name, found in scores.items()},
+        confusion={name: found.confusion for name, found in scores.items()},
+        label_intervals={name: found.label_intervals for name, found in scores.items()},
+        baseline=baseline,
+        majority=majority,
+        speed=speed,
+        diagnosis=diagnose(
+            history.read(run.history),
+            metric=experiment.metrics.best,
+            chance=constant_loss(corpus.splits["validation"].targets),
+            error=standard_error(scores["validation"].intervals["loss"]),
+        ),
+        slices=length_slices(test, prepared.encoded["test"]),
+        decision=decided.report,
+        metrics_at_default=decided.metrics_at_default,
+        metrics_without_leaks=metrics_without_leaks,
+    )
+
+
+def standard_error(interval: Interval | None) -> float | None:
+    """That of a figure with this 95 % interval."""
+    return None if interval is None else (interval[1] - interval[0]) / (2 * NORMAL_97_5)
+
+
+def length_slices(test: Predictions, encoded: Encoded) -> dict[str, tuple[Slice, ...]]:
+    """Accuracy by length of the text, and of the texts that were cut where there are any."""
+    found = {
+        "length": slices.by_length(test, encoded.full_lengths),
+        "truncation": slices.by_truncation(test, encoded.truncated),
+    }
+    return {name: groups for name, groups in found.items() if groups}
+
+
+def evaluation(
+    trained: Classifier,
+    corpus: Corpus,
+    predictions: Predictions,
+    *,
+    model: str,
+    name: str,
+    split: str,
+    seed: int,
+    extra: Mapping[str, float | None],
+    metrics_without_leaks: WithoutLeaks | None,
+) -> report_schema.Evaluation:
+    """One file of evals/."""
+    found = report_schema.scores(predictions, seed=seed, thresholds=trained.decision.thresholds, extra=extra)
+    return report_schema.Evaluation(
+        model=model,
+        data=report_schema.EvaluatedData(
+            name=name,
+            split=split,
+            examples=len(predictions),
+            task=corpus.task,
+            labels=corpus.labels,
+            positive_label=corpus.positive_label,
+        ),
+        metrics=found.metrics,
+        intervals=found.intervals,
+        per_label=found.per_label,
+        confusion=found.confusion,
+        metrics_without_leaks=metrics_without_leaks,
+        label_intervals=found.label_intervals,
+    )
+
+
+def without_leaks(corpus: Corpus, split: SplitName, predictions: Predictions, *, seed: int) -> WithoutLeaks | None:
+    """The scores of a split without the rows whose text, equal or nearly, is in an earlier one."""
+    known = leaks.leaks(corpus, split)
+    return unleaked.without_leaks(predictions, equal=known.equal, near=known.near, seed=seed)
+
+
+def against(simple: Baseline, trained: Predictions, *, seed: int) -> report_schema.BaselineScores:
+    """A simple model's scores on the test split, and the run's paired difference from it on the same rows."""
+    found = simple.predictions
+    return report_schema.BaselineScores(
+        name=simple.name,
+        metrics={"test": metrics.score(found)},
+        intervals={"test": intervals(found, seed=seed)},
+        seconds=simple.seconds,
+        difference={name: paired_difference(trained, found, metric=name, seed=seed) for name in COMPARED},
+    )
+
+
+def environment(machine: Machine) -> report_schema.Environment:
+    """Versions, device and arithmetic."""
+    return report_schema.Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        device=machine.device,
+        device_name=machine.name,
+        device_count=machine.processes,
+        cpu_threads=torch.get_num_threads(),
+        precision=machine.precision,
+        precision_reason=machine.reason,
+        packages={name: metadata.version(name) for name in PACKAGES},
+    )
+
+
+def git_commit() -> str | None:
+    """The commit of the working directory, if it is a git checkout and git is there."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def data(corpus: Corpus, prepared: Prepared, *, seed: int) -> report_schema.Data:
+    """The corpus as it was used, and all that was found about it; `seed` draws the folds of the label check."""
+    encoded, settings = prepared.encoded, prepared.settings
+    found = data_checks.found(
+        corpus,
+        lengths={name: rows.full_lengths for name, rows in encoded.items()},
+        max_length=settings.max_length,
+        truncation=settings.truncation,
+        seed=seed,
+        work=data_checks.BRIEF,
+    )
+    return report_schema.Data(
+        source=corpus.source,
+        fingerprint=fingerprint(corpus),
+        task=corpus.task,
+        labels=corpus.labels,
+        positive_label=corpus.positive_label,
+        splits={name: _split(corpus, name, encoded[name]) for name in corpus.splits},
+        checks=found,
+        versions=dict(corpus.versions),
+    )
+
+
+def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> report_schema.Split:
+    targets = corpus.splits[name].targets
+    counts = targets.sum(0) if targets.ndim == 2 else np.bincount(targets, minlength=len(corpus.labels))
+    lengths = encoded.full_lengths
+    return report_schema.Split(
+        examples=len(encoded),
+        label_counts={label: int(count) for label, count in zip(corpus.labels, counts, strict=True)},
+        tokens=report_schema.TokenLengths(
+            p50=int(np.percentile(lengths, 50)), p95=int(np.percentile(lengths, 95)), max=int(lengths.max())
+        ),
+        truncated=int(encoded.truncated.sum()),
+        origin=corpus.splits[name].origin or name,
+    )
+
+
+def model(
+    trained: Classifier,
+    run: RunDir,
+    *,
+    checkpoint: str,
+    size: tuple[int, int],
+    adapter: model_section.Adapter | None,
+    quantization: str | None,
+    new_parameters: tuple[str, ...],
+) -> model_section.Model:
+    """The model as it was trained; ``size`` counts its parameters, and those of them that were trained."""
+    parameters, trainable = size
+    return model_section.Model(
+        checkpoint=checkpoint,
+        architecture=adapters.architecture(trained.model),
+        parameters=parameters,
+        trainable_parameters=trainable,
+        size_bytes=sum(f.stat().st_size for f in run.model.rglob("*") if f.is_file()),
+        adapter=adapter,
+        quantization=quantization,
+        max_length=trained.settings.max_length,
+        new_parameters=new_parameters,
+    )
+
+
+def adapter(section: Adapter, adapted: Adapted | None, trained: Classifier) -> model_section.Adapter | None:
+    """The adapter as it was trained, and how exactly it was loaded back; None without one."""
+    if adapted is None:
+        return None
+    return model_section.Adapter(
+        kind=section.kind,
+        r=section.r,
+        alpha=section.alpha,
+        dropout=section.dropout,
+        target_modules=adapted.targets,
+        heads=adapted.heads,
+        rslora=section.rslora,
+        dora=section.dora,
+        merged=section.merge,
+        reload_difference=trained.reload_difference,
+    )
+
+
+def training(fitted: Fit, run: RunDir, *, expected: Forecast, batch_size: int) -> report_schema.Training:
+    """How training went, from its outcome and history.jsonl."""
+    lines = history.read(run.history)
+    losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    lowest = min(losses, key=lambda pair: pair[1])
+    return report_schema.Training(
+        epochs=fitted.epochs,
+        steps=fitted.steps,
+        micro_batches=fitted.micro_batches,
+        batch_size=batch_size,
+        token_budget=fitted.token_budget,
+        best=report_schema.Best(fitted.best.step, fitted.best.metric, fitted.best.value),
+        loss=report_schema.Losses(
+            first=losses[0][1], last=losses[-1][1], min=report_schema.LowestLoss(value=lowest[1], step=lowest[0])
+        ),
+        evaluations=tuple(_evaluation(line) for line in lines if "eval_loss" in line),
+        seconds=fitted.seconds,
+        examples_per_second=fitted.examples_per_second,
+        tokens_per_second=fitted.tokens_per_second,
+        peak_memory_bytes=fitted.peak_memory_bytes,
+        stopped_early=fitted.stopped_early,
+        resumed=fitted.resumed,
+        estimate=report_schema.Estimate(expected.peak_memory_bytes, expected.seconds),
+    )
+
+
+def _evaluation(line: dict[str, float]) -> dict[str, float | None]:
+    scores = {name.removeprefix("eval_"): value for name, value in line.items() if name.startswith("eval_")}
+    return {"step": line["step"], "epoch": line["epoch"], **scores}

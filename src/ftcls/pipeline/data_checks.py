@@ -1,0 +1,120 @@
+"""All that is checked about a corpus (`ftcls data`, and every report): each finding with examples and what to do."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftcls.data.checks import leaks, outliers
+from ftcls.data.checks.pooled import Pooled
+from ftcls.data.corpus import Check, Corpus, SplitName
+from ftcls.data.split import joined
+from ftcls.pipeline.label_noise import Judged, judge
+
+BRIEF: Final = 20_000_000
+"""Work spent on label noise beside a training: some five seconds of one core."""
+USUAL: Final = 200_000_000
+"""Work of `ftcls data`: a minute."""
+_CUT_INFO, _CUT_WARNING = 0.05, 0.25
+"""Shares of truncated texts in a split from which on they are a finding, and a warning."""
+_SUSPECTS = 20
+"""Suspect labels shown as examples."""
+
+
+def found(
+    corpus: Corpus,
+    *,
+    lengths: Mapping[SplitName, NDArray[np.integer]],
+    max_length: int,
+    truncation: str,
+    seed: int,
+    work: int | None,
+) -> tuple[Check, ...]:
+    """Every finding, those that reading the corpus brought first.
+
+    Args:
+        corpus: all splits.
+        lengths: [n] tokens of each text before truncation, by split.
+        max_length: tokens that the model reads.
+        truncation: what is kept of a longer text: head, tail or head_tail.
+        seed: draws the folds of the label check.
+        work: how much to read for it, see `noise.judge`; None: everything.
+    """
+    pooled = Pooled(corpus.splits)
+    group = leaks.groups(pooled.texts)
+    return (
+        *corpus.checks,
+        *leaks.checks(pooled, group),
+        *outliers.checks(pooled),
+        *_truncated(lengths, max_length, truncation),
+        *_noise(corpus, pooled, group, seed=seed, work=work),
+    )
+
+
+def _truncated(lengths: Mapping[SplitName, NDArray[np.integer]], max_length: int, truncation: str) -> Iterator[Check]:
+    cut = {name: int((length > max_length).sum()) for name, length in lengths.items()}
+    shares = {name: cut[name] / len(length) for name, length in lengths.items()}
+    worst = max(shares.values())
+    if worst < _CUT_INFO:
+        return
+    examples = tuple(f"{name}: {cut[name]:,} ({share:.1%})" for name, share in shares.items())
+    longest = lengths[max(shares, key=lambda name: shares[name])]
+    advice = (
+        f"Texts longer than model.max_length: {max_length}, whose {_LOST[truncation]} the model does not see. "
+        f"{int(np.quantile(longest, 0.95)):,} would hold 95 % of them, if the checkpoint reads as many"
+    )
+    advice += "." if truncation == "head_tail" else "; model.truncation: head_tail keeps beginning and end."
+    severity: Literal["info", "warning"] = "warning" if worst >= _CUT_WARNING else "info"
+    yield Check("truncated_texts", severity, sum(cut.values()), examples, advice)
+
+
+_LOST = {"head": "end", "tail": "beginning", "head_tail": "middle"}
+
+
+def _noise(corpus: Corpus, pooled: Pooled, group: NDArray[np.int64], *, seed: int, work: int | None) -> Iterator[Check]:
+    judged = judge(
+        pooled.texts,
+        pooled.targets,
+        task=corpus.task,
+        k=len(corpus.labels),
+        groups=_together(pooled, group),
+        seed=seed,
+        work=work,
+    )
+    if judged is None or not judged.suspicion.candidate.any():
+        return
+    ranked = judged.suspicion.ranked()
+    examples = tuple(_suspect(corpus, pooled, judged, index) for index in ranked[:_SUSPECTS].tolist())
+    part = (
+        f"{len(judged.rows):,} of {len(pooled.texts):,} rows were judged"
+        if len(judged.rows) < len(pooled.texts)
+        else "all rows were judged"
+    )
+    advice = (
+        "Labels that a linear model trained on other rows finds improbable, the most suspect first: wrong labels stand "
+        f"there, and texts that are hard for it. Read the first before you believe the count; {part}."
+    )
+    yield Check("label_noise", "info", len(ranked), examples, advice, pooled.by_split(judged.rows[ranked]))
+
+
+def _together(pooled: Pooled, group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64 [n]: near duplicates, and rows of one cluster of one split, have one number."""
+    clusters = [split.clusters for split in pooled.splits.values()]
+    if any(one is None for one in clusters):
+        return group
+    number = np.concatenate([one for one in clusters if one is not None])
+    return joined(group, number * len(clusters) + pooled.origin)
+
+
+def _suspect(corpus: Corpus, pooled: Pooled, judged: Judged, index: int) -> str:
+    """One suspect label: where, what it says, what it should say, how probable it is, the text."""
+    row = int(judged.rows[index])
+    target, label = pooled.targets[row], int(judged.suspicion.suggested[index])
+    if corpus.task == "multilabel":
+        given = ", ".join(corpus.labels[at] for at in np.flatnonzero(target)) or "no label"
+        change = f"{'without' if target[label] else 'also'} {corpus.labels[label]}"
+    else:
+        given, change = corpus.labels[int(target)], corpus.labels[label]
+    where, text = pooled.shown(row).split(": ", 1)
+    return f"{where}: {given} ({judged.suspicion.confidence[index]:.3f}), rather {change}: {text}"

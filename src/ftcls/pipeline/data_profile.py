@@ -1,0 +1,266 @@
+"""What a config's data is like, before an hour of training is spent on it (`ftcls data`)."""
+
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftcls.config.schema import Experiment
+from ftcls.data.checks import leaks
+from ftcls.data.corpus import Check, Corpus, Split, Task, fingerprint
+from ftcls.data.read import read
+from ftcls.data.split import label_sets, text_ids
+from ftcls.errors import UnavailableError
+from ftcls.model.loading import LONGEST
+from ftcls.pipeline import data_checks as checks
+from ftcls.pipeline.prepare import prepare
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Quantiles of the length of a text, before truncation."""
+
+    p50: int
+    p95: int
+    p99: int
+    max: int
+
+
+@dataclass(frozen=True)
+class SplitProfile:
+    """One split."""
+
+    examples: int
+    origin: str
+    """Where its rows come from, such as ``train`` or ``cut from train``."""
+    label_counts: dict[str, int]
+    labels_per_row: dict[int, int]
+    """Rows by their number of labels."""
+    lengths: Lengths
+    truncated: int
+    """Texts longer than max_length."""
+    empty: int
+    """Texts of white space alone."""
+    duplicates: int
+    """Rows whose text occurs before in this split: rows minus distinct texts."""
+    duplicates_with_other_labels: int
+    """Of these, the rows whose labels differ from those of the first row with this text."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Texts that two splits have in common."""
+
+    first: str
+    second: str
+    texts: int
+    """Distinct texts in both."""
+    with_other_labels: int
+    """Of these, texts whose labels in one split are not their labels in the other."""
+    rows: int
+    """Rows of the second split with such a text: scores on them flatter, or mislead."""
+
+
+@dataclass(frozen=True)
+class Leaking:
+    """Rows of a split whose text is in an earlier one: train, for test also validation."""
+
+    examples: int
+    equal: int
+    near: int
+    """Beside the equal ones, rows that differ from a text there in a few words."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Some splits and what they share."""
+
+    splits: dict[str, SplitProfile]
+    shared: tuple[Shared, ...]
+    """Pairs of splits with a text in common."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything that `ftcls data` says."""
+
+    name: str
+    source: str
+    fingerprint: str
+    task: Task
+    labels: tuple[str, ...]
+    positive_label: str | None
+    checkpoint: str
+    max_length: int
+    unit: str
+    """What lengths count: ``tokens`` of the checkpoint, special tokens included, or ``words`` where its tokenizer
+    cannot be had; a text has more tokens than words."""
+    used: Overview
+    """train, validation and test as training would use them."""
+    given: Overview
+    """The same rows in the splits of the source: what was cut from a split is put back into it."""
+    checks: tuple[Check, ...]
+    leaks: dict[str, Leaking]
+    """Every split but train."""
+
+
+def profile(experiment: Experiment, *, thorough: bool = False) -> Profile:
+    """Read and encode the data of an experiment and count what matters; linear in the rows.
+
+    Token ids and near duplicates go to the cache, where training finds them. `thorough` judges the labels of all rows,
+    however many there are.
+
+    Raises:
+        FtclsError: the data cannot be had or used. A tokenizer that cannot be had is no error: words are counted then.
+    """
+    corpus = read(experiment.data, seed=experiment.seed)
+    lengths, max_length, unit = _lengths(corpus, experiment)
+    pieces = np.split(lengths, np.cumsum([len(split) for split in corpus.splits.values()])[:-1])
+    rows = _rows(corpus, lengths, max_length)
+    return Profile(
+        name=experiment.name,
+        source=corpus.source,
+        fingerprint=fingerprint(corpus),
+        task=corpus.task,
+        labels=corpus.labels,
+        positive_label=corpus.positive_label,
+        checkpoint=experiment.model.checkpoint,
+        max_length=max_length,
+        unit=unit,
+        used=_overview(rows, _used(corpus), corpus.labels),
+        given=_overview(rows, _given(corpus), corpus.labels),
+        checks=checks.found(
+            corpus,
+            lengths=dict(zip(corpus.splits, pieces, strict=True)),
+            max_length=max_length,
+            truncation=experiment.model.truncation,
+            seed=experiment.seed,
+            work=None if thorough else checks.USUAL,
+        ),
+        leaks={name: _leaking(leaks.leaks(corpus, name)) for name in corpus.splits if name != "train"},
+    )
+
+
+def _leaking(found: leaks.Leaks) -> Leaking:
+    return Leaking(len(found.equal), int(found.equal.sum()), int(found.near.sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What is known of all n rows, the splits one after the other."""
+
+    text: NDArray[np.int64]
+    """[n] equal texts have equal numbers; white space at the ends does not tell texts apart."""
+    label: NDArray[np.int64]
+    """[n] equal labels, or sets of labels, have equal numbers."""
+    hot: NDArray[np.bool_]
+    """[n, k]"""
+    length: NDArray[np.int64]
+    truncated: NDArray[np.bool_]
+    empty: NDArray[np.bool_]
+
+    def take(self, rows: NDArray[np.int64]) -> "_Rows":
+        return _Rows(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+def _lengths(corpus: Corpus, experiment: Experiment) -> tuple[NDArray[np.int64], int, str]:
+    """Length of every text of every split, max_length, and the unit of both."""
+    try:
+        prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
+    except UnavailableError as error:
+        log.warning("words are counted, not tokens: %s", str(error).splitlines()[0])
+        texts = (text for split in corpus.splits.values() for text in split.texts)
+        words = np.array([len(text.split()) for text in texts], dtype=np.int64)
+        return words, experiment.model.max_length or LONGEST, "words"
+    lengths = [prepared.encoded[name].full_lengths.astype(np.int64) for name in corpus.splits]
+    return np.concatenate(lengths), prepared.settings.max_length, "tokens"
+
+
+def _rows(corpus: Corpus, lengths: NDArray[np.int64], max_length: int) -> _Rows:
+    texts = [text.strip() for split in corpus.splits.values() for text in split.texts]
+    targets = np.concatenate([split.targets for split in corpus.splits.values()])
+    hot = targets > 0 if targets.ndim == 2 else targets[:, None] == np.arange(len(corpus.labels))
+    return _Rows(
+        text=text_ids(texts),
+        label=label_sets(hot) if targets.ndim == 2 else targets.astype(np.int64),
+        hot=hot,
+        length=lengths,
+        truncated=lengths > max_length,
+        empty=np.fromiter((not text for text in texts), dtype=bool, count=len(texts)),
+    )
+
+
+Places = Mapping[str, tuple[str, NDArray[np.int64]]]
+"""Origin and rows of each split."""
+
+
+def _used(corpus: Corpus) -> Places:
+    return {name: (split.origin or name, rows) for name, split, rows in _numbered(corpus)}
+
+
+def _given(corpus: Corpus) -> Places:
+    """The splits that the rows had in the source, in its order."""
+    parts: dict[str, list[NDArray[np.int64]]] = {}
+    for name, split, rows in _numbered(corpus):
+        parts.setdefault(split.origin.removeprefix("cut from ") or name, []).append(rows)
+    # Cut pieces lie in the order of the cut; the row numbers put them back.
+    numbers = np.concatenate([split.rows for split in corpus.splits.values()])
+    whole = {name: np.concatenate(rows) for name, rows in parts.items()}
+    return {name: (name, rows[np.argsort(numbers[rows], kind="stable")]) for name, rows in whole.items()}
+
+
+def _numbered(corpus: Corpus) -> Iterator[tuple[str, Split, NDArray[np.int64]]]:
+    start = 0
+    for name, split in corpus.splits.items():
+        yield name, split, np.arange(start, start + len(split))
+        start += len(split)
+
+
+def _overview(rows: _Rows, places: Places, labels: Sequence[str]) -> Overview:
+    parts = {name: (origin, rows.take(chosen)) for name, (origin, chosen) in places.items()}
+    pairs = (_shared(a, parts[a][1], b, parts[b][1]) for a, b in itertools.combinations(parts, 2))
+    return Overview(
+        splits={name: _split(part, origin, labels) for name, (origin, part) in parts.items()},
+        shared=tuple(pair for pair in pairs if pair.texts),
+    )
+
+
+def _split(rows: _Rows, origin: str, labels: Sequence[str]) -> SplitProfile:
+    _, first, number = np.unique(rows.text, return_index=True, return_inverse=True)
+    earlier = first[number]
+    per_row = np.bincount(rows.hot.sum(axis=1))
+    p50, p95, p99, longest = np.percentile(rows.length, [50, 95, 99, 100]).astype(int).tolist()
+    return SplitProfile(
+        examples=len(rows.text),
+        origin=origin,
+        label_counts=dict(zip(labels, rows.hot.sum(axis=0).tolist(), strict=True)),
+        labels_per_row={count: int(n) for count, n in enumerate(per_row) if n},
+        lengths=Lengths(p50, p95, p99, longest),
+        truncated=int(rows.truncated.sum()),
+        empty=int(rows.empty.sum()),
+        duplicates=len(rows.text) - len(first),
+        duplicates_with_other_labels=int((rows.label != rows.label[earlier]).sum()),
+    )
+
+
+def _shared(first: str, a: _Rows, second: str, b: _Rows) -> Shared:
+    both = np.intersect1d(a.text, b.text)
+    differing = set(_labelled(a, both)) ^ set(_labelled(b, both))
+    return Shared(
+        first=first,
+        second=second,
+        texts=len(both),
+        with_other_labels=len({text for text, _ in differing}),
+        rows=int(np.isin(b.text, both).sum()),
+    )
+
+
+def _labelled(rows: _Rows, texts: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """The pairs (text, labels) of the rows with one of these texts."""
+    chosen = np.isin(rows.text, texts)
+    return list(zip(rows.text[chosen].tolist(), rows.label[chosen].tolist(), strict=True))

@@ -1,0 +1,299 @@
+"""Will it fit, and how long will it take: said before any weights are loaded.
+
+The memory is the sum of what the process holds already, the weights, the optimizer's states, and the highest point of a
+step, which `training.footprint` counts on tensors without numbers for the widest micro-batches of the run. The time is
+the arithmetic of all steps over the speed of one large matrix product on this machine.
+"""
+
+import importlib.util
+import itertools
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import psutil
+import torch
+from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+
+from ftcls.config.schema import Experiment
+from ftcls.environment import devices
+from ftcls.environment.devices import PASS_COSTS, Machine
+from ftcls.model import adapters, quantization
+from ftcls.model.batching import StepSampler
+from ftcls.model.checkpoint import SCRATCH
+from ftcls.pipeline.prepare import Prepared
+from ftcls.training import parameter_groups, step_memory
+from ftcls.training.fit import cadence, recompute_activations, token_budget
+from ftcls.training.step_memory import Footprint
+
+log = logging.getLogger(__name__)
+
+# What a process takes up between here and its first step that is in none of the sums: code that is loaded late, the
+# libraries' own buffers. scripts/memory_estimate.py measures what is left without it.
+LATER: Final = {"cpu": 120_000_000, "cuda": 64_000_000}
+# A CPU's allocator leaves holes between blocks that are kept: a share of the step where LoRA makes passing sums, and
+# bytes for each number of a layer of few bits, unpacked in passing. Fitted to scripts/memory_estimate.py.
+HOLES: Final = 0.07
+HOLES_PER_NUMBER: Final = 9
+# How much of the speed of one large matrix product training reaches: what is usual, and not measured on a quiet machine
+# yet; scripts/memory_estimate.py prints both times.
+EFFICIENCY: Final = {"cpu": 0.5, "cuda": 0.35, "mps": 0.3}
+STEPS_LOOKED_AT: Final = 200
+WORTH_SAYING: Final = 0.02
+"""Share of the memory that a change has to save to be named."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the highest point of training, by what they are for."""
+
+    process: int
+    """Held already: the interpreter, the libraries, the data; 0 on a GPU."""
+    weights: int
+    optimizer: int
+    """Moments of what is trained."""
+    step: int
+    """Gradients, activations and temporary results of the widest micro-batch."""
+
+    @property
+    def total(self) -> int:
+        """Of all of them."""
+        return self.process + self.weights + self.optimizer + self.step
+
+
+@dataclass(frozen=True)
+class Saving:
+    """One change to the config, and what it does."""
+
+    keys: dict[str, Any]
+    """Config keys and their new values."""
+    saves: int
+    """Bytes."""
+    fits: bool
+    """Whether this alone is enough."""
+    hint: str = ""
+
+    def line(self) -> str:
+        """For people."""
+        written = " ".join(f"{key}={str(value).lower()}" for key, value in self.keys.items())
+        return f"{written}: {amount(self.saves)} less{', and it fits' if self.fits else ''}{self.hint}"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a training will take."""
+
+    memory: Memory | None
+    """None where it cannot be told: on Metal, under FSDP2, for architectures that cannot be counted."""
+    peak_memory_bytes: int | None
+    """All of it."""
+    free_bytes: int | None
+    """What this process may come to hold."""
+    seconds: float | None
+    """Of all training steps; a rough figure, as is the next."""
+    evaluation_seconds: float | None
+    """Of all evaluations on validation."""
+    savings: tuple[Saving, ...]
+    """What to change, the largest first; nothing where it fits."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether it does, as far as is known."""
+        return self.peak_memory_bytes is None or self.free_bytes is None or self.peak_memory_bytes <= self.free_bytes
+
+    def lines(self) -> list[str]:
+        """For people; what does not fit, and what would."""
+        if self.memory is None or self.free_bytes is None or self.seconds is None or self.evaluation_seconds is None:
+            return ["memory     not estimated for this model on this device"]
+        parts = {
+            "process": self.memory.process,
+            "weights": self.memory.weights,
+            "optimizer": self.memory.optimizer,
+            "step": self.memory.step,
+        }
+        listed = ", ".join(f"{name} {amount(size)}" for name, size in parts.items() if size)
+        found = [
+            f"memory     about {amount(self.memory.total)} at the highest point ({listed}), "
+            f"{amount(self.free_bytes)} are free{'' if self.fits else ': it will not fit'}",
+            f"time       roughly {duration(self.seconds)} of training and {duration(self.evaluation_seconds)} of "
+            "evaluations",
+        ]
+        return found + [f"           {each.line()}" for each in self.savings]
+
+
+def forecast(experiment: Experiment, prepared: Prepared, machine: Machine) -> Forecast:
+    """What training this experiment on this machine will take, and what to change where it is too much.
+
+    Raises:
+        ConfigError: layers to freeze or to adapt that the model has not.
+    """
+    if machine.device == "mps" or machine.sharded or (counted := _count(experiment, prepared, machine)) is None:
+        return Forecast(None, None, None, None, None, ())
+    memory, work = counted
+    free = devices.free_bytes(machine)
+    reached = EFFICIENCY[machine.device] * devices.speed(machine, int(getattr(prepared.config, "hidden_size", 768)))
+    return Forecast(
+        memory=memory,
+        peak_memory_bytes=memory.total,
+        free_bytes=free,
+        seconds=work.steps / reached,
+        evaluation_seconds=work.evaluations / reached,
+        savings=_savings(experiment, prepared, machine, memory, free) if memory.total > free else (),
+    )
+
+
+def sketch(experiment: Experiment, config: PretrainedConfig, *, compute: str) -> PreTrainedModel:
+    """The model that would be trained, on the meta device: its layers, what is frozen, its adapter; no numbers.
+
+    Raises:
+        ConfigError: layers to freeze, to adapt or to compute again that it has not.
+    """
+    section = experiment.training
+    options = {} if experiment.model.attention is None else {"attn_implementation": experiment.model.attention}
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
+        if experiment.adapter.quantization != "none":
+            quantization.outline(model, compute=compute)
+        if experiment.adapter.kind != "none":
+            model, _, _ = adapters.wrap(model, experiment.adapter, new_parameters=(), seed=experiment.seed)
+        if section.freeze is not None:
+            parameter_groups.freeze(model, section.freeze)
+    if section.activation_checkpointing:
+        recompute_activations(model)
+    return model
+
+
+@dataclass(frozen=True)
+class _Load:
+    """The micro-batches of a run, as far as they were looked at."""
+
+    shapes: tuple[tuple[int, int], ...]
+    """Texts and tokens of the widest ones."""
+    passes: int
+    """Most micro-batches of one step in one process."""
+    tokens: float
+    """Padded tokens of a step in one process, on average."""
+
+
+def _load(experiment: Experiment, prepared: Prepared, machine: Machine) -> _Load:
+    section, train = experiment.training, prepared.encoded["train"]
+    sampler = StepSampler(
+        np.minimum(train.lengths, experiment.model.max_length or prepared.settings.max_length),
+        batch_size=section.batch_size,
+        token_budget=token_budget(section, machine),
+        pass_cost=PASS_COSTS[machine.device],
+        seed=experiment.seed,
+        rank=machine.rank,
+        processes=machine.processes,
+    )
+    steps = [
+        [(len(batch.rows), int(sampler.lengths[batch.rows].max())) for batch in step]
+        for step in itertools.islice(sampler, min(STEPS_LOOKED_AT, cadence(section, len(train)).total))
+    ]
+    shapes = {shape for step in steps for shape in step}
+    # Most kernels hold as much as there are tokens; attention with dropout on a CPU as much as there are pairs of them.
+    widest = {max(shapes, key=lambda s: s[0] * s[1]), max(shapes, key=lambda s: s[0] * s[1] ** 2)}
+    padded = sum(rows * length for step in steps for rows, length in step)
+    return _Load(tuple(widest), max(map(len, steps)), padded / len(steps))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Floating-point operations in one process."""
+
+    steps: float
+    evaluations: float
+
+
+def _count(experiment: Experiment, prepared: Prepared, machine: Machine) -> tuple[Memory, _Work] | None:
+    """What a whole training holds and computes; None where the model cannot be counted."""
+    load = _load(experiment, prepared, machine)
+    model = sketch(experiment, prepared.config, compute=machine.precision)
+    kind = experiment.adapter.quantization
+    weights, states = quantization.stored_bytes(model, kind), step_memory.state_bytes(model, experiment.training.optim)
+    trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    if experiment.model.checkpoint.startswith(SCRATCH) and experiment.adapter.kind != "none":
+        weights += 4 * sum(each.numel() for each in model.parameters() if not each.requires_grad)  # kept to be saved
+    packed = [each.weight.numel() for each in model.modules() if isinstance(each, quantization.Outline)]
+    try:
+        step = step_memory.measure(
+            model, shapes=load.shapes, device=machine.device, precision=machine.precision, passes=load.passes
+        )
+    except RuntimeError:  # what the architecture asks of a tensor, a tensor without numbers cannot answer
+        log.debug("the memory of a step cannot be counted", exc_info=True)
+        return None
+    passing = 4 * max(packed, default=0)  # one layer at a time as numbers of float32
+    if machine.device == "cpu" and experiment.adapter.kind != "none":
+        passing += round(HOLES * step.peak) + HOLES_PER_NUMBER * sum(packed)
+    # With several processes gradients travel in buckets.
+    buckets = 4 * trained if machine.processes > 1 else 0
+    memory = Memory(
+        process=psutil.Process().memory_info().rss + LATER["cpu"] if machine.device == "cpu" else LATER["cuda"],
+        weights=weights,
+        optimizer=states,
+        step=step.peak + passing + buckets,
+    )
+    return memory, _work(experiment, prepared, machine, load, step)
+
+
+def _work(experiment: Experiment, prepared: Prepared, machine: Machine, load: _Load, step: Footprint) -> _Work:
+    pace = cadence(experiment.training, len(prepared.encoded["train"]))
+    evaluations = sum(pace.evaluates(number) for number in range(1, pace.total + 1))
+    validation = int(prepared.encoded["validation"].lengths.sum()) / machine.processes
+    return _Work(pace.total * load.tokens * step.flops, evaluations * validation * step.flops_forward)
+
+
+def _savings(
+    experiment: Experiment, prepared: Prepared, machine: Machine, memory: Memory, free: int
+) -> tuple[Saving, ...]:
+    found = []
+    for keys, changed, hint in _changes(experiment, prepared, machine):
+        counted = _count(changed, prepared, machine)
+        saved = 0 if counted is None else memory.total - counted[0].total
+        if saved > WORTH_SAYING * memory.total:
+            found.append(Saving(keys, saved, memory.total - saved <= free, hint))
+    return tuple(sorted(found, key=lambda each: -each.saves))
+
+
+def _changes(
+    experiment: Experiment, prepared: Prepared, machine: Machine
+) -> Iterator[tuple[dict[str, Any], Experiment, str]]:
+    """Keys that lower the memory, the experiment with them, and what else to know."""
+
+    def changed(section: str, **values: Any) -> tuple[dict[str, Any], Experiment]:
+        new = experiment.model_copy(update={section: getattr(experiment, section).model_copy(update=values)})
+        return {f"{section}.{key}": value for key, value in values.items()}, new
+
+    training, adapter, longest = experiment.training, experiment.adapter, prepared.settings.max_length
+    budget = token_budget(training, machine)
+    if budget > longest:
+        yield *changed("training", token_budget=max(longest, budget // 4)), ""
+    if not training.activation_checkpointing:
+        yield *changed("training", activation_checkpointing=True), ", a third slower"
+    if training.optim.startswith("adamw_torch") and machine.device in quantization.DEVICES:
+        yield *changed("training", optim="adamw_bnb_8bit"), _extra("bitsandbytes", "quantization")
+    if longest > 64:
+        yield *changed("model", max_length=longest // 2), ", and texts are cut there"
+    if adapter.kind == "none" and training.freeze is None and training.layer_decay == 1:
+        if not _extra("peft", "adapters"):
+            yield *changed("adapter", kind="lora"), "; learning rates are then 1e-4 to 1e-3"
+    elif adapter.kind != "none" and adapter.quantization == "none" and machine.device in quantization.DEVICES:
+        yield *changed("adapter", quantization="nf4"), _extra("bitsandbytes", "quantization")
+
+
+def _extra(package: str, extra: str) -> str:
+    return "" if importlib.util.find_spec(package) else f' (pip install "ftcls[{extra}]")'
+
+
+def amount(size: float) -> str:
+    """Bytes for people, no more exact than they are."""
+    return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people, no more exact than they are."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"

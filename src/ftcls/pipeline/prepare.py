@@ -1,0 +1,64 @@
+"""What stands between a corpus and a model: tokenizer, configuration, token ids."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from ftcls.config.schema import Model
+from ftcls.data.corpus import Corpus, SplitName
+from ftcls.model import loading, settings
+from ftcls.model.settings import Settings
+from ftcls.model.tokenize import Encoded, encode
+from ftcls.scoring import decision
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A corpus as a model reads it."""
+
+    tokenizer: PreTrainedTokenizerBase
+    config: PretrainedConfig
+    encoded: Mapping[SplitName, Encoded]
+    settings: Settings
+    labels: tuple[str, ...]
+
+    def save(self, folder: Path) -> None:
+        """Put beside weights what makes them a whole model."""
+        self.tokenizer.save_pretrained(folder)
+        settings.save(self.settings, folder)
+        decided = decision.default(self.settings.task, len(self.labels))
+        decision.save(decided, self.labels, folder / decision.FILE)
+
+
+def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...]) -> Prepared:
+    """Load or train the tokenizer, settle max_length, and encode every split.
+
+    Raises:
+        UnavailableError: the checkpoint cannot be had.
+        DataError: max_length leaves no room for text.
+    """
+    tokenizer = loading.load_tokenizer(section.checkpoint, train_texts=corpus.splits["train"].texts)
+    config = loading.load_config(section.checkpoint, tokenizer, labels=corpus.labels, task=corpus.task)
+    max_length = loading.longest(config, tokenizer, section.max_length)
+    # What plain transformers cuts at when it is told to truncate.
+    tokenizer.model_max_length = max_length
+    return Prepared(
+        tokenizer=tokenizer,
+        config=config,
+        encoded={
+            name: encode(
+                split.texts, tokenizer, max_length=max_length, truncation=section.truncation, targets=split.targets
+            )
+            for name, split in corpus.splits.items()
+        },
+        settings=Settings(
+            task=corpus.task,
+            clean=clean,
+            max_length=max_length,
+            truncation=section.truncation,
+            positive_label=corpus.positive_label,
+        ),
+        labels=corpus.labels,
+    )

@@ -1,0 +1,161 @@
+"""One run from its first line to its last: the directory, the lock, the log, and what stays after a failure."""
+
+import contextlib
+import logging
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from accelerate import PartialState
+from filelock import FileLock, Timeout
+from torch import distributed
+
+from ftcls.config.load import dump, load
+from ftcls.config.schema import Experiment
+from ftcls.environment.devices import Machine
+from ftcls.errors import ConfigError, DataError, FtclsError, Interrupted, UnavailableError
+from ftcls.runs import directory
+from ftcls.runs.directory import RunDir
+
+log = logging.getLogger(__name__)
+
+HOME: Final = Path("runs")
+
+
+@contextlib.contextmanager
+def opened(
+    experiment: Experiment,
+    machine: Machine,
+    *,
+    output: Path | None,
+    resume: bool,
+    announce: Callable[[Path], None],
+) -> Iterator[RunDir]:
+    """The run directory of an experiment, ours alone while the block runs; under torchrun all processes get the same.
+
+    A failure before the first checkpoint that a correction of config, data or machine would mend leaves no directory
+    behind. Anything else that goes wrong is written to the run's log.txt.
+
+    Raises:
+        ConfigError: the directory is in use, is not a run, or belongs to another config.
+    """
+    if machine.processes > 1:
+        PartialState(cpu=machine.device == "cpu", **({"backend": "gloo"} if machine.device == "cpu" else {}))
+    fresh, run = _agreed(lambda: _open(experiment, output, resume), machine)
+    if not machine.main:
+        yield run
+        return
+    announce(run.path)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_alone(run))
+        file = stack.enter_context(_logged(run.log))
+        try:
+            yield run
+        except (ConfigError, DataError, UnavailableError):
+            if fresh and not run.checkpoints.exists():
+                stack.close()
+                shutil.rmtree(run.path)
+            raise
+        except Interrupted:
+            raise
+        except FtclsError as error:
+            log.error("%s", error)
+            raise
+        except KeyboardInterrupt:
+            log.warning("interrupted; continue with --output %s --resume", run.path)
+            raise
+        except Exception as error:
+            error.add_note(f"The traceback is in {run.log}")
+            # To the file alone, whatever level is logged: the terminal gets one message.
+            file.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "unexpected", (), sys.exc_info()))
+            raise
+
+
+def part(machine: Machine) -> None:
+    """End what the processes of a torchrun do together: from here on the first goes alone, the others are done."""
+    if machine.processes > 1:
+        distributed.destroy_process_group()
+
+
+def _open(experiment: Experiment, output: Path | None, resume: bool) -> tuple[bool, RunDir]:
+    path = output if output is not None else _latest(experiment.name)
+    if not (resume and path is not None and path.is_dir() and any(path.iterdir())):
+        return True, directory.create(dump(experiment), name=experiment.name, output=output, home=HOME)
+    run = RunDir(path.absolute())
+    if not run.config.is_file():
+        raise ConfigError(f"{path}: not a run, it has no config.yaml; name another --output")
+    if differing := _differing(load(run.config).model_dump(), experiment.model_dump()):
+        raise ConfigError(
+            f"{path}: cannot be resumed with another config. Differing keys:\n"
+            + "\n".join(f"  {key}: {before!r} in the run, {now!r} now" for key, before, now in differing)
+            + f"\nContinue with its own: ftcls train {run.config} --output {path} --resume"
+        )
+    return False, run
+
+
+def _latest(name: str) -> Path | None:
+    """The newest run of this name. Not the highest number: `rundir.create` fills the gaps that deleted runs leave."""
+    numbers = re.compile(rf"{re.escape(name)}(?:-(\d+))?")
+    found = [
+        (config.stat().st_mtime_ns, int(match[1] or 1), config.parent)
+        for config in HOME.glob("*/config.yaml")
+        if (match := numbers.fullmatch(config.parent.name))
+    ]
+    return max(found)[2] if found else None
+
+
+def _differing(before: Any, now: Any, key: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [
+            found
+            for name in {**before, **now}
+            for found in _differing(before.get(name), now.get(name), f"{key}.{name}" if key else name)
+        ]
+    return [] if before == now else [(key, before, now)]
+
+
+def _agreed(make: Callable[[], Any], machine: Machine) -> Any:
+    """What the first process made, or its error, on every process."""
+    if machine.processes == 1:
+        return make()
+    outcome: list[Any] = [None]
+    if machine.main:
+        try:
+            outcome = [make()]
+        except FtclsError as error:
+            outcome = [error]
+    distributed.broadcast_object_list(outcome, src=0)
+    if isinstance(outcome[0], FtclsError):
+        raise outcome[0]
+    return outcome[0]
+
+
+@contextlib.contextmanager
+def _alone(run: RunDir) -> Iterator[None]:
+    lock = FileLock(run.path / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ConfigError(f"{run.path}: another process is training in it") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):  # Windows keeps it while somebody else waits
+            (run.path / ".lock").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[logging.Handler]:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("ftcls")
+    logger.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,93 @@
+"""How a trained model's probabilities become labels: tuned on validation, and compared with the default on test."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftcls.config.schema import Decision
+from ftcls.data.corpus import Split, SplitName
+from ftcls.inference.classifier import Classifier
+from ftcls.runs import report_schema
+from ftcls.scoring import metrics, tuning
+from ftcls.scoring.decision import default
+from ftcls.scoring.intervals import intervals, paired_difference
+from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.tuning import Tuned
+
+log = logging.getLogger(__name__)
+
+# What tuned thresholds are compared with fixed ones on.
+COMPARED: Final = ("accuracy", "f1_macro", "f1_micro")
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What report.json says of the decision."""
+
+    report: report_schema.DecisionReport
+    metrics_at_default: dict[str, report_schema.Metrics] | None
+    """None where nothing is tuned: the metrics are at the default."""
+
+
+def tune(trained: Classifier, logits: NDArray[np.float32], validation: Split, section: Decision) -> Tuned:
+    """What the validation split says about thresholds and temperature, as the config wants it."""
+    found = tuning.tune(
+        logits,
+        validation.targets,
+        task=trained.task,
+        labels=trained.labels,
+        positive=trained.positive,
+        objective=section.objective if section.thresholds == "tuned" else None,
+        beta=section.beta,
+        min_precision=section.min_precision,
+        min_positives=section.min_positives,
+        temperature=section.temperature == "tuned",
+    )
+    if found.unreachable:
+        log.warning(
+            "decision.min_precision: %g cannot be reached on validation for %s; such labels are not given",
+            *(section.min_precision, ", ".join(found.unreachable)),
+        )
+    return found
+
+
+def compare(
+    tuned: Tuned,
+    found: Mapping[SplitName, Predictions],
+    at_default: Mapping[SplitName, Predictions],
+    *,
+    seed: int,
+) -> Decided:
+    """What was tuned, the scores without it, and whether the test split is better for it.
+
+    Args:
+        tuned: what validation said.
+        found: predictions of each split by the tuned decision.
+        at_default: predictions of the same logits by the default decision.
+        seed: of the bootstrap.
+    """
+    labels = found["test"].labels
+    chosen, plain = tuned.decision, default(found["test"].task, len(labels))
+    differs = chosen != plain
+    report = report_schema.DecisionReport(
+        thresholds=None if chosen.thresholds is None else dict(zip(labels, chosen.thresholds, strict=True)),
+        temperature=chosen.temperature,
+        calibration_error=report_schema.CalibrationError(tuned.error_before, tuned.error_after),
+        objective=tuned.objective,
+        shared=tuned.shared,
+        unreachable=tuned.unreachable,
+        intervals_at_default={name: intervals(rows, seed=seed) for name, rows in at_default.items()}
+        if differs
+        else None,
+        difference={
+            name: paired_difference(found["test"], at_default["test"], metric=name, seed=seed) for name in COMPARED
+        }
+        if chosen.thresholds != plain.thresholds
+        else None,
+    )
+    scores: dict[str, report_schema.Metrics] = {name: metrics.score(rows) for name, rows in at_default.items()}
+    return Decided(report, scores if differs else None)

@@ -1,0 +1,300 @@
+"""Models side by side on the same test rows: scores, cost, and whether the differences are real."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftcls.config.load import load
+from ftcls.errors import ConfigError, DataError
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
+from ftcls.scoring import metrics
+from ftcls.scoring.intervals import Difference, difference_of, refuse_unlike, resampled, score_of
+from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
+from ftcls.scoring.significance import McNemar, holm, mcnemar, over_seeds
+from ftcls.scoring.wilson import Interval
+
+SIMPLE: Final = ("baseline", "majority")
+SURE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row: a run, runs that differ in their seed alone, or the simple model beside a run."""
+
+    name: str
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    parameters: int | None
+    size_bytes: int | None
+    training_seconds: float | None
+    """Mean over the seeds, like the other costs."""
+    examples_per_second: float | None
+    peak_memory_bytes: int | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    metrics: dict[str, float | None]
+    """Mean over the seeds."""
+    intervals: dict[str, Interval | None]
+    """95 %, over rows; of several seeds over rows and seeds, for the compared metric alone."""
+    spread: dict[str, tuple[float, float, float]]
+    """Of several seeds: standard deviation, lowest and highest of each metric."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two contenders on the same rows."""
+
+    first: str
+    second: str
+    difference: Difference
+    """First minus second; of several seeds over rows and seeds."""
+    corrected_p_value: float
+    """Holm's, over all pairs."""
+    mcnemar: McNemar | None
+    """On rows that are right (several labels: right in all of them); None where a side has several seeds."""
+    mcnemar_corrected_p_value: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that is said about some contenders."""
+
+    metric: str
+    split: str
+    rows: int
+    clusters: int | None
+    contenders: tuple[Contender, ...]
+    """Best first."""
+    pairs: tuple[Pair, ...]
+    schema_version: int = 1
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run, or the simple model beside it."""
+
+    place: str
+    name: str
+    seed: int
+    settings: tuple[Any, ...]
+    """What runs of one group have in common."""
+    report: report_schema.Report
+    simple: report_schema.BaselineScores | None
+    said: Predictions
+
+
+def compare(places: Sequence[str], *, split: str = "test", metric: str | None = None, seed: int = 0) -> Comparison:
+    """Compare runs, best first.
+
+    Args:
+        places: run directories; ``RUN:baseline`` and ``RUN:majority`` are the simple models of a run, on test.
+        split: validation or test.
+        metric: what is tested; None: metrics.best of the first run.
+        seed: of the bootstrap.
+
+    Raises:
+        ConfigError: fewer than two contenders, the same one twice, or no such metric.
+        DataError: a run that is not finished, or runs whose rows differ; says how.
+    """
+    if len(set(places)) < len(places):
+        twice = next(place for place in places if list(places).count(place) > 1)
+        raise ConfigError(f"{twice}: named twice; compare each run once")
+    runs = [_read(place, split) for place in places]
+    for other in runs[1:]:
+        try:
+            refuse_unlike(runs[0].said, other.said)
+        except DataError as error:
+            raise DataError(f"{runs[0].place} and {other.place}: {error}{_seeds_cut(runs[0], other)}") from error
+    chosen = metric or runs[0].report.training.best.metric
+    if chosen not in metrics.names(runs[0].said.task):
+        raise ConfigError(f"--metric {chosen}: one of {', '.join(metrics.names(runs[0].said.task))}")
+    groups = _grouped(runs)
+    if len(groups) < 2:
+        raise ConfigError(
+            "compare needs two: name another run, or RUN:baseline for the simple model beside a run "
+            "(runs that differ only in their seed count as one)"
+        )
+    draws = {run.place: resampled(run.said, chosen, seed=seed) for run in runs}
+    scores = {run.place: score_of(run.said, chosen) for run in runs}
+    names = _names(groups)
+    contenders = [
+        _contender(name, group, split, chosen, draws, scores) for name, group in zip(names, groups, strict=True)
+    ]
+    sign = -1 if higher_is_better(chosen) else 1
+    order = sorted(range(len(groups)), key=lambda i: sign * float(np.mean([scores[r.place] for r in groups[i]])))
+    pairs = [
+        _pair(names[i], groups[i], names[j], groups[j], chosen, draws, scores)
+        for i, j in itertools.combinations(order, 2)
+    ]
+    clusters = runs[0].said.clusters
+    return Comparison(
+        metric=chosen,
+        split=split,
+        rows=len(runs[0].said),
+        clusters=None if clusters is None else len(np.unique(clusters)),
+        contenders=tuple(contenders[i] for i in order),
+        pairs=_corrected(pairs, chosen),
+    )
+
+
+def _read(place: str, split: str) -> _Run:
+    path, colon, kind = place.rpartition(":")
+    simple = colon == ":" and kind in SIMPLE
+    run = RunDir(Path(path if simple else place).absolute())
+    report = report_schema.read_report(run)
+    experiment = load(run.config)
+    settings = experiment.model_dump(exclude={"seed", "name", "report"})
+    if not simple:
+        said = prediction_files.read(run.predictions / f"{split}.parquet")
+        return _Run(place, report.run.name, report.run.seed, ("run", repr(settings)), report, None, said)
+    scores = report.baseline if kind == "baseline" else report.majority
+    if split != "test" or scores is None:
+        raise DataError(f"{place}: the {kind} is kept for the test split of newer runs only")
+    said = prediction_files.read(run.predictions / f"test-{kind}.parquet")
+    # The simple models of two runs are never one group: each stands for itself.
+    return _Run(place, f"{scores.name} ({report.run.name})", report.run.seed, ("simple", place), report, scores, said)
+
+
+def _seeds_cut(first: _Run, second: _Run) -> str:
+    """Where only the seed differs, it has cut or drawn other rows."""
+    if first.settings != second.settings or first.seed == second.seed:
+        return ""
+    return (
+        " They differ in their seed alone, which also cuts and draws the rows: give the data set a test split of its "
+        "own, or keep one seed for data by files that are cut before."
+    )
+
+
+def _grouped(runs: Sequence[_Run]) -> list[list[_Run]]:
+    groups: dict[tuple[Any, ...], list[_Run]] = {}
+    for run in runs:
+        groups.setdefault(run.settings, []).append(run)
+    return list(groups.values())
+
+
+def _names(groups: Sequence[Sequence[_Run]]) -> list[str]:
+    """The name of each group; the place of its first run where names are not told apart."""
+    names = [group[0].name for group in groups]
+    names = [name if names.count(name) == 1 else group[0].place for name, group in zip(names, groups, strict=True)]
+    return [name if len(group) == 1 else f"{name} x {len(group)}" for name, group in zip(names, groups, strict=True)]
+
+
+def _contender(
+    name: str,
+    group: Sequence[_Run],
+    split: str,
+    metric: str,
+    draws: dict[str, NDArray[np.float64]],
+    scores: dict[str, float],
+) -> Contender:
+    first, several = group[0], len(group) > 1
+    found = [_metrics(run, split) for run in group]
+    means = {key: _mean([values[key] for values in found]) for key in found[0]}
+    spread: dict[str, tuple[float, float, float]] = {}
+    if several:
+        bounds: dict[str, Interval | None] = dict.fromkeys(means)
+        mean_draws = np.mean([draws[run.place] for run in group], axis=0)
+        estimate = over_seeds([(1, [scores[run.place] for run in group])], mean_draws)
+        bounds[metric] = in_range(metric, estimate.interval)
+        for key in means:
+            values = [value for value in (each[key] for each in found) if value is not None]
+            if len(values) == len(group):
+                spread[key] = (float(np.std(values, ddof=1)), min(values), max(values))
+    elif first.simple is not None:
+        bounds = first.simple.intervals[split]
+    else:
+        bounds = first.report.intervals[split]
+    trained = [run.report for run in group if run.simple is None]
+    speeds = [report.speed for report in trained if report.speed is not None]
+    peaks = [report.training.peak_memory_bytes for report in trained]
+    seconds = [run.simple.seconds if run.simple else run.report.training.seconds for run in group]
+    return Contender(
+        name=name,
+        runs=tuple(run.place for run in group),
+        seeds=tuple(run.seed for run in group),
+        parameters=trained[0].model.parameters if trained else None,
+        size_bytes=trained[0].model.size_bytes if trained else None,
+        training_seconds=_mean(seconds),
+        examples_per_second=_mean([report.training.examples_per_second for report in trained]),
+        peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
+        latency_p50_ms=_mean([speed.latency_ms.p50 for speed in speeds]),
+        latency_p95_ms=_mean([speed.latency_ms.p95 for speed in speeds]),
+        metrics=means,
+        intervals=dict(bounds),
+        spread=spread,
+    )
+
+
+def _metrics(run: _Run, split: str) -> report_schema.Metrics:
+    return run.report.metrics[split] if run.simple is None else run.simple.metrics[split]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there and len(there) == len(values) else None
+
+
+def _pair(
+    one: str,
+    first: Sequence[_Run],
+    other: str,
+    second: Sequence[_Run],
+    metric: str,
+    draws: dict[str, NDArray[np.float64]],
+    scores: dict[str, float],
+) -> Pair:
+    said = first[0].said
+    clusters = None if said.clusters is None else len(np.unique(said.clusters))
+    sums = [np.mean([draws[run.place] for run in group], axis=0) for group in (first, second)]
+    values = [[scores[run.place] for run in group] for group in (first, second)]
+    if len(first) == len(second) == 1:
+        found = difference_of(
+            sums[0] - sums[1], metric=metric, value=values[0][0] - values[1][0], rows=len(said), clusters=clusters
+        )
+        right = mcnemar(_right(said), _right(second[0].said))
+    else:
+        estimate = over_seeds([(1, values[0]), (-1, values[1])], sums[0] - sums[1])
+        found = Difference(metric, estimate.value, estimate.interval, estimate.p_value, len(said), clusters)
+        right = None
+    return Pair(one, other, found, found.p_value, right, None, verdict="")
+
+
+def _right(said: Predictions) -> NDArray[np.bool_]:
+    equal = said.gold.astype(np.int64) == said.predicted.astype(np.int64)
+    right: NDArray[np.bool_] = equal.all(axis=1) if equal.ndim == 2 else equal
+    return right
+
+
+def _corrected(pairs: Sequence[Pair], metric: str) -> tuple[Pair, ...]:
+    """With p-values corrected for the number of pairs, and the verdict that follows."""
+    corrected = holm([pair.difference.p_value for pair in pairs])
+    tested = [pair.mcnemar for pair in pairs if pair.mcnemar is not None]
+    of_rows = iter(holm([test.p_value for test in tested]))
+    found = []
+    for pair, p in zip(pairs, corrected, strict=True):
+        if p >= SURE:
+            verdict = f"no difference between {pair.first} and {pair.second} that these rows can show"
+        else:
+            better = (pair.difference.value > 0) == higher_is_better(metric)
+            winner, loser = (pair.first, pair.second) if better else (pair.second, pair.first)
+            verdict = f"{winner} is better than {loser}"
+        found.append(
+            Pair(
+                pair.first,
+                pair.second,
+                pair.difference,
+                p,
+                pair.mcnemar,
+                None if pair.mcnemar is None else next(of_rows),
+                verdict,
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,225 @@
+"""A comparison as people read it: terminal, Markdown, one HTML file, and a plot of score against cost."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import jinja2
+import matplotlib
+from matplotlib.figure import Figure
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ftcls.environment import json_files
+from ftcls.reporting import plots
+from ftcls.reporting.compare import SURE, Comparison, Contender, Pair
+from ftcls.runs.directory import write_json, write_text
+
+_HERE = Path(__file__).parent
+_PAIRS = 15
+"""Most pairs in the terminal; beyond that those with the best alone."""
+
+_COSTS: Final[dict[str, Callable[[Contender], str]]] = {
+    "parameters": lambda c: _count(c.parameters),
+    "size": lambda c: _bytes(c.size_bytes),
+    "training": lambda c: _seconds(c.training_seconds),
+    "examples/s": lambda c: _number(c.examples_per_second, 1),
+    "peak memory": lambda c: _bytes(c.peak_memory_bytes),
+    "latency p50": lambda c: _milliseconds(c.latency_p50_ms),
+    "latency p95": lambda c: _milliseconds(c.latency_p95_ms),
+}
+
+
+def summary(found: Comparison) -> RenderableType:
+    """The comparison for a terminal of 80 columns."""
+    scores = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    scores.add_column("model", overflow="fold", max_width=34)
+    for head in (found.metric, "95 %", "size", "training", "p50"):
+        scores.add_column(head, justify="right", no_wrap=True)
+    for each in found.contenders:
+        cells = [_number(each.metrics[found.metric]), _interval(each.intervals[found.metric])]
+        cells += [_bytes(each.size_bytes), _seconds(each.training_seconds), _milliseconds(each.latency_p50_ms)]
+        scores.add_row(Text(each.name), *cells)
+    best = found.contenders[0].name
+    shown = found.pairs if len(found.pairs) <= _PAIRS else [p for p in found.pairs if best in (p.first, p.second)]
+    lines: list[RenderableType] = [Text(_title(found), style="bold"), Text(), scores, Text()]
+    for pair in shown:
+        style = "" if pair.corrected_p_value < SURE else "dim"
+        lines += [Text(pair.verdict, style=style), Text(f"  {_figures(pair)}", style="dim")]
+    if len(shown) < len(found.pairs):
+        lines.append(Text(f"{len(found.pairs) - len(shown)} other pairs are in --json and --output", style="dim"))
+    return Group(*lines)
+
+
+def write(found: Comparison, folder: Path) -> tuple[Path, ...]:
+    """Write compare.json, compare.md, compare.html and the plot into a folder; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "compare.json", json_files.finite(asdict(found)))
+    write_text(folder / "compare.md", markdown(found))
+    drawn = plots.save({"score-against-cost": score_against_cost(found)}, folder)
+    write_text(folder / "compare.html", html(found, drawn["score-against-cost"]))
+    names = ("compare.json", "compare.md", "compare.html", "score-against-cost.png", "score-against-cost.svg")
+    return tuple(folder / name for name in names)
+
+
+def markdown(found: Comparison) -> str:
+    """Tables for a pull request."""
+    tables = _tables(found)
+    parts = [f"# {_title(found)}"]
+    for head, rows in tables:
+        lines = [head, ["---"] * len(head), *rows]
+        parts.append("\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines))
+    return "\n\n".join([*parts, _notes(found)]) + "\n"
+
+
+def html(found: Comparison, plot: str) -> str:
+    """One file that opens from disk; texts are escaped."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string((_HERE / "compare.html").read_text(encoding="utf-8"))
+    return template.render(
+        title=_title(found),
+        style=(_HERE / "page.css").read_text(encoding="utf-8"),
+        tables=_tables(found),
+        notes=_notes(found),
+        plot=plots.inline("score-against-cost", plot),
+    )
+
+
+def score_against_cost(found: Comparison) -> Figure:
+    """The metric with its interval against the milliseconds for one text, or the parameters, on a log scale."""
+    costs: list[tuple[str, Callable[[Contender], float | None]]] = [
+        ("milliseconds for one text (p50)", lambda c: c.latency_p50_ms),
+        ("parameters", lambda c: c.parameters),
+        ("seconds of training", lambda c: c.training_seconds),
+    ]
+    # The first cost that the most contenders have.
+    label, cost = max(costs, key=lambda each: sum(each[1](c) is not None for c in found.contenders))
+    with matplotlib.rc_context(plots.STYLE):
+        figure = plots.sheet()
+        axes = figure.subplots()
+        for index, each in enumerate(found.contenders):
+            x, y, interval = cost(each), each.metrics[found.metric], each.intervals[found.metric]
+            if x is None or y is None:
+                continue
+            colour = plots.SERIES[index % len(plots.SERIES)]
+            below, above = (0.0, 0.0) if interval is None else (max(0.0, y - interval[0]), max(0.0, interval[1] - y))
+            axes.errorbar([x], [y], yerr=[[below], [above]], fmt="o", color=colour, capsize=3, markersize=5)
+            axes.annotate(each.name, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8)
+        axes.set_xscale("log")
+        plots.plain(axes.xaxis)
+        axes.margins(x=0.35, y=0.15)
+        axes.set(xlabel=label, ylabel=f"{found.metric} on {found.split}")
+    return figure
+
+
+def _title(found: Comparison) -> str:
+    rows = f"{found.rows:,} {found.split} rows"
+    return f"{len(found.contenders)} models by {found.metric} on the same {rows}"
+
+
+def _tables(found: Comparison) -> list[tuple[list[str], list[list[str]]]]:
+    names = list(dict.fromkeys(name for each in found.contenders for name in each.metrics))
+    scores = [[each.name, *(_with_interval(each, name) for name in names)] for each in found.contenders]
+    costs = [[each.name, *(cost(each) for cost in _COSTS.values())] for each in found.contenders]
+    pairs = [
+        [
+            pair.verdict,
+            _signed(pair.difference.value),
+            f"{_signed(pair.difference.interval[0])} to {_signed(pair.difference.interval[1])}",
+            _chance(pair.difference.p_value),
+            _chance(pair.corrected_p_value),
+            "-" if pair.mcnemar is None else f"{pair.mcnemar.first_only:,} / {pair.mcnemar.second_only:,}",
+            _chance(pair.mcnemar_corrected_p_value),
+        ]
+        for pair in found.pairs
+    ]
+    head = [
+        "verdict",
+        f"difference in {found.metric}",
+        "95 %",
+        "p",
+        "p, corrected",
+        "right alone",
+        "McNemar p, corrected",
+    ]
+    return [(["model", *names], scores), (["model", *_COSTS], costs), (head, pairs)]
+
+
+def _with_interval(each: Contender, name: str) -> str:
+    if name not in each.metrics:
+        return "-"
+    text = _number(each.metrics[name])
+    interval = each.intervals[name] if name in each.intervals else None
+    if interval is not None:
+        text += f" ({_interval(interval)})"
+    if name in each.spread:
+        text += f" sd {_number(each.spread[name][0])}"
+    return text
+
+
+def _notes(found: Comparison) -> str:
+    units = f"{found.rows:,} rows" if found.clusters is None else f"{found.clusters:,} clusters of {found.rows:,} rows"
+    pairs = "pair" if len(found.pairs) == 1 else "pairs"
+    return (
+        f"Differences are paired: the bootstrap draws the same of {units} for both. p-values are corrected for "
+        f"{len(found.pairs)} {pairs} by Holm's method. Right alone: rows that only one of the two gets right, "
+        "first / second. Runs that differ only in their seed are one model; its interval is "
+        "over rows and seeds, and sd is over seeds. An interval of a single run says nothing of another seed."
+    )
+
+
+def _figures(pair: Pair) -> str:
+    low, high = pair.difference.interval
+    text = f"{_signed(pair.difference.value)}, {_signed(low)} to {_signed(high)}, {_p(pair.corrected_p_value)}"
+    if pair.mcnemar is not None and pair.mcnemar_corrected_p_value is not None:
+        text += f"; McNemar {_p(pair.mcnemar_corrected_p_value)}"
+    return text
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.{digits}f}"
+
+
+def _chance(p: float | None) -> str:
+    """A p-value; never 0, which none is."""
+    if p is None:
+        return "-"
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def _p(p: float) -> str:
+    return f"p {'' if p < 0.0001 else '= '}{_chance(p)}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+    return "-" if interval is None else f"{interval[0]:.4f}-{interval[1]:.4f}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value / 1e6:,.1f} M" if value >= 1e6 else f"{value:,}"
+
+
+def _bytes(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:,.1f} MB"
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f} s" if value < 100 else f"{value:,.0f} s"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f} ms"

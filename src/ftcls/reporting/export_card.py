@@ -1,0 +1,110 @@
+"""README.md of an export: what it is, how far it agrees with its run, how to use it without ftcls."""
+
+from collections.abc import Sequence
+
+from ftcls.runs.export_record import Export
+from ftcls.scoring.intervals import Difference
+
+_USE = {
+    "onnx": """
+```python
+import onnxruntime
+from transformers import AutoConfig, AutoTokenizer
+
+folder = "."
+labels = AutoConfig.from_pretrained(folder).id2label
+tokenizer = AutoTokenizer.from_pretrained(folder)
+session = onnxruntime.InferenceSession(f"{folder}/model.onnx")
+encoded = tokenizer(["A text."], padding=True, truncation=True, return_tensors="np")
+inputs = {name: encoded[name].astype("int64") for name in ("input_ids", "attention_mask")}
+logits = session.run(["logits"], inputs)[0]
+print(labels[int(logits[0].argmax())])
+```
+""",
+    "torch": """
+```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model=".")
+print(classify("A text.", truncation=True))
+```
+""",
+}
+_WHAT = {
+    ("onnx", "fp32"): "An ONNX graph in float32",
+    ("onnx", "int8"): "An ONNX graph with weights in int8",
+    ("torch", "fp32"): "Plain transformers weights in float32 (safetensors)",
+}
+
+
+def markdown(export: Export, *, max_length: int, clean: Sequence[str]) -> str:
+    """The card, as Markdown."""
+    size = sum(export.files.values()) / 1e6
+    weights = ", ".join(export.files)
+    versions = ", ".join(f"{name} {version}" for name, version in export.packages.items())
+    return "\n".join(
+        [
+            f"# {export.run}",
+            "",
+            f"{_WHAT[export.format, export.precision]} of a {export.task} text classifier with {len(export.labels)} "
+            f"labels: {', '.join(export.labels)}. Made by ftcls {export.ftcls_version} ({versions}); {weights}: "
+            f"{size:,.1f} MB.",
+            "",
+            "## Agreement with the run",
+            "",
+            *_agreement(export),
+            "",
+            "## Use",
+            "",
+            "With cleaning, thresholds and temperature as in the run:",
+            "",
+            "```",
+            'ftcls predict . --text "A text."',
+            "```",
+            "",
+            f"Without ftcls (logits only; {_by_hand(clean, max_length)}):",
+            _USE[export.format],
+        ]
+    )
+
+
+def _agreement(export: Export) -> list[str]:
+    seen = export.agreement
+    texts = f"{seen.texts:,} validation texts of the run" if seen.metrics else f"{seen.texts:,} texts of {seen.source}"
+    lines = [
+        f"Measured on {texts}:",
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| largest difference of a logit | {seen.max_logit_difference:.2g} |",
+        f"| same most probable label | {_share(seen.same_argmax)} |",
+        f"| same labels, thresholds applied | {_share(seen.same_labels)} |",
+        *(_change(each) for each in seen.metrics),
+        *_adapter(export.reload_difference),
+    ]
+    if export.precision == "int8":
+        what = export.metric if seen.metrics else "share of texts with the same labels"
+        return [*lines, "", f"An export that loses more than {export.tolerance:g} of {what} is refused."]
+    limit = f"A logit that differs by more than {export.tolerance:g}, or another most probable label, is refused."
+    return [*lines, "", limit]
+
+
+def _adapter(difference: float | None) -> list[str]:
+    if difference is None:
+        return []
+    return [f"| adapter added to its base, in float32: largest difference on its probe | {difference:.2g} |"]
+
+
+def _change(each: Difference) -> str:
+    low, high = each.interval
+    return f"| change of {each.metric} (95 % interval) | {each.value + 0:+.4f} ({low:+.4f} to {high:+.4f}) |"
+
+
+def _share(share: float) -> str:
+    """Never rounded up to all."""
+    return "all" if share == 1 else f"{min(share, 0.9999):.2%}"
+
+
+def _by_hand(clean: Sequence[str], max_length: int) -> str:
+    steps = f"texts cleaned first by {', '.join(clean)}; " if clean else ""
+    return f"{steps}cut at {max_length} tokens"

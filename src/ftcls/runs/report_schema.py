@@ -1,0 +1,393 @@
+"""What a run leaves behind for others to read: report.json, evals/*.json, predictions/*.parquet.
+
+Keys are added, never renamed. Numbers that are not finite are written as null.
+``python -m ftcls.runs.report_schema`` writes the JSON schema of report.json anew.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from ftcls.data.corpus import Check
+from ftcls.environment import json_files
+from ftcls.errors import DataError
+from ftcls.runs import directory
+from ftcls.runs.model_section import Model
+from ftcls.scoring import metrics
+from ftcls.scoring.decision import Task
+from ftcls.scoring.diagnosis import Diagnosis
+from ftcls.scoring.intervals import Difference, LabelIntervals, certainty
+from ftcls.scoring.metrics import LabelScores, Predictions
+from ftcls.scoring.slices import Slice
+from ftcls.scoring.wilson import Interval
+from ftcls.scoring.without_leaks import WithoutLeaks
+
+SCHEMA = Path(__file__).with_name("report.schema.json")
+"""The JSON schema of report.json."""
+
+Metrics = dict[str, float | None]
+"""Value by metric name; None where it is undefined."""
+Intervals = dict[str, Interval | None]
+"""95 % interval by metric name."""
+PerLabel = dict[str, LabelScores]
+LabelCertainty = dict[str, LabelIntervals]
+"""95 % intervals of every label's scores by label name."""
+Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...]
+"""[k][k], rows gold, columns predicted; multilabel [k][2][2]."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everything that is said about one split's predictions."""
+
+    metrics: Metrics
+    intervals: Intervals
+    per_label: PerLabel
+    confusion: Confusion
+    label_intervals: LabelCertainty
+
+
+@dataclass(frozen=True)
+class Run:
+    """Which run it was."""
+
+    name: str
+    command: str
+    config_sha256: str
+    seed: int
+    started: datetime
+    finished: datetime
+    seconds: float
+    ftcls_version: str
+    git_commit: str | None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What it ran on."""
+
+    python: str
+    platform: str
+    device: str
+    device_name: str
+    device_count: int
+    cpu_threads: int
+    precision: str
+    precision_reason: str
+    packages: dict[str, str]
+
+
+@dataclass(frozen=True)
+class TokenLengths:
+    """Tokens per text, special tokens included, before truncation."""
+
+    p50: int
+    p95: int
+    max: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split."""
+
+    examples: int
+    label_counts: dict[str, int]
+    tokens: TokenLengths
+    truncated: int
+    """Texts that were longer than model.max_length."""
+    origin: str
+    """Where its rows come from, such as ``test`` or ``cut from train``."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data as it was used."""
+
+    source: str
+    fingerprint: str
+    task: Task
+    labels: tuple[str, ...]
+    positive_label: str | None
+    splits: dict[str, Split]
+    checks: tuple[Check, ...]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The evaluation that was best."""
+
+    step: int
+    metric: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class LowestLoss:
+    """The lowest logged training loss."""
+
+    value: float | None
+    step: int
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The training loss, as logged."""
+
+    first: float | None
+    last: float | None
+    min: LowestLoss
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What was said before the weights were loaded; None where it could not be told."""
+
+    peak_memory_bytes: int | None
+    seconds: float | None
+    """Of all planned steps, as `Training.seconds` counts them."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How training went."""
+
+    epochs: float
+    steps: int
+    micro_batches: int
+    batch_size: int
+    token_budget: int
+    best: Best
+    loss: Losses
+    evaluations: tuple[dict[str, float | None], ...]
+    """step, epoch, loss and every metric of the validation split."""
+    seconds: float
+    examples_per_second: float
+    tokens_per_second: float
+    peak_memory_bytes: int | None
+    stopped_early: bool
+    resumed: bool
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class BaselineScores:
+    """A simple model's scores on the same rows, and how far the run is above them."""
+
+    name: str
+    metrics: dict[str, Metrics]
+    intervals: dict[str, Intervals]
+    seconds: float
+    difference: dict[str, Difference]
+    """Run minus baseline on the test split, by metric."""
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """Expected calibration error on the validation split."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class DecisionReport:
+    """How probabilities become labels, and what was tuned for it on the validation split."""
+
+    thresholds: dict[str, float] | None
+    temperature: float
+    calibration_error: CalibrationError | None
+    """Before and after the temperature."""
+    objective: str | None = None
+    """What the thresholds maximize on validation; None: they are not tuned."""
+    shared: tuple[str, ...] = ()
+    """Labels with too few validation rows for a threshold of their own."""
+    unreachable: tuple[str, ...] = ()
+    """Labels that no threshold makes as precise as asked; they are not given."""
+    intervals_at_default: dict[str, Intervals] | None = None
+    """Of `metrics_at_default`."""
+    difference: dict[str, Difference] | None = None
+    """Tuned minus default on the test split, by metric."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds for one text."""
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast the trained model answers, one text at a time, tokenizing included, in float32."""
+
+    latency_ms: Latency
+    texts: int
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole of report.json."""
+
+    __pydantic_config__ = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    status: Literal["done", "stopped_early"]
+    run: Run
+    environment: Environment
+    data: Data
+    model: Model
+    training: Training
+    metrics: dict[str, Metrics]
+    intervals: dict[str, Intervals]
+    per_label: dict[str, PerLabel]
+    confusion: dict[str, Confusion]
+    baseline: BaselineScores | None
+    decision: DecisionReport | None = None
+    metrics_at_default: dict[str, Metrics] | None = None
+    diagnosis: Diagnosis | None = None
+    slices: dict[str, tuple[Slice, ...]] | None = None
+    """Of the test split: ``length`` and, where some texts were cut, ``truncation``."""
+    metrics_without_leaks: WithoutLeaks | None = None
+    """Of the test split; None where no row leaks, or every one does."""
+    label_intervals: dict[str, LabelCertainty] | None = None
+    majority: BaselineScores | None = None
+    speed: Speed | None = None
+    schema_version: Literal[1] = 1
+
+
+@dataclass(frozen=True)
+class EvaluatedData:
+    """What an evaluation was made on."""
+
+    name: str
+    """The data set, or the stem of the file."""
+    split: str
+    examples: int
+    task: Task
+    labels: tuple[str, ...]
+    positive_label: str | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The whole of one file in evals/."""
+
+    model: str
+    """What was evaluated: ``model`` or the name of a checkpoint."""
+    data: EvaluatedData
+    metrics: Metrics
+    intervals: Intervals
+    per_label: PerLabel
+    confusion: Confusion
+    metrics_without_leaks: WithoutLeaks | None = None
+    """None also where the training data is not that of the run: with --data and --config."""
+    label_intervals: LabelCertainty | None = None
+    schema_version: Literal[1] = 1
+
+
+_REPORT = TypeAdapter(Report)
+_EVALUATION = TypeAdapter(Evaluation)
+
+
+def scores(
+    predictions: Predictions,
+    *,
+    seed: int,
+    thresholds: tuple[float, ...] | None = None,
+    extra: Mapping[str, float | None] | None = None,
+) -> Scores:
+    """Score predictions; `thresholds` (multilabel) are those that they were made with, `seed` that of the bootstrap.
+
+    `extra` are figures of other metrics; nothing is known about them, so they have no interval.
+    """
+    found = certainty(predictions, seed=seed)
+    return Scores(
+        metrics=metrics.score(predictions) | dict(extra or {}),
+        intervals=found.metrics | dict.fromkeys(extra or {}),
+        per_label=metrics.per_label(predictions, thresholds),
+        confusion=_tuples(metrics.confusion(predictions).tolist()),
+        label_intervals=found.labels,
+    )
+
+
+def document(result: Report | Evaluation) -> dict[str, Any]:
+    """The result as JSON values, schema_version first; what is not finite becomes None."""
+    adapter: TypeAdapter[Any] = _REPORT if isinstance(result, Report) else _EVALUATION
+    values: dict[str, Any] = json_files.finite(adapter.dump_python(result, mode="json"))
+    return {"schema_version": values.pop("schema_version"), **values}
+
+
+def write_report(run: directory.RunDir, report: Report) -> None:
+    """Write report.json, the last file of a run."""
+    directory.write_json(run.report, document(report))
+
+
+def read_report(run: directory.RunDir) -> Report:
+    """Read report.json.
+
+    Raises:
+        DataError: there is none, or it is not a report; names the first key that is wrong.
+    """
+    if not run.path.is_dir():
+        raise DataError(
+            f"{run.path}: no such folder, so no report.json. Name a run that `ftcls train` wrote; a repository of the "
+            "Hub has its model, but neither its report nor its predictions"
+        )
+    if not run.done:
+        raise DataError(
+            f"{run.path}: no report.json, so this is no run or it is not finished. "
+            "Name a finished run, or continue this one: ftcls train ... --resume"
+        )
+    report: Report = json_files.read(run.report, _REPORT)
+    return report
+
+
+def write_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Write one evaluation, whole or not at all."""
+    directory.write_json(path, document(evaluation))
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read what `write_evaluation` wrote.
+
+    Raises:
+        DataError: it is no evaluation; names the first key that is wrong.
+    """
+    evaluation: Evaluation = json_files.read(path, _EVALUATION)
+    return evaluation
+
+
+def validate(document: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a report.json, one line ``key.path: problem`` each; nothing when it keeps to the schema."""
+    # Reading does without the keys that have a default, but what ftcls writes has them all.
+    lacking = [f"{each.name}: Field required" for each in fields(Report) if each.name not in document]
+    try:
+        _REPORT.validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        return lacking + [problem for problem in json_files.problems(error) if problem not in lacking]
+    return lacking
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of report.json, made from the dataclasses."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_REPORT.json_schema(mode="serialization"),
+        "title": "report.json of ftcls",
+    }
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    directory.write_json(SCHEMA, schema())

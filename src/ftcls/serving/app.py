@@ -1,0 +1,259 @@
+"""The routes: JSON in and out, and the page."""
+
+import asyncio
+import contextlib
+import io
+import re
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import fastapi
+from anyio import to_thread
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+import ftcls
+from ftcls.errors import ConfigError, DataError
+from ftcls.inference.classifier import Classifier, Prediction
+from ftcls.prediction.files import Wanted, predict_files
+from ftcls.serving import occlusion, page, schema
+from ftcls.serving.batches import Batcher, Overloaded
+from ftcls.serving.guard import Limits
+from ftcls.serving.schema import Answer, Answers, Model, State, Texts, Words, WordsRequest
+
+_PIECE: Final = 64
+"""Texts of a CSV that wait for the model at once."""
+_HALF: Final = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair."""
+_FILES: Final = 4
+"""CSV files that are worked on at once."""
+_FILE_TIMEOUTS: Final = 20
+"""A CSV may take so many times as long as another request."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the routes need."""
+
+    classifier: Classifier
+    limits: Limits
+    model: Model
+    text_columns: tuple[str, ...]
+    """Of a CSV, unless the request names others."""
+
+
+def create(service: Service) -> FastAPI:
+    """The app of one model."""
+    limits = service.limits
+    batcher = Batcher(service.classifier, waiting=limits.waiting, together=limits.together, delay=limits.delay)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        batcher.start()
+        yield
+        await batcher.stop()
+
+    app = FastAPI(
+        title=f"ftcls: {service.model.name}",
+        version=ftcls.__version__,
+        docs_url=None,  # they would load scripts from elsewhere; /openapi.json describes the same
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.batcher = batcher
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(Overloaded, _overloaded)
+    app.include_router(_answering(service, batcher))
+    app.include_router(_describing(service, batcher))
+    return app
+
+
+def _answering(service: Service, batcher: Batcher) -> fastapi.APIRouter:
+    router = fastapi.APIRouter()
+    limits = service.limits
+    files = asyncio.Semaphore(_FILES)
+
+    @router.post("/predict")
+    async def predict(request: Texts) -> Answers:
+        """Labels and probabilities of one text or of several."""
+        if (request.text is None) == (request.texts is None):
+            raise HTTPException(422, "give either text or texts")
+        texts = request.texts if request.text is None else [request.text]
+        _check_texts(texts or [], limits)
+        found = await _in_time(batcher.submit(texts or []), limits.timeout, batcher)
+        return Answers(predictions=[_answer(each) for each in found])
+
+    @router.post("/words")
+    async def weigh(request: WordsRequest) -> Words:
+        """How each word of a text speaks for a label: what leaving it out does to the label's log odds."""
+        _check_texts([request.text], limits)
+        labels = service.classifier.labels
+        if request.label is not None and request.label not in labels:
+            raise HTTPException(422, f"label: {request.label[:100]!r} is none of the model's")
+        spans = occlusion.parts(request.text)
+        texts = [request.text, *occlusion.without(request.text, spans)]
+        whole, *left_out = await _in_time(batcher.submit(texts), limits.timeout, batcher)
+        label = request.label or (whole.labels or (max(labels, key=whole.probabilities.__getitem__),))[0]
+        probability = whole.probabilities[label]
+        weights = occlusion.weighed(spans, probability, [each.probabilities[label] for each in left_out])
+        return Words(
+            label=label,
+            probability=probability,
+            words=[schema.Word(start=each.start, end=each.end, weight=each.weight) for each in weights],
+        )
+
+    @router.post(
+        "/predict/file",
+        response_class=Response,
+        responses={200: {"content": {"text/csv": {}}}},
+        openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}},
+    )
+    async def predict_file(request: Request, text_column: Annotated[list[str] | None, Query()] = None) -> Response:
+        """The CSV of the body with the label and probabilities of every row beside it; rows stay in order."""
+        text = _csv(request.headers["content-type"] if "content-type" in request.headers else "", await request.body())
+        if files.locked():
+            raise Overloaded(batcher.advice())
+        async with files:
+            wanted = Wanted(text_columns=tuple(text_column or service.text_columns))
+            output = io.StringIO()
+            remote = _Remote(service.classifier, batcher, asyncio.get_running_loop(), limits)
+            work = to_thread.run_sync(
+                lambda: predict_files(remote, io.StringIO(text), output, wanted, input_kind="csv"),
+                abandon_on_cancel=True,
+            )
+            try:
+                await _in_time(work, _FILE_TIMEOUTS * limits.timeout, batcher)
+            except (DataError, ConfigError) as error:
+                raise HTTPException(422, str(error).replace("stdin", "the file")) from None
+            finally:
+                remote.give_up()
+        return Response(output.getvalue(), media_type="text/csv; charset=utf-8")
+
+    return router
+
+
+def _describing(service: Service, batcher: Batcher) -> fastapi.APIRouter:
+    router = fastapi.APIRouter()
+    html, policy = page.render(service.model)
+
+    @router.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def show() -> HTMLResponse:
+        return HTMLResponse(html, headers={"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})
+
+    @router.get("/health")
+    async def health() -> State:
+        """Whether the process lives."""
+        return State(status="ok")
+
+    @router.get("/ready", responses={503: {"model": State}})
+    async def ready() -> Response:
+        """Whether it takes requests: 503 while it is full or stopping."""
+        full = batcher.waiting >= batcher.most_waiting
+        status = "stopping" if batcher.stopping else "full" if full else "ready"
+        return JSONResponse({"status": status}, 200 if status == "ready" else 503)
+
+    @router.get("/model")
+    async def model() -> Model:
+        """Labels, thresholds, limits, and the scores of the run's report."""
+        return service.model
+
+    return router
+
+
+class _Remote:
+    """The classifier as a file sees it, from another thread: its texts queue with those of everybody else."""
+
+    def __init__(
+        self, classifier: Classifier, batcher: Batcher, loop: asyncio.AbstractEventLoop, limits: Limits
+    ) -> None:
+        self.labels = classifier.labels
+        self.task = classifier.task
+        self.fingerprint = classifier.fingerprint
+        self.batcher = batcher
+        self.loop = loop
+        self.limits = limits
+        self.rows = 0
+        self._over = False
+        self._piece: Future[list[Prediction]] | None = None
+
+    def __call__(self, texts: Sequence[str]) -> list[Prediction]:
+        self.rows += len(texts)
+        if self.rows > self.limits.rows:
+            raise DataError(f"more than {self.limits.rows:,} rows; cut the file, or use `ftcls predict`")
+        long = next((text for text in texts if len(text) > self.limits.characters), None)
+        if long is not None:
+            raise DataError(f"a text has {len(long):,} characters, at most {self.limits.characters:,} are taken")
+        found: list[Prediction] = []
+        for start in range(0, len(texts), _PIECE):
+            if self._over:
+                raise CancelledError
+            piece = self.batcher.submit(texts[start : start + _PIECE], patient=True)
+            self._piece = asyncio.run_coroutine_threadsafe(piece, self.loop)
+            found += self._piece.result()
+        return found
+
+    def give_up(self) -> None:
+        """Nobody waits for the answer any more: the thread, which cannot be stopped from outside, ends by itself."""
+        self._over = True
+        if self._piece is not None:
+            self._piece.cancel()
+
+
+async def _in_time(work: Awaitable[Any], seconds: float, batcher: Batcher) -> Any:
+    try:
+        return await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        raise Overloaded(batcher.advice()) from None
+
+
+def _check_texts(texts: Sequence[str], limits: Limits) -> None:
+    if len(texts) > limits.texts:
+        raise HTTPException(413, f"{len(texts):,} texts, at most {limits.texts:,} are taken at once")
+    for number, text in enumerate(texts, start=1):
+        if len(text) > limits.characters:
+            raise HTTPException(
+                413, f"text {number} has {len(text):,} characters, at most {limits.characters:,} are taken"
+            )
+        if "\0" in text:
+            raise HTTPException(422, f"text {number} holds a null character")
+        if not text.isascii() and _HALF.search(text):  # JSON can spell it, UTF-8 cannot
+            raise HTTPException(422, f"text {number} holds half of a surrogate pair")
+
+
+def _csv(kind: str, body: bytes) -> str:
+    if kind.partition(";")[0].strip().lower() != "text/csv":
+        raise HTTPException(415, "send the file as the body: curl --data-binary @FILE -H 'Content-Type: text/csv' ...")
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise HTTPException(422, f"not UTF-8: byte 0x{body[error.start]:02x} at {error.start:,}") from None
+    if "\0" in text:
+        raise HTTPException(422, "the file holds a null character; it is no CSV")
+    return text
+
+
+def _answer(found: Prediction) -> Answer:
+    return Answer(
+        labels=list(found.labels),
+        probabilities=found.probabilities,
+        tokens=found.tokens,
+        truncated=found.truncated,
+    )
+
+
+async def _malformed(request: Request, error: Exception) -> JSONResponse:
+    """What is wrong, and where; never what was sent, which may be anything."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = [f"{'.'.join(str(part)[:50] for part in each['loc'])}: {each['msg']}" for each in error.errors()[:5]]
+    return JSONResponse({"detail": "; ".join(found)}, 422)
+
+
+async def _overloaded(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, Overloaded):
+        raise error
+    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(error.retry_after)})

@@ -1,0 +1,119 @@
+"""One model, one port, until it is told to stop."""
+
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from ftcls.errors import ConfigError, UnavailableError
+from ftcls.inference.classifier import Classifier
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
+from ftcls.serving.app import Service, create
+from ftcls.serving.guard import Guard, Limits, is_loopback
+from ftcls.serving.schema import Model
+
+log = logging.getLogger(__name__)
+
+_SHORTEST_TOKEN: Final = 16
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen, and what to ask of those who call."""
+
+    host: str
+    port: int
+    """0: any that is free."""
+    token: str | None
+    """What every request has to bring; None: nothing, on loopback only."""
+
+    def __post_init__(self) -> None:
+        if self.token is not None and (len(self.token) < _SHORTEST_TOKEN or not self.token.isascii()):
+            raise ConfigError(f"FTCLS_TOKEN: must be at least {_SHORTEST_TOKEN} plain characters")
+        if self.token is None and not is_loopback(self.host):
+            raise ConfigError(
+                f"--host {self.host}: others can reach it; set a token for them first, in the environment variable "
+                "FTCLS_TOKEN, or listen on 127.0.0.1"
+            )
+
+
+def serve(
+    classifier: Classifier,
+    run: str,
+    address: Address,
+    limits: Limits,
+    *,
+    text_columns: tuple[str, ...],
+    announce: Callable[[str], None],
+) -> None:
+    """Answer requests until SIGINT or SIGTERM; what was accepted by then is answered.
+
+    Args:
+        classifier: what labels the texts.
+        run: where it was loaded from; a run's report says its scores.
+        address: where to listen.
+        limits: how much is taken.
+        text_columns: of a CSV that does not say.
+        announce: called with the address of the page, once connections are taken.
+
+    Raises:
+        UnavailableError: the port is taken.
+    """
+    classifier(["warm up"])  # the first forward pass is slow, and an error shows here
+    service = Service(classifier, limits, describe(classifier, run, limits), text_columns)
+    app = Guard(create(service), limits=limits, token=address.token, local=is_loopback(address.host))
+    with _listening(address) as listening:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,  # texts and callers are nobody's business
+            server_header=False,
+            timeout_graceful_shutdown=None,
+            lifespan="on",
+        )
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        announce(f"http://{host}:{listening.getsockname()[1]}")
+        # After its graceful stop uvicorn raises the signal again; that is how this server ends, not a failure.
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+    log.info("stopped: %d requests taken, %d answered", app.taken, app.answered)
+
+
+def describe(classifier: Classifier, run: str, limits: Limits) -> Model:
+    """What callers may know of the model."""
+    place = RunDir(Path(run))
+    report = report_schema.read_report(place) if place.done else None
+    thresholds = classifier.decision.thresholds
+    return Model(
+        name=Path(run).name if report is None else report.run.name,
+        task=classifier.task,
+        labels=list(classifier.labels),
+        positive_label=classifier.settings.positive_label,
+        thresholds=None if thresholds is None else dict(zip(classifier.labels, thresholds, strict=True)),
+        temperature=classifier.decision.temperature,
+        max_length=classifier.settings.max_length,
+        truncation=classifier.settings.truncation,
+        precision=classifier.precision,
+        limits={
+            "characters": limits.characters,
+            "texts": limits.texts,
+            "rows": limits.rows,
+            "body_bytes": limits.body_bytes,
+        },
+        scores=None if report is None else dict(report.metrics["test"]),
+        intervals=None if report is None else dict(report.intervals["test"]),
+    )
+
+
+def _listening(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family, backlog=2_048)
+    except (OSError, OverflowError) as error:
+        raise UnavailableError(f"--host {address.host} --port {address.port}: {error}; choose another --port") from None
