@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from ftcls.config import source
+from ftcls.environment.files import write_text
 from ftcls.runs import history
-from ftcls.runs.directory import write_text
 from ftcls.search import sweep as sweeping
 from ftcls.search.executors import Processes
 from ftcls.search.results import Row

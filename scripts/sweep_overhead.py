@@ -15,7 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from ftcls.runs.directory import RunDir, write_text
+from ftcls.environment.files import write_text
+from ftcls.runs.directory import RunDir
 from ftcls.search import sweep as sweeping
 from ftcls.search.executors import Job, Processes
 from ftcls.search.schedule import Listed, Progress, StopRequest, run

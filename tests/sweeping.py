@@ -4,8 +4,8 @@ import functools
 from dataclasses import replace
 
 import synthetic
+from ftcls.environment.files import write_text
 from ftcls.runs import predictions, report_schema
-from ftcls.runs.directory import write_text
 from ftcls.search import sweep as sweeping
 from ftcls.search.executors import Ended
 

@@ -21,7 +21,7 @@ from ftcls.inference.classifier import Classifier
 from ftcls.inference.forward import logits
 from ftcls.model import adapters, loading
 from ftcls.model.tokenize import encode
-from ftcls.pipeline import dry_run, estimate, train
+from ftcls.pipeline import dry_run, estimate, evaluate, train
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.training import fit, step_memory
@@ -273,6 +273,6 @@ def test_a_whole_run_is_scored_again_and_predicts(checkpoints, tmp_path, name, k
     found = report_schema.read_report(run)
     assert found.model.architecture == type(loading.load_trained(str(run.model))).__name__
     assert (found.model.adapter is None) == (kind == "none")
-    assert train.evaluate(run.path).metrics == found.metrics["test"]
+    assert evaluate.evaluate(run.path).metrics == found.metrics["test"]
     said = Classifier.load(run.path)(["The striker scored twice.", "", "word " * 10_000])
     assert [sum(each.probabilities.values()) for each in said] == pytest.approx([1, 1, 1])

@@ -77,11 +77,9 @@ def pipeline(here, monkeypatch):
     results.document = lambda report: {"status": "done"}
     tables = types.ModuleType("ftcls.reporting.run_tables")
     tables.summary = lambda report: f"table of {report}"
-    report = types.ModuleType("ftcls.reporting")
-    report.tables = tables
     plan = types.ModuleType("ftcls.pipeline.dry_run")
     plan.smoke, plan.dry_run = stand_in.smoke, stand_in.dry_run
-    for module in (stand_in, plan, results, report, tables):
+    for module in (stand_in, plan, results, tables):
         monkeypatch.setitem(sys.modules, module.__name__, module)
         parent, _, name = module.__name__.rpartition(".")
         monkeypatch.setattr(sys.modules[parent], name, module, raising=False)

@@ -14,7 +14,7 @@ from ftcls.cli import app
 from ftcls.config.load import load
 from ftcls.errors import ConfigError
 from ftcls.inference.classifier import Classifier
-from ftcls.pipeline import dry_run, train
+from ftcls.pipeline import dry_run, evaluate, train
 from ftcls.reporting import run_tables
 from ftcls.runs import predictions, report_schema
 from ftcls.scoring import decision
@@ -66,10 +66,10 @@ def test_the_decision_is_kept_with_the_model_and_reported_per_label(run, report)
 
 
 def test_eval_uses_it_and_a_typed_threshold_takes_its_place(run, report):
-    assert train.evaluate(run.path).metrics == report.metrics["test"]
-    typed = train.evaluate(run.path, thresholds=["0.5"])
+    assert evaluate.evaluate(run.path).metrics == report.metrics["test"]
+    typed = evaluate.evaluate(run.path, thresholds=["0.5"])
     assert typed.metrics["f1_macro"] == report.metrics_at_default["test"]["f1_macro"]
-    one = train.evaluate(run.path, thresholds=["0.5", "joy=0.9"])
+    one = evaluate.evaluate(run.path, thresholds=["0.5", "joy=0.9"])
     assert [one.per_label[label].threshold for label in ("joy", "anger")] == [0.9, 0.5]
 
 
@@ -100,7 +100,7 @@ def test_an_operating_point_of_a_binary_task_reaches_the_model(tmp_path):
     # Hardly trained: all its probabilities are near one half, and the best cut is not there.
     made = train.train(small, output=tmp_path / "run")
     report = report_schema.read_report(made)
-    assert train.evaluate(made.path).metrics == report.metrics["test"]
+    assert evaluate.evaluate(made.path).metrics == report.metrics["test"]
     rows = predictions.read(made.predictions / "validation.parquet")
     assert report.metrics["validation"]["f1"] >= report.metrics_at_default["validation"]["f1"]
     above = rows.probabilities[:, rows.positive] > report.decision.thresholds[rows.labels[rows.positive]]

@@ -24,7 +24,7 @@ from ftcls.errors import ConfigError, DataError, TrainingError, UnavailableError
 from ftcls.inference import reload_check
 from ftcls.inference.classifier import Classifier
 from ftcls.model import adapters, loading, scratch
-from ftcls.pipeline import dry_run, train
+from ftcls.pipeline import dry_run, evaluate, train
 
 pytest.importorskip("peft", reason="needs the adapters extra")
 
@@ -258,9 +258,9 @@ def test_the_report_says_what_was_trained(run):
 
 
 def test_an_adapter_scores_as_its_report_says(run):
-    again = train.evaluate(run.path)
+    again = evaluate.evaluate(run.path)
     assert again.metrics == report(run)["metrics"]["test"]
-    assert train.evaluate(run.path, checkpoint="best").metrics == again.metrics
+    assert evaluate.evaluate(run.path, checkpoint="best").metrics == again.metrics
     said = Classifier.load(run.path)(["The striker scored twice.", ""])
     assert [sum(each.probabilities.values()) for each in said] == pytest.approx([1, 1])
 

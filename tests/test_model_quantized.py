@@ -15,7 +15,7 @@ from ftcls.errors import ConfigError, UnavailableError
 from ftcls.exporting.export import export
 from ftcls.inference import reload_check
 from ftcls.model import adapters, loading, quantization, scratch
-from ftcls.pipeline import dry_run, train
+from ftcls.pipeline import dry_run, evaluate, train
 
 bnb = pytest.importorskip("bitsandbytes", reason="needs the quantization extra")
 pytest.importorskip("peft", reason="needs the adapters extra")
@@ -137,7 +137,7 @@ def test_a_whole_run_in_four_bits(tmp_path, merge):
     assert report["model"]["quantization"] == "nf4"
     assert report["model"]["architecture"] == "BertForSequenceClassification"
     assert report["model"]["adapter"]["reload_difference"] < (0.05 if merge else 1e-3)
-    assert train.evaluate(run.path).metrics == report["metrics"]["test"]
+    assert evaluate.evaluate(run.path).metrics == report["metrics"]["test"]
     if not merge:
         found = export(run.path, to="torch", output=tmp_path / "plain", tolerance=1e-4, rows=20)
         assert found.agreement.max_logit_difference < 1e-4

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 from ftcls.config.load import load
 from ftcls.data.read import read
 from ftcls.model import scratch
-from ftcls.pipeline import dry_run, train
+from ftcls.pipeline import dry_run, evaluate, train
 from ftcls.runs import history
 from ftcls.runs.directory import RunDir
 
@@ -79,7 +79,7 @@ def test_what_is_saved_is_whole(tmp_path):
     assert [path.name for path in run.checkpoints.iterdir()] == ["best"]
     report = json.loads(run.report.read_text(encoding="utf-8"))
     assert report["training"]["estimate"]["peak_memory_bytes"] is None
-    assert train.evaluate(run.path).metrics == report["metrics"]["test"]
+    assert evaluate.evaluate(run.path).metrics == report["metrics"]["test"]
 
     model = AutoModelForSequenceClassification.from_pretrained(run.model)
     assert report["model"]["parameters"] == sum(each.numel() for each in model.parameters())

@@ -14,7 +14,7 @@ from ftcls.config.schema import Data, Split, Subset
 from ftcls.data.read import read
 from ftcls.errors import DataError
 from ftcls.inference.classifier import Classifier
-from ftcls.pipeline import build_report, dry_run, label_alignment
+from ftcls.pipeline import build_report, dry_run, evaluate, label_alignment
 from ftcls.pipeline import train as pipeline
 from ftcls.runs import history, predictions, report_schema
 from ftcls.runs.directory import RunDir
@@ -75,7 +75,7 @@ def test_predictions_hold_the_texts_and_how_much_of_them_the_model_saw(run):
 
 def test_a_page_that_cannot_be_drawn_does_not_end_the_run(run, monkeypatch):
     said = []
-    monkeypatch.setattr(pipeline.page, "write", lambda run, report: 1 / 0)
+    monkeypatch.setattr(pipeline.run_page, "write", lambda run, report: 1 / 0)
     monkeypatch.setattr(pipeline.log, "warning", lambda form, *values: said.append(form % values))
     pipeline._draw(run, report_schema.read_report(run))
     assert said == [f"{run.page} cannot be drawn: division by zero; `ftcls report {run.path}` tries again"]
@@ -87,7 +87,7 @@ def test_the_resolved_config_loads_again_to_the_same_experiment(run, experiment)
 
 def test_eval_repeats_the_reports_figures_to_the_last_digit(run):
     for split in ("validation", "test"):
-        found = pipeline.evaluate(run.path, split=split)
+        found = evaluate.evaluate(run.path, split=split)
         report = report_schema.read_report(run)
         assert found.metrics == report.metrics[split]
         assert found.intervals == report.intervals[split]
@@ -96,10 +96,10 @@ def test_eval_repeats_the_reports_figures_to_the_last_digit(run):
 
 
 def test_eval_scores_a_checkpoint_and_refuses_one_that_is_not_there(run):
-    best = pipeline.evaluate(run.path, checkpoint="best")
+    best = evaluate.evaluate(run.path, checkpoint="best")
     assert best.metrics == report_schema.read_report(run).metrics["test"]
     with pytest.raises(DataError, match=r"no model there; --checkpoint takes best, step-4, step-8"):
-        pipeline.evaluate(run.path, checkpoint="step-5")
+        evaluate.evaluate(run.path, checkpoint="step-5")
 
 
 def test_eval_scores_a_file_of_ones_own_and_refuses_labels_it_does_not_know(run, tmp_path):
@@ -109,14 +109,14 @@ def test_eval_scores_a_file_of_ones_own_and_refuses_labels_it_does_not_know(run,
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
         writer.writerows((t, labels[y]) for t, y in zip(split.texts, split.targets, strict=True))
-    found = pipeline.evaluate(run.path, data=tmp_path / "mine.csv", output=tmp_path / "found.json")
+    found = evaluate.evaluate(run.path, data=tmp_path / "mine.csv", output=tmp_path / "found.json")
 
     assert found.data.examples == len(split)
     assert found.metrics["accuracy"] == report_schema.read_report(run).metrics["test"]["accuracy"]
     assert report_schema.read_evaluation(tmp_path / "found.json") == found
     (tmp_path / "mine.csv").write_text("text,label\nhello,Weather\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"^1 row cannot be used:\n.*mine.csv:2.*Weather"):
-        pipeline.evaluate(run.path, data=tmp_path / "mine.csv")
+        evaluate.evaluate(run.path, data=tmp_path / "mine.csv")
 
 
 def test_a_file_of_ones_own_is_taken_whole_whatever_the_config_pools_or_draws(tmp_path):
@@ -225,7 +225,7 @@ def test_several_labels_a_row_go_all_the_way(tmp_path):
     assert report.data.labels == ("2", "10", "blue, light", "green", "red")
     assert np.array(report.confusion["test"]).shape == (5, 2, 2)
     assert stored.gold.shape == (15, 5)
-    assert pipeline.evaluate(run.path).metrics == report.metrics["test"]
+    assert evaluate.evaluate(run.path).metrics == report.metrics["test"]
     script = REPOSITORY / "scripts" / "recompute.py"
     done = subprocess.run([sys.executable, str(script), str(run.path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ftcls.environment.files import replacing, write_json, write_text
 from ftcls.errors import ConfigError
 from ftcls.runs import directory
-from ftcls.runs.directory import RunDir, create, replacing, write_json, write_text
+from ftcls.runs.directory import RunDir, create
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
 

@@ -28,8 +28,8 @@ from ftcls.cli.serve import serve
 from ftcls.cli.sweep import Command, sweep
 from ftcls.cli.train import train
 from ftcls.environment import cache
+from ftcls.environment.signals import PARENT
 from ftcls.errors import FtclsError
-from ftcls.runs.directory import PARENT
 
 BUG = 1
 INTERRUPTED = 130

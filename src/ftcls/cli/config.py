@@ -8,9 +8,9 @@ import typer
 from ftcls.cli import console, options
 from ftcls.config import reference, sweep
 from ftcls.config.load import dump, find, load, shipped
+from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
 from ftcls.pipeline import starter_config
-from ftcls.runs.directory import write_text
 
 app = typer.Typer(
     name="config", help="List, check, show and start configs.", no_args_is_help=True, rich_markup_mode=None

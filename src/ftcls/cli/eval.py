@@ -58,10 +58,10 @@ def evaluate(
         raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
     experiment = None if config is None else load(config)
     with console.results_only():
-        from ftcls.pipeline import train
+        from ftcls.pipeline import evaluate
         from ftcls.runs import report_schema
 
-        found = train.evaluate(
+        found = evaluate.evaluate(
             model,
             split=split,
             data=data,

@@ -9,7 +9,7 @@ import typer.main
 
 from ftcls.cli.app import app
 from ftcls.config import reference
-from ftcls.runs.directory import write_text
+from ftcls.environment.files import write_text
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,7 +8,8 @@ import typer
 
 from ftcls.cli import console, options
 from ftcls.environment import json_files
-from ftcls.runs.directory import RunDir, write_json
+from ftcls.environment.files import write_json
+from ftcls.runs.directory import RunDir
 
 
 def report(

@@ -74,7 +74,7 @@ def _run(
     allow_code: bool,
     as_json: bool,
 ) -> None:
-    from ftcls.pipeline import train as pipeline
+    from ftcls.pipeline.train import train as run_training
     from ftcls.runs import report_schema
 
     current = call.of(context)
@@ -86,7 +86,7 @@ def _run(
                 typer.echo(path, file=stdout)
 
         command = shlex.join(["ftcls", *current.arguments])
-        run = pipeline.train(
+        run = run_training(
             experiment, output=output, resume=resume, command=command, allow_code=allow_code, announce=announce
         )
         if current.log is None:

@@ -2,7 +2,10 @@
 
 import signal
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Final, Self
+
+PARENT: Final = "FTCLS_DIES_WITH"
+"""Environment variable that a sweep gives its trials: the process that they shall not outlive."""
 
 
 class Caught:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 import ftcls
 from ftcls.config.load import load
+from ftcls.environment.files import making, write_text
 from ftcls.errors import ConfigError, DataError, ExportError
 from ftcls.inference import onnx_runtime
 from ftcls.inference.classifier import Classifier
 from ftcls.model import settings
 from ftcls.reporting import export_card
-from ftcls.runs import directory, export_record, predictions
+from ftcls.runs import export_record, predictions
 from ftcls.runs.directory import RunDir
 from ftcls.runs.export_record import Agreement, Export, Format, Precision
 from ftcls.scoring import decision
@@ -95,7 +96,7 @@ def export(
             onnx_runtime.extra(name)
     experiment = load(place.config) if is_run else None
     shown = _lines(texts, rows) if texts is not None else _validation(place, rows)
-    with directory.making(output) as folder:
+    with making(output) as folder:
         trained = Classifier.load(run, device="cpu", dequantize=True)  # no other engine has these layers
         FORMATS[to](trained, folder, precision)
         _companions(trained, folder)
@@ -121,7 +122,7 @@ def export(
         refuse(found, output)
         export_record.write(found, folder)
         card = export_card.markdown(found, max_length=trained.settings.max_length, clean=trained.settings.clean)
-        directory.write_text(folder / CARD, card)
+        write_text(folder / CARD, card)
     return found
 
 

@@ -15,12 +15,13 @@ from huggingface_hub.utils._validators import validate_repo_id
 
 from ftcls.config.load import load
 from ftcls.environment import devices, hub_access
+from ftcls.environment.files import making, write_text
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.inference import reload_check
 from ftcls.model import adapters, loading
 from ftcls.reporting import model_card
 from ftcls.reporting.model_card import Example
-from ftcls.runs import directory, predictions, report_schema
+from ftcls.runs import predictions, report_schema
 from ftcls.runs.directory import RunDir
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def write(run: Path, repository: str, folder: Path, *, examples: int = 0, licenc
     shown = _examples(place, examples) if examples else []
     text = model_card.page(report, experiment, repository=repository, base=base, examples=shown)
     _copy_model(place.model, folder)
-    directory.write_text(folder / CARD, ModelCard(f"---\n{about.to_yaml()}\n---\n\n{text}").content)
+    write_text(folder / CARD, ModelCard(f"---\n{about.to_yaml()}\n---\n\n{text}").content)
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
 
 
@@ -138,7 +139,7 @@ def publish(
         FtclsError: see `write` and `push`.
     """
     if dry_run is not None:
-        with directory.making(dry_run) as folder:
+        with making(dry_run) as folder:
             files = write(run, repository, folder, examples=examples, licence=licence)
         return Published(repository, dry_run, None, not public, files)
     with tempfile.TemporaryDirectory() as name:

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from ftcls.environment.files import write_json
 from ftcls.errors import DataError, UnavailableError
 from ftcls.inference import forward
 from ftcls.model.tokenize import Encoded
-from ftcls.runs.directory import write_json
 
 FILE: Final = "probe.json"
 ROWS: Final = 4

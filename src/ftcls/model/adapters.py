@@ -23,11 +23,11 @@ from transformers import PreTrainedModel, set_seed
 from transformers.pytorch_utils import Conv1D
 
 from ftcls.config.schema import Adapter
+from ftcls.environment.files import write_json
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.model import quantization as quantized
 from ftcls.model.checkpoint import PACKAGE, resolve
 from ftcls.model.classifiable import Classifiable
-from ftcls.runs.directory import write_json
 
 FILE: Final = "adapter.json"
 """What ftcls must know beside PEFT's own files: where the frozen weights come from."""

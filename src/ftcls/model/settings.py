@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ftcls.data.corpus import Task
+from ftcls.environment.files import write_json
 from ftcls.errors import DataError
-from ftcls.runs.directory import write_json
 
 FILE: Final = "ftcls.json"
 

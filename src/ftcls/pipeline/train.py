@@ -1,8 +1,8 @@
-"""The order of things: data, encode, model, train, infer, score, report. No other file knows it."""
+"""Training a run: data, encode, model, train, infer, score, report."""
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,8 +11,6 @@ from typing import Final
 
 from transformers import PreTrainedModel
 
-from ftcls.config.load import load
-from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
@@ -26,8 +24,9 @@ from ftcls.model.adapters import Adapted
 from ftcls.model.baselines import linear
 from ftcls.model.classifiable import Classifiable
 from ftcls.model.output_bias import start_at
-from ftcls.pipeline import build_report, dry_run, extra_metrics, label_alignment, session, tune_decision
+from ftcls.pipeline import build_report, dry_run, extra_metrics, session, tune_decision
 from ftcls.pipeline.estimate import Forecast, forecast
+from ftcls.pipeline.evaluate import load_classifier
 from ftcls.pipeline.prepare import Prepared, prepare
 from ftcls.reporting import run_page
 from ftcls.runs import predictions, report_schema
@@ -178,78 +177,6 @@ def train(
     return run
 
 
-def evaluate(
-    model: Path | str,
-    *,
-    split: str = "test",
-    data: Path | None = None,
-    checkpoint: str | None = None,
-    output: Path | None = None,
-    config: Experiment | None = None,
-    labels: tuple[str, ...] | None = None,
-    thresholds: Sequence[str] = (),
-    allow_code: bool = False,
-) -> report_schema.Evaluation:
-    """Score a run again, on one of its splits or on other data; or any checkpoint on the data of a config.
-
-    For a run the result also goes to its ``evals/``; beside other checkpoints nothing is written.
-
-    Args:
-        model: the run directory; with ``config`` also a local or Hub checkpoint.
-        split: train, validation or test.
-        data: another copy of the data set, or a file with the same columns, taken whole.
-        checkpoint: ``best`` or ``step-N`` of a run; None: the model of the run.
-        output: where else to write the result.
-        config: gives data and cleaning in place of the run's own config.
-        labels: the model's label names in its order, where its own are not those of the data.
-        thresholds: in place of the model's own, ``0.3`` for all labels or ``LABEL=0.3`` for one.
-        allow_code: whether the modules of metrics.evaluate may run.
-
-    Raises:
-        ConfigError: modules that are not allowed to run, or thresholds that are none.
-        DataError: no run, no such split or checkpoint, or labels that are not those of the data.
-    """
-    run = RunDir(Path(model).absolute())
-    is_run = run.config.is_file()
-    if config is None and not is_run:
-        raise DataError(
-            f"{model}: not a run, it has no config.yaml. Name a directory that `ftcls train` wrote, or say with "
-            "--config FILE which data this checkpoint is to be scored on"
-        )
-    experiment = config or load(run.config)
-    extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
-    place = _weights(run, checkpoint) if is_run else str(model)
-    trained = label_alignment.renamed(_classifier(place, experiment), labels)
-    section = experiment.data
-    if data is not None:
-        known = section.labels if label_alignment.bare(trained.labels) else trained.labels
-        section = label_alignment.elsewhere(section, data, task=task_of(section) or trained.task, labels=known)
-    corpus = read(section, seed=experiment.seed)
-    if split not in corpus.splits:
-        raise DataError(f"--split {split}: there are {', '.join(corpus.splits)}")
-    trained, corpus = label_alignment.align(str(model), trained, corpus, experiment.model)
-    trained = trained.with_thresholds(thresholds)
-    rows = corpus.splits[split]  # type: ignore[index]
-    said = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
-    name = corpus.source if data is None else data.stem
-    # Only of a run on its own data is it known what the model was trained on.
-    own = config is None and data is None
-    found = build_report.evaluation(
-        trained,
-        corpus,
-        said,
-        model=place.name if isinstance(place, Path) else place,
-        name=name,
-        split=split,
-        seed=experiment.seed,
-        extra=extra_metrics.score(extra_metrics.load(experiment.metrics.evaluate, corpus), said),
-        metrics_without_leaks=build_report.without_leaks(corpus, split, said, seed=experiment.seed) if own else None,  # type: ignore[arg-type]
-    )
-    for path in filter(None, (run.evals / f"{name}-{split}.json" if is_run else None, output)):
-        report_schema.write_evaluation(path, found)
-    return found
-
-
 def _announce(expected: Forecast) -> None:
     for line in expected.lines():
         log.log(logging.INFO if expected.fits else logging.WARNING, "%s", line)
@@ -280,7 +207,7 @@ def _keep(run: RunDir, machine: Machine, *, merge: bool) -> None:
 def _reloaded(run: RunDir, experiment: Experiment) -> Classifier:
     """The model of the run as it was saved, read from disk: what is not what was trained must not be scored."""
     try:
-        return _classifier(run.model, experiment)
+        return load_classifier(run.model, experiment)
     except (UnavailableError, DataError) as error:
         raise TrainingError(f"the model that was saved does not load back: {error}") from error
 
@@ -291,20 +218,3 @@ def _draw(run: RunDir, report: report_schema.Report) -> None:
     except Exception as error:  # a drawing that fails must not take hours of training with it
         log.warning("%s cannot be drawn: %s; `ftcls report %s` tries again", run.page, error, run.path)
         log.debug("the drawing failed here", exc_info=True)
-
-
-def _weights(run: RunDir, checkpoint: str | None) -> Path:
-    place = run.checkpoints / checkpoint if checkpoint else run.model
-    if not checkpoint and (run.path / "config.json").is_file():
-        place = run.path  # an export: the config of its run beside the weights
-    if not (place / "config.json").is_file():
-        there = sorted(p.name for p in run.checkpoints.glob("[!.]*"))
-        raise DataError(f"{place}: no model there; --checkpoint takes {', '.join(there) or 'nothing: there is none'}")
-    return place
-
-
-def _classifier(model: Path | str, experiment: Experiment) -> Classifier:
-    section = experiment.training
-    return Classifier.load(
-        model, device=section.device, token_budget=section.token_budget, max_rows=section.eval_batch_size
-    )

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TextIO
 import pyarrow as pa
 
 from ftcls.data.tables.table import missing_column
+from ftcls.environment.files import refuse_special
 from ftcls.errors import ConfigError, DataError, Interrupted
 from ftcls.prediction import chunks, rows, share_plot, writers
 from ftcls.prediction import group_shares as shares
@@ -25,7 +26,6 @@ from ftcls.prediction.group_shares import Share, Tally
 from ftcls.prediction.rows import Kind, Record, Source
 from ftcls.prediction.stream import Stream
 from ftcls.prediction.writers import Labelled, Layout, OutputKind, Sink
-from ftcls.runs.directory import refuse_special
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ftcls.environment.files import write_text
 from ftcls.errors import DataError
-from ftcls.runs.directory import write_text
 from ftcls.scoring.wilson import wilson
 
 MOST_GROUPS: Final = 10_000

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from ftcls.environment.files import replacing, write_json
 from ftcls.errors import ConfigError, DataError, FtclsError
 from ftcls.prediction.columns import Columns
 from ftcls.prediction.rows import Kind, Row
-from ftcls.runs.directory import replacing, write_json
 
 OutputKind = Kind | Literal["json"]
 _SCHEMA_VERSION: Final = 1

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ftcls.environment import json_files
+from ftcls.environment.files import write_json, write_text
 from ftcls.reporting import plots
 from ftcls.reporting.compare import SURE, Comparison, Contender, Pair
-from ftcls.runs.directory import write_json, write_text
 
 _HERE = Path(__file__).parent
 _PAIRS = 15

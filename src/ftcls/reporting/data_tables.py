@@ -11,7 +11,7 @@ from rich.text import Text
 from ftcls.data.corpus import Check
 
 if TYPE_CHECKING:
-    from ftcls.pipeline.data_profile import Leaking, Overview, Profile, Shared, SplitProfile
+    from ftcls.data.summary import Leaking, Overview, Profile, Shared, SplitProfile
 
 _WIDTH = 78
 _COUNTS = 5

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from ftcls.environment.files import replacing
 from ftcls.reporting.error_analysis import Curve
-from ftcls.runs.directory import replacing
 from ftcls.scoring.calibration import BINS, Reliability
 from ftcls.scoring.slices import Slice
 

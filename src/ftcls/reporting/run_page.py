@@ -10,12 +10,13 @@ from typing import Any
 
 import jinja2
 
+from ftcls.environment.files import write_text
 from ftcls.reporting import error_analysis, gallery, plots
 from ftcls.reporting.error_analysis import Mistake
 from ftcls.reporting.recompute import disagreements
 from ftcls.runs import history, report_schema
 from ftcls.runs import predictions as prediction_files
-from ftcls.runs.directory import RunDir, write_text
+from ftcls.runs.directory import RunDir
 from ftcls.runs.predictions import Rows
 from ftcls.runs.report_schema import Report
 from ftcls.scoring import slices

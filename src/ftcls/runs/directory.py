@@ -1,19 +1,11 @@
-"""The run directory: where everything of a run lives, and how it is written so that a crash leaves no half of it."""
+"""The run directory: where everything of a run lives, and how one is made that nobody else has."""
 
-import contextlib
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
+from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
-
-PARENT: Final = "FTCLS_DIES_WITH"
-"""Environment variable that a sweep gives its trials: the process that they shall not outlive."""
 
 
 @dataclass(frozen=True)
@@ -124,68 +116,3 @@ def _claim(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write a file beside ``path``, then put it in its place in one step; on an error ``path`` stays as it was.
-
-    Raises:
-        ConfigError: see `refuse_special`.
-    """
-    refuse_special(path)
-    path = path.resolve()  # a link goes on pointing to what is written
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    staged = Path(name)
-    try:
-        yield staged
-        with staged.open("rb+") as file:
-            os.fsync(file.fileno())
-        staged.chmod(0o644)  # mkstemp's 0600 would hide the result from everybody else
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
-
-
-def refuse_special(path: Path) -> None:
-    """See that a file may stand here: putting one in the place of /dev/null would take it from the whole machine.
-
-    Raises:
-        ConfigError: a folder, a device or a pipe is here.
-    """
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"{path}: is there and is not a file that could be replaced; name another output")
-
-
-@contextlib.contextmanager
-def making(path: Path) -> Iterator[Path]:
-    """Fill a folder beside ``path``, then put it in its place in one step; on an error there is no ``path``.
-
-    Raises:
-        ConfigError: ``path`` exists and is not an empty folder.
-    """
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise ConfigError(f"--output {path}: exists and is not an empty folder; name another")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
-    try:
-        yield staged
-        staged.chmod(0o755)  # mkdtemp's 0700 would hide the result from everybody else
-        if path.is_dir():
-            path.rmdir()  # empty; Windows moves nothing onto a folder
-        staged.replace(path)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all."""
-    with replacing(path) as staged:
-        staged.write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from ftcls.environment import json_files
-from ftcls.runs import directory
+from ftcls.environment.files import write_json
 from ftcls.scoring.decision import Task
 from ftcls.scoring.intervals import Difference, paired_difference
 from ftcls.scoring.metrics import Predictions
@@ -116,7 +116,7 @@ def document(export: Export) -> dict[str, Any]:
 
 def write(export: Export, folder: Path) -> None:
     """Write export.json, whole or not at all."""
-    directory.write_json(folder / FILE, document(export))
+    write_json(folder / FILE, document(export))
 
 
 def read(folder: Path) -> Export:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ftcls.environment.files import replacing
 from ftcls.errors import DataError
-from ftcls.runs import directory
 from ftcls.scoring.decision import Task
 from ftcls.scoring.metrics import Predictions
 
@@ -73,7 +73,7 @@ def write(
         "positive_label": None if positive is None else predictions.labels[positive],
     }
     table = pa.table(columns).replace_schema_metadata({"ftcls": json.dumps(about, ensure_ascii=False)})
-    with directory.replacing(path) as staged:
+    with replacing(path) as staged:
         pq.write_table(table, staged, compression="zstd")
 
 

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ftcls.data.corpus import Check
 from ftcls.environment import json_files
+from ftcls.environment.files import write_json
 from ftcls.errors import DataError
 from ftcls.runs import directory
 from ftcls.runs.model_section import Model
@@ -327,7 +328,7 @@ def document(result: Report | Evaluation) -> dict[str, Any]:
 
 def write_report(run: directory.RunDir, report: Report) -> None:
     """Write report.json, the last file of a run."""
-    directory.write_json(run.report, document(report))
+    write_json(run.report, document(report))
 
 
 def read_report(run: directory.RunDir) -> Report:
@@ -352,7 +353,7 @@ def read_report(run: directory.RunDir) -> Report:
 
 def write_evaluation(path: Path, evaluation: Evaluation) -> None:
     """Write one evaluation, whole or not at all."""
-    directory.write_json(path, document(evaluation))
+    write_json(path, document(evaluation))
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -390,4 +391,4 @@ def _tuples(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    directory.write_json(SCHEMA, schema())
+    write_json(SCHEMA, schema())

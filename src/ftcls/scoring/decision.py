@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcls.environment.files import write_json
 from ftcls.errors import ConfigError, DataError, TrainingError
-from ftcls.runs.directory import write_json
 
 Task = Literal["binary", "multiclass", "multilabel"]
 FILE: Final = "decision.json"

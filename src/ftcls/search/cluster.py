@@ -20,8 +20,8 @@ from typing import Any, Final
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
+from ftcls.environment.signals import PARENT
 from ftcls.errors import ConfigError, FtclsError, Interrupted, UnavailableError
-from ftcls.runs.directory import PARENT
 from ftcls.search.executors import Ended, Job
 
 log = logging.getLogger(__name__)

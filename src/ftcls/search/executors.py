@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ftcls.runs.directory import PARENT
+from ftcls.environment.signals import PARENT
 
 
 @dataclass(frozen=True)

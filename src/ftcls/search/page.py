@@ -7,8 +7,8 @@ from typing import Any
 import jinja2
 
 from ftcls.config.sweep import Heatmap
+from ftcls.environment.files import write_text
 from ftcls.reporting import plots, run_page
-from ftcls.runs.directory import write_text
 from ftcls.search import tables
 from ftcls.search.heatmaps import Drawing, drawings
 from ftcls.search.results import SPLITS, Cell, Results, Row, Score, ranked

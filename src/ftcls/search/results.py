@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ftcls.environment import json_files
+from ftcls.environment.files import replacing, write_json, write_text
 from ftcls.errors import DataError
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
-from ftcls.runs.directory import replacing, write_json, write_text
 from ftcls.scoring.intervals import refuse_unlike, resampled
 from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.significance import over_seeds

@@ -10,8 +10,8 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from ftcls.config import sweep as sweep_config
+from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.runs.directory import write_text
 from ftcls.search import page, results, schedule, space
 from ftcls.search.executors import Executor
 from ftcls.search.schedule import Progress, Queue, StopRequest

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from torch import distributed
 
-from ftcls.runs import directory
+from ftcls.environment.files import write_json
 
 MANIFEST: Final = "manifest.json"
 BEST: Final = "best"
@@ -86,7 +86,7 @@ def writing(path: Path, *, main: bool, manifest: dict[str, Any]) -> Iterator[Pat
         files = {str(f.relative_to(staged)): f.stat().st_size for f in sorted(staged.rglob("*")) if f.is_file()}
         for name in files:
             _sync(staged / name)
-        directory.write_json(staged / MANIFEST, {**manifest, "files": files})
+        write_json(staged / MANIFEST, {**manifest, "files": files})
         _exchange(staged, path)
     barrier()
 

@@ -1,0 +1,93 @@
+"""What `ftcls data` says about a corpus: counts, lengths, repeats and leaks of every split."""
+
+from dataclasses import dataclass
+
+from ftcls.data.corpus import Check, Task
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Quantiles of the length of a text, before truncation."""
+
+    p50: int
+    p95: int
+    p99: int
+    max: int
+
+
+@dataclass(frozen=True)
+class SplitProfile:
+    """One split."""
+
+    examples: int
+    origin: str
+    """Where its rows come from, such as ``train`` or ``cut from train``."""
+    label_counts: dict[str, int]
+    labels_per_row: dict[int, int]
+    """Rows by their number of labels."""
+    lengths: Lengths
+    truncated: int
+    """Texts longer than max_length."""
+    empty: int
+    """Texts of white space alone."""
+    duplicates: int
+    """Rows whose text occurs before in this split: rows minus distinct texts."""
+    duplicates_with_other_labels: int
+    """Of these, the rows whose labels differ from those of the first row with this text."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Texts that two splits have in common."""
+
+    first: str
+    second: str
+    texts: int
+    """Distinct texts in both."""
+    with_other_labels: int
+    """Of these, texts whose labels in one split are not their labels in the other."""
+    rows: int
+    """Rows of the second split with such a text: scores on them flatter, or mislead."""
+
+
+@dataclass(frozen=True)
+class Leaking:
+    """Rows of a split whose text is in an earlier one: train, for test also validation."""
+
+    examples: int
+    equal: int
+    near: int
+    """Beside the equal ones, rows that differ from a text there in a few words."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Some splits and what they share."""
+
+    splits: dict[str, SplitProfile]
+    shared: tuple[Shared, ...]
+    """Pairs of splits with a text in common."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything that `ftcls data` says."""
+
+    name: str
+    source: str
+    fingerprint: str
+    task: Task
+    labels: tuple[str, ...]
+    positive_label: str | None
+    checkpoint: str
+    max_length: int
+    unit: str
+    """What lengths count: ``tokens`` of the checkpoint, special tokens included, or ``words`` where its tokenizer
+    cannot be had; a text has more tokens than words."""
+    used: Overview
+    """train, validation and test as training would use them."""
+    given: Overview
+    """The same rows in the splits of the source: what was cut from a split is put back into it."""
+    checks: tuple[Check, ...]
+    leaks: dict[str, Leaking]
+    """Every split but train."""
