@@ -102,7 +102,7 @@ def load(folder: Path, *, device: str) -> Graph:
     providers = ["CUDAExecutionProvider"] * cuda + ["CPUExecutionProvider"]
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except _failures(onnxruntime) as error:
         raise UnavailableError(f"{path}: cannot be run: {error}. Take the folder of an export whole") from error
     return Graph(session, config, "cuda" if cuda else "cpu", path)

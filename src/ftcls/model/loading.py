@@ -118,7 +118,9 @@ def load_model(
     set_seed(seed)
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     if checkpoint.startswith(SCRATCH):
-        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
+        model = AutoModelForSequenceClassification.from_config(
+            config, dtype=torch.float32, trust_remote_code=False, **options
+        )
         every = tuple(name for name, _ in model.named_parameters())
         chosen = quantized.options(config, quantization, compute=compute, device=device)
         chosen |= sharding.options(config, shards)
@@ -154,7 +156,7 @@ def _reread(model: PreTrainedModel, options: dict[str, Any]) -> PreTrainedModel:
         model.config.save_pretrained(folder)
         save_model(model, str(Path(folder) / "model.safetensors"), metadata={"format": "pt"})
         again: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, **options
+            folder, dtype=torch.float32, trust_remote_code=False, **options
         )
     quantized.keep_layout(again)
     return again
@@ -229,17 +231,56 @@ def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
     place = resolve(checkpoint)
     if isinstance(place, Path):
         try:
-            return kind.from_pretrained(place, **options)
+            return _read(kind, place, **options)
         except (OSError, ValueError, SafetensorError) as error:  # the last: weights that were cut short
             raise UnavailableError(
-                f"model.checkpoint: {place}: not a checkpoint that transformers can load: {error}"
+                f"model.checkpoint: {place}: not a checkpoint that transformers can load: {_reason(error)}"
             ) from error
     hub_access.connect()
     try:
-        return kind.from_pretrained(place, **options)
+        return _read(kind, place, **options)
     except (OSError, ValueError, SafetensorError) as error:
+        if _wants_its_own_code(error):
+            raise UnavailableError(f"model.checkpoint: {place}: {_reason(error)}") from error
         raise hub_access.unavailable(
             f"the checkpoint {place}",
             remedy="write a local folder or package:NAME/FOLDER as model.checkpoint",
             cause=error,
         ) from error
+
+
+def _read(kind: Any, place: Path | str, **options: Any) -> Any:
+    """What ``from_pretrained`` gives, without a line of code that came with the checkpoint.
+
+    Without trust_remote_code=False transformers asks on standard input whether such code may run. The attention that a
+    configuration names may be a kernel on the Hub, which is code too.
+    """
+    if kind is not AutoTokenizer:
+        config = (
+            options["config"] if "config" in options else AutoConfig.from_pretrained(place, trust_remote_code=False)
+        )
+        attention = getattr(config, "_attn_implementation_internal", None)
+        names = attention.values() if isinstance(attention, dict) else [attention]
+        kernels = [name for name in names if isinstance(name, str) and "/" in name]
+        if kernels:
+            raise ValueError(f"its configuration asks for the attention kernel {kernels[0]}, which {_CODE}")
+        if kind is AutoConfig:
+            return config
+        options["config"] = config
+    return kind.from_pretrained(place, trust_remote_code=False, **options)
+
+
+_CODE = "is code from elsewhere, and ftcls runs none; remove the key from its config.json, or take another checkpoint"
+
+
+def _wants_its_own_code(error: Exception) -> bool:
+    return "trust_remote_code" in str(error)
+
+
+def _reason(error: Exception) -> str:
+    if _wants_its_own_code(error):
+        return (
+            "its architecture is none of transformers' own: it would have to run Python code that comes with the "
+            "checkpoint, and ftcls runs none. Take a checkpoint whose architecture transformers has"
+        )
+    return str(error)

@@ -67,7 +67,7 @@ def options(config: PretrainedConfig, kind: Kind, *, compute: str, device: str) 
 def outside_of_layers(config: PretrainedConfig) -> list[str]:
     """Names of the linear layers that belong to no stack of layers."""
     with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config)
+        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
     return [name for name, within in _linear_layers(model).items() if not within]
 
 

@@ -15,7 +15,7 @@ def options(config: PretrainedConfig, processes: int) -> dict[str, Any]:
     if processes == 1:
         return {}
     with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config)
+        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
     # Gathered one at a time; what belongs to no stack is gathered for the whole step.
     plan = {
         f"{name}.*": "free_full_weight" for name, module in model.named_modules() if isinstance(module, nn.ModuleList)

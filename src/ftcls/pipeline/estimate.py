@@ -153,7 +153,9 @@ def sketch(experiment: Experiment, config: PretrainedConfig, *, compute: str) ->
     section = experiment.training
     options = {} if experiment.model.attention is None else {"attn_implementation": experiment.model.attention}
     with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **options)
+        model = AutoModelForSequenceClassification.from_config(
+            config, dtype=torch.float32, trust_remote_code=False, **options
+        )
         if experiment.adapter.quantization != "none":
             quantization.outline(model, compute=compute)
         if experiment.adapter.kind != "none":

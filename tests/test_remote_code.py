@@ -1,0 +1,113 @@
+"""Checkpoints that bring code of their own: it is never run, and nobody is asked whether it may."""
+
+import ast
+import builtins
+import json
+from pathlib import Path
+
+import pytest
+from transformers import BertConfig, BertForSequenceClassification
+
+import ftcls
+from ftcls.errors import UnavailableError
+from ftcls.inference.classifier import Classifier
+from ftcls.model import loading
+
+TEXTS = ["one two three", "four five"]
+CODE = """
+from pathlib import Path
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+Path({mark!r}).write_text("ran")
+
+class Config(BertConfig):
+    model_type = {kind!r}
+
+class Model(BertForSequenceClassification):
+    config_class = Config
+
+class Tokenizer(PreTrainedTokenizerFast):
+    pass
+"""
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    monkeypatch.setattr(builtins, "input", lambda *_: pytest.fail("standard input was asked"))
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """Makes a checkpoint whose folder holds code; a file ``ran`` beside it shows that the code was run."""
+
+    def make(kind):
+        folder = tmp_path / "stranger"
+        tokenizer = loading.load_tokenizer("scratch:bert", train_texts=TEXTS)
+        config = BertConfig(
+            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+        )
+        BertForSequenceClassification(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        (folder / "code.py").write_text(CODE.format(mark=str(tmp_path / "ran"), kind=kind))
+        stored = json.loads((folder / "config.json").read_text())
+        stored["model_type"] = kind
+        stored["auto_map"] = {
+            "AutoConfig": "code.Config",
+            "AutoModelForSequenceClassification": "code.Model",
+            "AutoTokenizer": ["code.Tokenizer", "code.Tokenizer"],
+        }
+        (folder / "config.json").write_text(json.dumps(stored))
+        stored = json.loads((folder / "tokenizer_config.json").read_text())
+        stored["auto_map"] = {"AutoTokenizer": ["code.Tokenizer", "code.Tokenizer"]}
+        (folder / "tokenizer_config.json").write_text(json.dumps(stored))
+        return folder, tmp_path / "ran"
+
+    return make
+
+
+def test_an_architecture_that_is_code_of_the_checkpoint_is_refused_and_not_run(planted, silent):
+    folder, mark = planted("strangers_own")
+    with pytest.raises(UnavailableError, match="it would have to run Python code that comes with the checkpoint"):
+        loading.load_trained(str(folder))
+    with pytest.raises(UnavailableError, match="none of transformers' own"):
+        Classifier.load(folder)
+    assert not mark.exists()
+
+
+def test_code_beside_an_architecture_that_transformers_has_is_not_run(planted, silent):
+    folder, mark = planted("bert")
+    tokenizer = loading.load_tokenizer(str(folder), train_texts=TEXTS)
+    config = loading.load_config(str(folder), tokenizer, labels=("a", "b"), task="binary")
+    built = loading.load_model(str(folder), config, attention=None, seed=0)
+    assert type(built.model) is BertForSequenceClassification
+    assert type(loading.load_trained(str(folder))) is BertForSequenceClassification
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+def test_an_attention_kernel_of_the_hub_is_refused(planted, silent, key):
+    folder, _ = planted("bert")
+    stored = json.loads((folder / "config.json").read_text())
+    del stored["auto_map"]
+    stored[key] = "kernels-community/flash-attn"
+    (folder / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(UnavailableError, match="attention kernel kernels-community/flash-attn"):
+        loading.load_trained(str(folder))
+    tokenizer = loading.load_tokenizer(str(folder), train_texts=TEXTS)
+    with pytest.raises(UnavailableError, match="attention kernel kernels-community/flash-attn"):
+        loading.load_config(str(folder), tokenizer, labels=("a", "b"), task="binary")
+
+
+def test_every_call_that_could_run_a_checkpoints_code_forbids_it():
+    calls = []
+    for path in sorted(Path(ftcls.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            owner = ast.unparse(node.func.value)
+            loads = node.func.attr in ("from_pretrained", "from_config")
+            if loads and owner != "PeftModel":  # PEFT adds matrices to a model that is there, and imports no code
+                forbidden = {k.arg: ast.unparse(k.value) for k in node.keywords}.get("trust_remote_code") == "False"
+                calls.append((f"{path.name}:{node.lineno}", forbidden))
+    assert len(calls) >= 6
+    assert [place for place, forbidden in calls if not forbidden] == []
