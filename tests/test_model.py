@@ -47,7 +47,7 @@ def never_the_hub(monkeypatch):
     def asked():
         pytest.fail("the Hub was asked")
 
-    monkeypatch.setattr(loading.hub, "connect", asked)
+    monkeypatch.setattr(loading.hub_access, "connect", asked)
 
 
 def tiny(labels=LABELS, task: Task = "multiclass", seed=0):

@@ -9,8 +9,9 @@ import transformers
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-from ftcls.inference.first_token import ARCHITECTURES, trimmed
+from ftcls.inference.first_token import trimmed
 from ftcls.inference.forward import Torch, logits
+from ftcls.model.encoder_layers import ARCHITECTURES
 from ftcls.model.tokenize import Encoded
 
 SIZES = {

@@ -170,6 +170,9 @@ class Model(Section):
     """Longest text in tokens, special tokens included; null: what the checkpoint takes, at most 512."""
     truncation: Literal["head", "tail", "head_tail"] = "head"
     """Which end of a longer text is kept; head_tail keeps half of each."""
+    pooling: Literal["auto", "cls", "mean", "attention", "last"] = "auto"
+    """How one vector is made of a text's tokens: the first token, their mean, a learnt weighting of them, the last one;
+    auto: what the checkpoint declares (a sentence encoder), else the architecture's own way."""
     attention: Literal["eager", "sdpa", "flash_attention_2"] | None = None
     """The attention implementation; null: what the model chooses."""
 

@@ -8,78 +8,14 @@ here that is done once.
 
 import copy
 import itertools
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-
-@dataclass(frozen=True)
-class _Names:
-    """Where an architecture keeps the parts of a layer that normalizes behind attention and behind feed-forward."""
-
-    layers: str
-    heads: str
-    """A key of the configuration."""
-    query: str
-    key: str
-    value: str
-    mix: str
-    mix_norm: str
-    widen: str
-    activation: str
-    narrow: str
-    narrow_norm: str
-
-    @property
-    def linear(self) -> tuple[str, ...]:
-        """The matrix products."""
-        return (self.query, self.key, self.value, self.mix, self.widen, self.narrow)
-
-    @property
-    def norms(self) -> tuple[str, ...]:
-        """The layer norms."""
-        return (self.mix_norm, self.narrow_norm)
-
-
-_BERT = _Names(
-    layers="encoder.layer",
-    heads="num_attention_heads",
-    query="attention.self.query",
-    key="attention.self.key",
-    value="attention.self.value",
-    mix="attention.output.dense",
-    mix_norm="attention.output.LayerNorm",
-    widen="intermediate.dense",
-    activation="intermediate.intermediate_act_fn",
-    narrow="output.dense",
-    narrow_norm="output.LayerNorm",
-)
-_DISTILBERT = _Names(
-    layers="transformer.layer",
-    heads="n_heads",
-    query="attention.q_lin",
-    key="attention.k_lin",
-    value="attention.v_lin",
-    mix="attention.out_lin",
-    mix_norm="sa_layer_norm",
-    widen="ffn.lin1",
-    activation="ffn.activation",
-    narrow="ffn.lin2",
-    narrow_norm="output_layer_norm",
-)
-ARCHITECTURES: Final = {
-    "BertForSequenceClassification": _BERT,
-    "CamembertForSequenceClassification": _BERT,
-    "DistilBertForSequenceClassification": _DISTILBERT,
-    "ElectraForSequenceClassification": _BERT,
-    "RobertaForSequenceClassification": _BERT,
-    "XLMRobertaForSequenceClassification": _BERT,
-}
-"""Classes of transformers whose head reads the first token alone, and whose layers are all alike."""
+from ftcls.model.encoder_layers import LayerNames, layer_names, layers
 
 
 def trimmed(model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -93,47 +29,27 @@ def trimmed(model: PreTrainedModel, dtype: torch.dtype = torch.float32) -> PreTr
         model: a sequence classifier with float32 weights, on its device.
         dtype: what the layers' products are computed in.
     """
-    names = _names(model)
+    names = layer_names(model)
     if names is None:
         return model
-    layers = list(_layers(model, names))
+    stack = list(layers(model, names))
     heads = getattr(model.config, names.heads)
     less = [
-        _Layer(layer, names, heads=heads, dtype=dtype, first_only=number == len(layers))
-        for number, layer in enumerate(layers, start=1)
+        _Layer(layer, names, heads=heads, dtype=dtype, first_only=number == len(stack))
+        for number, layer in enumerate(stack, start=1)
     ]
     # What the memo holds is not copied but taken from there: the weights are shared, the layers are others.
     kept = {id(tensor): tensor for tensor in itertools.chain(model.parameters(), model.buffers())}
-    replaced: dict[int, Any] = {id(old): new for old, new in zip(layers, less, strict=True)}
+    replaced: dict[int, Any] = {id(old): new for old, new in zip(stack, less, strict=True)}
     return copy.deepcopy(model, {**kept, **replaced})
-
-
-def _names(model: PreTrainedModel) -> _Names | None:
-    """The names of the model's parts; None for a model that is not built as these are, in any part of it."""
-    kind = type(model)
-    if not kind.__module__.startswith("transformers.models.") or kind.__name__ not in ARCHITECTURES:
-        return None
-    config = model.config
-    if getattr(config, "is_decoder", False) or config._attn_implementation != "sdpa":
-        return None
-    names = ARCHITECTURES[kind.__name__]
-    for layer in _layers(model, names):
-        plain = [type(layer.get_submodule(name)) is nn.Linear for name in names.linear]
-        norms = [type(layer.get_submodule(name)) is nn.LayerNorm for name in names.norms]
-        if not all(plain + norms):  # an adapter beside the weights, or weights of a few bits
-            return None
-    return names
-
-
-def _layers(model: PreTrainedModel, names: _Names) -> nn.ModuleList:
-    layers: nn.ModuleList = model.base_model.get_submodule(names.layers)
-    return layers
 
 
 class _Layer(nn.Module):
     """One layer of the encoder, in evaluation mode."""
 
-    def __init__(self, layer: nn.Module, names: _Names, *, heads: int, dtype: torch.dtype, first_only: bool) -> None:
+    def __init__(
+        self, layer: nn.Module, names: LayerNames, *, heads: int, dtype: torch.dtype, first_only: bool
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.dtype = dtype

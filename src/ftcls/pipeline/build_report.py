@@ -20,6 +20,7 @@ from ftcls.inference.classifier import Classifier
 from ftcls.model import adapters
 from ftcls.model.adapters import Adapted
 from ftcls.model.baselines.linear import Baseline
+from ftcls.model.pooling import Pooling
 from ftcls.model.tokenize import Encoded
 from ftcls.pipeline import data_checks
 from ftcls.pipeline.estimate import Forecast
@@ -95,6 +96,7 @@ def report(
             adapter=adapter,
             quantization=None if experiment.adapter.quantization == "none" else experiment.adapter.quantization,
             new_parameters=new_parameters,
+            pooling=prepared.pooling,
         ),
         training=training(fitted, run, expected=expected, batch_size=experiment.training.batch_size),
         metrics={name: found.metrics for name, found in scores.items()},
@@ -254,6 +256,7 @@ def model(
     adapter: model_section.Adapter | None,
     quantization: str | None,
     new_parameters: tuple[str, ...],
+    pooling: Pooling,
 ) -> model_section.Model:
     """The model as it was trained; ``size`` counts its parameters, and those of them that were trained."""
     parameters, trainable = size
@@ -267,6 +270,7 @@ def model(
         quantization=quantization,
         max_length=trained.settings.max_length,
         new_parameters=new_parameters,
+        pooling=model_section.Pooling(pooling.kind, pooling.reason),
     )
 
 

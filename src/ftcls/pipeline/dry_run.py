@@ -114,7 +114,12 @@ def dry_run(experiment: Experiment) -> Plan:
     machine = devices.choose(section.device, section.precision)
     check_installed(experiment, machine)
     corpus = read(experiment.data, seed=experiment.seed)
-    prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
+    prepared = prepare(
+        corpus,
+        experiment.model,
+        clean=experiment.data.clean,
+        quantized=experiment.adapter.quantization != "none",
+    )
     model = forecast.sketch(experiment, prepared.config, compute=machine.precision)
     parameters, trainable = adapters.count(model)
     pace = cadence(section, len(corpus.splits["train"]))

@@ -9,6 +9,8 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from ftcls.config.schema import Model
 from ftcls.data.corpus import Corpus, SplitName
 from ftcls.model import loading, settings
+from ftcls.model.pooling import Pooling
+from ftcls.model.pooling import choose as choose_pooling
 from ftcls.model.settings import Settings
 from ftcls.model.tokenize import Encoded, encode
 from ftcls.scoring import decision
@@ -23,6 +25,7 @@ class Prepared:
     encoded: Mapping[SplitName, Encoded]
     settings: Settings
     labels: tuple[str, ...]
+    pooling: Pooling
 
     def save(self, folder: Path) -> None:
         """Put beside weights what makes them a whole model."""
@@ -32,15 +35,17 @@ class Prepared:
         decision.save(decided, self.labels, folder / decision.FILE)
 
 
-def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...]) -> Prepared:
-    """Load or train the tokenizer, settle max_length, and encode every split.
+def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized: bool = False) -> Prepared:
+    """Load or train the tokenizer, settle max_length and pooling, and encode every split.
 
     Raises:
+        ConfigError: the checkpoint cannot pool as it is told to.
         UnavailableError: the checkpoint cannot be had.
         DataError: max_length leaves no room for text.
     """
     tokenizer = loading.load_tokenizer(section.checkpoint, train_texts=corpus.splits["train"].texts)
     config = loading.load_config(section.checkpoint, tokenizer, labels=corpus.labels, task=corpus.task)
+    pooling, config = choose_pooling(section.pooling, section.checkpoint, config, quantized=quantized)
     max_length = loading.longest(config, tokenizer, section.max_length)
     # What plain transformers cuts at when it is told to truncate.
     tokenizer.model_max_length = max_length
@@ -61,4 +66,5 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...]) -> Prepar
             positive_label=corpus.positive_label,
         ),
         labels=corpus.labels,
+        pooling=pooling,
     )

@@ -19,7 +19,7 @@ from ftcls.environment.devices import Machine
 from ftcls.errors import DataError, TrainingError, UnavailableError
 from ftcls.inference import latency, reload_check
 from ftcls.inference.classifier import Classifier
-from ftcls.model import adapters, loading, quantization
+from ftcls.model import adapters, loading, pooling, quantization
 from ftcls.model.adapters import Adapted
 from ftcls.model.baselines import linear
 from ftcls.model.classifiable import Classifiable
@@ -78,7 +78,12 @@ def train(
             return run
         corpus = read(experiment.data, seed=seed)
         extra = extra_metrics.load(experiment.metrics.evaluate, corpus)
-        prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
+        prepared = prepare(
+            corpus,
+            experiment.model,
+            clean=experiment.data.clean,
+            quantized=experiment.adapter.quantization != "none",
+        )
         expected = forecast(experiment, prepared, machine)
         if machine.main:
             _announce(expected)
@@ -92,6 +97,8 @@ def train(
             device=machine.device,
             shards=machine.processes if machine.sharded else 1,
         )
+        built = pooling.start(built, prepared.pooling)
+        log.info("pooling    %s: %s", prepared.pooling.kind, prepared.pooling.reason)
         if corpus.task == "multilabel":
             start_at(built, first_answer(section, experiment.loss, corpus.splits["train"].targets, corpus.labels))
         adapted = _adapted(built, experiment, machine)

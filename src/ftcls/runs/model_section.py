@@ -24,6 +24,15 @@ class Adapter:
 
 
 @dataclass(frozen=True)
+class Pooling:
+    """How one vector was made of a text's tokens."""
+
+    kind: str
+    """cls, mean, attention or last."""
+    reason: str
+
+
+@dataclass(frozen=True)
 class Model:
     """The model as it was trained."""
 
@@ -37,4 +46,6 @@ class Model:
     quantization: str | None
     max_length: int
     new_parameters: tuple[str, ...]
-    """Weights that the checkpoint did not hold."""
+    """Weights that the checkpoint did not hold, or that start anew."""
+    pooling: Pooling | None = None
+    """None: a run of an earlier version."""
