@@ -56,6 +56,28 @@ def test_two_label_values_are_binary_and_say_how_to_choose_the_positive_one(here
     assert "# positive_label: NAME" in found.text
 
 
+def test_few_rows_get_many_epochs_and_many_rows_few(here):
+    for rows, epochs, batch in ((50, 10, 16), (2_000, 5, 16), (20_000, 3, 32)):
+        Path("r.csv").write_text("label,text\n" + "".join(f"{i % 3},some text {i}\n" for i in range(rows)))
+        training = made("r.csv", "label")[1].training
+        assert (training.num_train_epochs, training.batch_size) == (epochs, batch)
+        assert (training.learning_rate, training.head_learning_rate, training.warmup_steps) == (1e-4, 1e-3, 0.1)
+        assert training.early_stopping_patience == (3 if epochs > 3 else None)
+
+
+def test_several_labels_get_thresholds_of_their_own_and_more_epochs(here):
+    Path("t.csv").write_text("tags,text\n" + "".join(f"a|b,hello {i}\nb,bye {i}\n" for i in range(4_000)))
+    experiment = made("t.csv", "tags")[1]
+    assert experiment.decision.thresholds == "tuned"
+    assert experiment.training.num_train_epochs == 4
+
+
+def test_a_base_size_encoder_is_trained_at_a_lower_rate(here):
+    Path("r.csv").write_text("label,text\nyes,some text\nno,more text\n")
+    training = made("r.csv", "label", machine=GPU)[1].training
+    assert (training.learning_rate, training.head_learning_rate) == (2e-5, None)
+
+
 def test_a_separator_a_list_and_several_columns_are_multilabel(here):
     Path("t.csv").write_text("tags,text\na|b,hello world\nb,good bye\n")
     assert made("t.csv", "tags")[1].data.label.separator == "|"

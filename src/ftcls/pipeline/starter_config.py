@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from ftcls.config.explain import line
 from ftcls.config.load import find
+from ftcls.config.recipe import Recipe, recommended
 from ftcls.config.schema import Task
 from ftcls.config.source import flow
 from ftcls.errors import ConfigError, DataError
@@ -196,10 +197,10 @@ def _starter(
     longest = lengths[int(0.95 * (len(lengths) - 1))]
     max_length = min(512, max(16, 16 * math.ceil(longest / 16)))
     checkpoint, parameters, why = _checkpoint(machine)
-    # Rates that the checkpoints' authors and the quickstart's trials found: small encoders want more.
-    epochs, rate = (2, "1e-4") if machine.device == "cpu" else (3, "2e-5")
+    rows = round(TRAINING_SHARE * len(texts))
+    recipe = recommended(rows, task=labels.task, small=checkpoint != LARGE)
     tokens = TRAINING_SHARE * sum(min(length, max_length) for length in lengths)
-    duration = spoken(seconds(parameters, round(tokens), epochs, machine))
+    duration = spoken(seconds(parameters, round(tokens), recipe.num_train_epochs, machine))
     estimate = f"{duration} of training on this machine ({machine.name}, {machine.flops / 1e9:.0f} GFLOP/s measured)"
     estimate += ": an estimate from rows, text lengths and parameters"
     notes = [f"text column: {body}, guessed: it has the longest texts (--text names another)"] if guessed else []
@@ -230,11 +231,7 @@ model:
   # Tokens; guessed to fit 95 % of the texts, at {CHARACTERS_PER_TOKEN} characters to a token. Longer ones are cut.
   max_length: {max_length}
 training:
-  num_train_epochs: {epochs}
-  # Examples per optimizer step, on any number of devices.
-  batch_size: 16
-  learning_rate: {rate}
-{_loss(labels)}# The validation score that picks the best step.
+{_schedule(recipe, rows)}{_loss(labels)}{_decision(labels)}# The validation score that picks the best step.
 metrics: {{best: {"f1_micro" if labels.task == "multilabel" else "f1_macro"}}}
 """
     return Starter(text, tuple(notes))
@@ -268,6 +265,35 @@ def _loss(labels: _Labels) -> str:
     if labels.task == "multilabel":
         return ""
     return "# For labels of very different size:\n# loss: {class_weights: balanced}\n"
+
+
+def _schedule(recipe: Recipe, rows: int) -> str:
+    lines = [
+        f"# Chosen for some {rows:,} training rows: few rows want many epochs, many rows few.",
+        f"num_train_epochs: {recipe.num_train_epochs}",
+        "# Examples per optimizer step, on any number of devices.",
+        f"batch_size: {recipe.batch_size}",
+        f"learning_rate: {recipe.learning_rate}",
+    ]
+    if recipe.head_learning_rate is not None:
+        lines += [
+            "# The output layer is new and has further to go.",
+            f"head_learning_rate: {recipe.head_learning_rate}",
+        ]
+    lines += ["# A share of all steps; after it the rates fall to zero.", f"warmup_steps: {recipe.warmup_steps}"]
+    if recipe.early_stopping_patience is not None:
+        lines += [
+            "# Stop after so many evaluations, one an epoch, without a better score.",
+            f"early_stopping_patience: {recipe.early_stopping_patience}",
+        ]
+    return "".join(f"  {each}\n" for each in lines)
+
+
+def _decision(labels: _Labels) -> str:
+    if labels.task != "multilabel":
+        return ""
+    why = "# A threshold for each label, found on validation: at one half rare labels are never said.\n"
+    return f"{why}decision: {{thresholds: tuned}}\n"
 
 
 def _one_line(text: str) -> str:

@@ -231,6 +231,7 @@ def fit(
             save_weights=save_weights,
             companions=companions,
             save_total_limit=training.save_total_limit,
+            sharded=machine.sharded,
             callbacks=[
                 Schedule(pace, tally, stop, training.early_stopping_patience),
                 Recorder(history),

@@ -91,6 +91,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         save_weights: Callable[[PreTrainedModel, Path], None],
         companions: Callable[[Path], None],
         save_total_limit: int,
+        sharded: bool,
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         super().__init__(
@@ -112,7 +113,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.save_weights = save_weights
         self.companions = companions
         self.save_total_limit = save_total_limit
-        self.sharded = bool(self.is_distributed_loading_by_transformers)
+        self.sharded = sharded
         self.control: TrainerControl
         self._finite = torch.ones((), dtype=torch.bool, device=args.device)
 
