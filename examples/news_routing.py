@@ -27,7 +27,7 @@ def main() -> None:
         f"Routing all of them is right in {right.mean():.1%}.\n"
     )
     texts = [line.strip() for line in sys.stdin if line.strip()]
-    for text, found in zip(texts, Classifier.load(options.run)(texts), strict=True):
+    for text, found in zip(texts, Classifier.from_pretrained(options.run).classify(texts), strict=True):
         (label,) = found.labels
         desk = label if found.probabilities[label] >= options.sure else "a person"
         print(f"{desk:<10} {found.probabilities[label]:.3f}  {text[:90]}")

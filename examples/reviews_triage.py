@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--label", required=True, help="the label to flag, such as neg")
     parser.add_argument("--from", dest="threshold", type=float, default=0.9, help="the probability to flag it from")
     options = parser.parse_args()
-    classifier = Classifier.load(options.run)
+    classifier = Classifier.from_pretrained(options.run)
     counted: dict[str, list[bool]] = {}
     lines = (line.rstrip("\n").split("\t", 1) for line in sys.stdin if "\t" in line)
     while some := list(itertools.islice(lines, TOGETHER)):

@@ -108,7 +108,7 @@ def succeed(words: list[str]) -> None:
 
 def by_length(folder: Path, texts: list[str]) -> float:
     """The largest difference of a logit over starts of texts of every length, alone and in batches."""
-    before, after = (Classifier.load(folder / name, device="cpu") for name in ("run", "fp32"))
+    before, after = (Classifier.from_pretrained(folder / name, device="cpu") for name in ("run", "fp32"))
     long = " ".join(texts[: 2 * LENGTH]).split()
     starts = [" ".join(long[17 * count :][:count]) for count in range(2 * LENGTH)]
     encoded = before.encode(before.cleaned(starts))

@@ -76,7 +76,7 @@ def made(name: str, folder: Path, train_texts: list[str]) -> dict[str, Classifie
     model.save_pretrained(folder / "torch")
     onnx_runtime.write(model, folder / "onnx" / onnx_runtime.FILE)
     onnx_runtime.quantize(folder / "onnx" / onnx_runtime.FILE, folder / "onnx int8" / onnx_runtime.FILE)
-    return {way: Classifier.load(folder / way, device="cpu") for way in WAYS}
+    return {way: Classifier.from_pretrained(folder / way, device="cpu") for way in WAYS}
 
 
 def labelled(name: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
@@ -93,11 +93,11 @@ def measure(name: str, classifiers: dict[str, Classifier], texts: list[str], rou
     """Let all label the texts in turns, and print what each said and how fast."""
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     for classifier in classifiers.values():
-        classifier.probabilities(texts[:64])
+        classifier.predict_proba(texts[:64])
     for _ in range(rounds):
         for way, classifier in classifiers.items():
             started = time.perf_counter()
-            classifier.probabilities(texts)
+            classifier.predict_proba(texts)
             seconds[way].append(time.perf_counter() - started)
     encoded = classifiers["torch"].encode(texts)
     logits = {way: classifier.logits(encoded) for way, classifier in classifiers.items()}

@@ -51,20 +51,22 @@ def main() -> None:
 def the_contenders(run: Path) -> dict[str, Contender]:
     """What is compared, the one to beat first."""
     stock = pipeline("text-classification", model=str(run / "model"), batch_size=32, device="cpu")
-    cut = {"truncation": True, "max_length": Classifier.load(run, device="cpu").settings.max_length}
+    cut = {"truncation": True, "max_length": Classifier.from_pretrained(run, device="cpu").settings.max_length}
 
     def stock_labels(texts: Sequence[str]) -> list[str]:
         return [found["label"] for found in stock(list(texts), **cut)]
 
     contenders = {"pipeline(batch_size=32)": stock_labels}
     for precision in ("fp32", "bf16"):
-        contenders[f"ftcls, {precision}"] = our_labels(Classifier.load(run, device="cpu", precision=precision))
+        contenders[f"ftcls, {precision}"] = our_labels(
+            Classifier.from_pretrained(run, device="cpu", precision=precision)
+        )
     return contenders
 
 
 def our_labels(classifier: Classifier) -> Contender:
     """The labels of a classifier."""
-    return lambda texts: [found.labels[0] for found in classifier(texts)]
+    return lambda texts: [found.labels[0] for found in classifier.classify(texts)]
 
 
 def measured(

@@ -90,7 +90,7 @@ def make(folder, *, task="multiclass", architecture="bert", decided=None, clean=
     settings.save(settings.Settings(task, tuple(clean), max_length, "head", positive), run.model)
     decision.save(decided or decision.default(task, len(labels)), labels, run.model / decision.FILE)
 
-    trained = Classifier.load(run.path, device="cpu")
+    trained = Classifier.from_pretrained(run.path, device="cpu")
     if task == "multilabel":
         gold = rng.integers(0, 2, (len(given), len(labels))).astype(np.float32)
     else:

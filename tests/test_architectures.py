@@ -274,5 +274,5 @@ def test_a_whole_run_is_scored_again_and_predicts(checkpoints, tmp_path, name, k
     assert found.model.architecture == type(loading.load_trained(str(run.model))).__name__
     assert (found.model.adapter is None) == (kind == "none")
     assert evaluate.evaluate(run.path).metrics == found.metrics["test"]
-    said = Classifier.load(run.path)(["The striker scored twice.", "", "word " * 10_000])
+    said = Classifier.from_pretrained(run.path).classify(["The striker scored twice.", "", "word " * 10_000])
     assert [sum(each.probabilities.values()) for each in said] == pytest.approx([1, 1, 1])

@@ -27,16 +27,16 @@ def folder(tmp_path_factory):
 
 
 def test_a_lower_precision_rounds_probabilities_and_changes_no_weight(folder):
-    exact, rounded = (Classifier.load(folder, device="cpu", precision=name) for name in ("fp32", "bf16"))
-    a, b = exact.probabilities(TEXTS), rounded.probabilities(TEXTS)
+    exact, rounded = (Classifier.from_pretrained(folder, device="cpu", precision=name) for name in ("fp32", "bf16"))
+    a, b = exact.predict_proba(TEXTS), rounded.predict_proba(TEXTS)
     assert a.dtype == b.dtype == np.float64
     assert 0 < np.abs(a - b).max() < 0.05
     assert all(weight.dtype == torch.float32 for weight in rounded.model.parameters())
-    np.testing.assert_array_equal(Classifier.load(folder, device="cpu").probabilities(TEXTS), a)
+    np.testing.assert_array_equal(Classifier.from_pretrained(folder, device="cpu").predict_proba(TEXTS), a)
 
 
 def test_one_text_is_no_list_of_texts(folder):
-    classifier = Classifier.load(folder)
+    classifier = Classifier.from_pretrained(folder)
     for call in (classifier, classifier.probabilities):
         with pytest.raises(TypeError, match=r"takes a list of texts: classifier\(\[text\]\)"):
             call("one text")
@@ -44,15 +44,15 @@ def test_one_text_is_no_list_of_texts(folder):
 
 
 def test_a_fingerprint_stands_for_everything_that_a_prediction_depends_on(folder):
-    first = Classifier.load(folder, device="cpu")
-    assert Classifier.load(folder, device="cpu").fingerprint() == first.fingerprint()
+    first = Classifier.from_pretrained(folder, device="cpu")
+    assert Classifier.from_pretrained(folder, device="cpu").fingerprint() == first.fingerprint()
     others = [
-        Classifier.load(folder, device="cpu", precision="bf16"),
-        Classifier.load(folder, device="cpu", token_budget=64),
+        Classifier.from_pretrained(folder, device="cpu", precision="bf16"),
+        Classifier.from_pretrained(folder, device="cpu", token_budget=64),
         first.with_thresholds(["0.3"]),
         dataclasses.replace(first, settings=dataclasses.replace(first.settings, max_length=8)),
     ]
-    changed = Classifier.load(folder, device="cpu")
+    changed = Classifier.from_pretrained(folder, device="cpu")
     with torch.no_grad():
         changed.model.classifier.weight[0, 0] += 0.1
     found = {each.fingerprint() for each in [first, *others, changed]}

@@ -359,37 +359,37 @@ def test_init_like_copies_a_shipped_config(here, capsys):
 
 @pytest.fixture
 def classifier(here, monkeypatch):
-    """Stands in for ftcls.inference.classifier: "long" from six characters on."""
+    """Stands in for every classifier: "long" from six characters on."""
+    from ftcls.inference import classifier as module
 
     @dataclass(frozen=True)
     class Prediction:
         labels: tuple[str, ...]
         probabilities: dict[str, float]
 
-    class Classifier:
+    class Lengths(module.Classifier):
         labels = ("short", "long")
         task = "binary"
 
-        @classmethod
-        def load(cls, path, precision):
-            assert precision == "auto"
-            if not Path(path).exists():
-                raise UnavailableError(f"{path}: not here")
-            sys.stdout.write("noise of a library\n")
-            return cls()
+        def __init__(self, source):
+            object.__setattr__(self, "source", source)
 
         def fingerprint(self):
             return "a stand-in"
 
-        def __call__(self, texts):
+        def classify(self, texts):
             return [Prediction((self.labels[len(text) > 5],), {"short": 0.25, "long": 0.75}) for text in texts]
 
-    module = types.ModuleType("ftcls.inference.classifier")
-    module.Classifier = Classifier
-    monkeypatch.setitem(sys.modules, "ftcls.inference.classifier", module)
-    monkeypatch.setattr(ftcls, "classifier", module, raising=False)
+    def from_pretrained(path, precision):
+        assert precision == "auto"
+        if not Path(path).exists():
+            raise UnavailableError(f"{path}: not here")
+        sys.stdout.write("noise of a library\n")
+        return Lengths(path)
+
+    monkeypatch.setattr(module.Classifier, "from_pretrained", from_pretrained)
     Path("run").mkdir()
-    return module
+    return Lengths
 
 
 def test_one_text_prints_its_label_and_probabilities(classifier, capsys):
@@ -463,11 +463,11 @@ def test_an_interrupted_prediction_can_be_continued(classifier, capsys, monkeypa
         raise KeyboardInterrupt
 
     Path("in.csv").write_text("text\nhello\n")
-    label = classifier.Classifier.__call__
-    monkeypatch.setattr(classifier.Classifier, "__call__", interrupted)
+    label = classifier.classify
+    monkeypatch.setattr(classifier, "classify", interrupted)
     assert run(["predict", "run", "in.csv", "--output", "out.csv"]) == 130
     assert "out.csv.partial: half done; the same command with --resume goes on" in capsys.readouterr().err
-    monkeypatch.setattr(classifier.Classifier, "__call__", label)
+    monkeypatch.setattr(classifier, "classify", label)
     assert run(["predict", "run", "in.csv", "--output", "out.csv", "--resume"]) == 0
     assert capsys.readouterr().out == "out.csv: 1 rows: short 1, long 0\n"
 

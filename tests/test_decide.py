@@ -74,8 +74,8 @@ def test_eval_uses_it_and_a_typed_threshold_takes_its_place(run, report):
 
 
 def test_predict_uses_it_and_a_typed_threshold_takes_its_place(run, report, capsys):
-    trained = Classifier.load(run.path)
-    (said,) = trained(["what a lovely day"])
+    trained = Classifier.from_pretrained(run.path)
+    (said,) = trained.classify(["what a lovely day"])
     above = {label for label, value in said.probabilities.items() if value >= report.decision.thresholds[label]}
     assert set(said.labels) == above
     predict = ("predict", str(run.path), "--text", "what a lovely day")

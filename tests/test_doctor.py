@@ -16,7 +16,7 @@ from ftcls.reporting import doctor_tables
 
 @pytest.fixture(scope="module")
 def found():
-    return doctor.examine()
+    return doctor.doctor()
 
 
 def shown(health):
@@ -64,7 +64,7 @@ def test_an_offline_hub_is_not_called_broken(found):
 def test_a_hub_that_does_not_answer_comes_with_the_ways_out(monkeypatch):
     silent = doctor.Hub("https://hub.example", reachable=False, offline=False, token=False)
     monkeypatch.setattr(doctor, "_hub", lambda: silent)
-    health = doctor.examine()
+    health = doctor.doctor()
     assert "https://hub.example does not answer" in health.advice[0]
     assert health.problems == ()
 
@@ -99,7 +99,7 @@ def test_a_torch_that_cannot_be_imported_is_a_finding_and_no_crash(monkeypatch):
         raise OSError("libtorch_cpu.so: cannot open shared object file")
 
     monkeypatch.setattr(doctor, "_machine", broken)
-    health = doctor.examine()
+    health = doctor.doctor()
     assert "libtorch_cpu.so" in health.problems[0]
     assert health.choice is None
     assert "libtorch_cpu.so" in shown(health)
@@ -107,7 +107,7 @@ def test_a_torch_that_cannot_be_imported_is_a_finding_and_no_crash(monkeypatch):
 
 def test_an_extra_that_is_missing_comes_with_its_pip_line(monkeypatch):
     without(monkeypatch, "tensorboard")
-    extras = {extra.name: extra for extra in doctor.examine().extras}
+    extras = {extra.name: extra for extra in doctor.doctor().extras}
     assert extras["tensorboard"].missing == ("tensorboard",)
     assert extras["tensorboard"].install == 'pip install -c constraints.txt "ftcls[tensorboard]"'
     assert "dev" not in extras
@@ -118,7 +118,7 @@ def test_the_caches_have_their_size(monkeypatch, tmp_path):
     (tmp_path / "encoded" / "a" / "ids.npy").write_bytes(b"x" * 1234)
     (tmp_path / "link").symlink_to(tmp_path / "encoded" / "a" / "ids.npy")
     monkeypatch.setenv("FTCLS_CACHE", str(tmp_path))
-    places = {place.name: place for place in doctor.examine().places}
+    places = {place.name: place for place in doctor.doctor().places}
     assert (places["ftcls cache"].path, places["ftcls cache"].bytes) == (str(tmp_path), 1234)
     assert all(place.writable and place.free_bytes > 0 for place in places.values())
 
@@ -128,7 +128,7 @@ def test_a_folder_that_cannot_be_written_stops_training_and_little_disk_does_not
     monkeypatch.setattr(
         doctor, "_places", lambda: [place, replace(place, name="runs", free_bytes=10**9, writable=True)]
     )
-    health = doctor.examine()
+    health = doctor.doctor()
     assert health.problems == ("cache cannot be written; name another folder in FTCLS_CACHE",)
     assert "1.0 GB are free" in health.advice[0]
 

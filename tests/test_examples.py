@@ -66,7 +66,7 @@ def test_reviews_are_flagged_and_counted_by_show(tmp_path, example):
     texts = made_runs.texts(20, seed=3)[:-2]
     lines = "".join(f"show{i % 2}\t{text}\n" for i, text in enumerate(texts)) + "no tab\n"
     out = example("reviews_triage.py", place.path, "--label", "bad", "--from", "0.5", stdin=lines)
-    said = [each.labels == ("bad",) for each in Classifier.load(place.path)(texts)]
+    said = [each.labels == ("bad",) for each in Classifier.from_pretrained(place.path).classify(texts)]
     flags, _, table = out.partition("\n\n")
     assert len(flags.splitlines()) == sum(said) > 0
     for show in (0, 1):

@@ -64,14 +64,14 @@ def test_a_graph_gives_the_logits_of_the_run(tmp_path, architecture):
     found = exported_by(place, tmp_path / "onnx")
     assert found.agreement.max_logit_difference < 1e-5
     assert found.agreement.same_argmax == 1
-    before, after = (Classifier.load(each, device="cpu") for each in (place.path, tmp_path / "onnx"))
+    before, after = (Classifier.from_pretrained(each, device="cpu") for each in (place.path, tmp_path / "onnx"))
     texts = made_runs.texts(25, seed=7)  # others than those of the export, in batches of other shapes
     encoded = before.encode(texts)
     logits = before.logits(encoded)
     assert np.std(logits, axis=0).min() > 1e-3  # else any order would do
     for budget in (1, 90, 10_000):
         np.testing.assert_allclose(replace(after, token_budget=budget).logits(encoded), logits, atol=1e-5)
-    assert after.probabilities([]).shape == (0, 3)
+    assert after.predict_proba([]).shape == (0, 3)
 
 
 def test_an_export_is_whole(made, graph):
@@ -84,8 +84,8 @@ def test_an_export_is_whole(made, graph):
     assert found.files == {"model.onnx": (folder / "model.onnx").stat().st_size}
     assert [each.metric for each in found.agreement.metrics] == ["f1_macro", "accuracy"]
     assert all(each.rows == 60 for each in found.agreement.metrics)
-    again = Classifier.load(folder)
-    assert (again.decision, again.settings) == (DECIDED, Classifier.load(made.path).settings)
+    again = Classifier.from_pretrained(folder)
+    assert (again.decision, again.settings) == (DECIDED, Classifier.from_pretrained(made.path).settings)
 
 
 def test_numbers_of_texts_and_tokens_are_free_in_the_graph(graph):
@@ -128,7 +128,7 @@ def test_serve_takes_an_export_as_it_takes_a_run(made, graph):
     )
     models, said = [], []
     for place in (made.path, graph[0]):
-        classifier = Classifier.load(place, device="cpu")
+        classifier = Classifier.from_pretrained(place, device="cpu")
         about = server.describe(classifier, str(place), bounds)
         with TestClient(app.create(app.Service(classifier, bounds, about, ("text",)))) as client:
             models.append(client.get("/model").json())
@@ -169,7 +169,7 @@ def test_plain_weights_load_in_plain_transformers(made, tmp_path):
     assert not list((tmp_path / "torch").glob("*.bin"))
     classify = pipeline("text-classification", model=str(tmp_path / "torch"), top_k=None)
     plain = {each["label"]: each["score"] for each in classify(["word3 word4"])[0]}
-    undecided = replace(Classifier.load(made.path), decision=Decision((0.5,) * 3, 1.0))
+    undecided = replace(Classifier.from_pretrained(made.path), decision=Decision((0.5,) * 3, 1.0))
     assert plain == pytest.approx(undecided(["word3 word4"])[0].probabilities, abs=1e-6)
 
 
@@ -178,7 +178,7 @@ def test_the_cards_own_lines_run(graph, monkeypatch, capsys):
     card = (graph[0] / "README.md").read_text()
     (program,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     exec(program.replace("A text.", "word5 word6 word7"), {})
-    probabilities = Classifier.load(graph[0])(["word5 word6 word7"])[0].probabilities
+    probabilities = Classifier.from_pretrained(graph[0]).classify(["word5 word6 word7"])[0].probabilities
     assert capsys.readouterr().out.strip() == max(probabilities, key=probabilities.get)
     assert "texts cleaned first by html_breaks, lower_case; cut at 48 tokens" in card
 
@@ -269,7 +269,7 @@ def test_a_model_folder_is_exported_on_texts_that_are_named(made, tmp_path):
     command = ["export", str(made.model), "--to", "torch", "--texts", str(tmp_path / "texts.txt"), "--quiet"]
     assert run([*command, "--output", str(tmp_path / "torch")]) == 0
     assert not (tmp_path / "torch" / "config.yaml").exists()
-    before, after = (Classifier.load(place) for place in (made.path, tmp_path / "torch"))
+    before, after = (Classifier.from_pretrained(place) for place in (made.path, tmp_path / "torch"))
     assert (before.decision, before.settings) == (after.decision, after.settings)
     assert export_record.read(tmp_path / "torch").run == str(made.model)
 
@@ -280,13 +280,13 @@ def test_an_adapter_is_exported_whole(tmp_path, to, quantization):
     if quantization != "none":
         pytest.importorskip("bitsandbytes", reason="needs the quantization extra")
     place = made_runs.adapt(made_runs.make(tmp_path / "run"), quantization)
-    before = Classifier.load(place.path, device="cpu").probabilities(made_runs.texts())
+    before = Classifier.from_pretrained(place.path, device="cpu").predict_proba(made_runs.texts())
     found = exported_by(place, tmp_path / to, to=to)
     assert found.reload_difference < (1e-5 if quantization == "none" else 0.05)
     assert "largest difference on its probe" in (tmp_path / to / "README.md").read_text()
     assert not any(word in path.name for path in (tmp_path / to).iterdir() for word in ("adapter", "probe"))
     shutil.rmtree(tmp_path / "base")  # nothing of it is needed any more
-    after = Classifier.load(tmp_path / to, device="cpu").probabilities(made_runs.texts())
+    after = Classifier.from_pretrained(tmp_path / to, device="cpu").predict_proba(made_runs.texts())
     np.testing.assert_allclose(before, after, atol=1e-5 if quantization == "none" else 0.05)
     if to == "torch":
         model = AutoModelForSequenceClassification.from_pretrained(tmp_path / to)
@@ -321,7 +321,7 @@ def test_a_damaged_graph_is_one_message(graph, tmp_path):
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "model.onnx").write_bytes((graph[0] / "model.onnx").read_bytes()[:5_000])
     with pytest.raises(UnavailableError, match=r"model\.onnx: cannot be run"):
-        Classifier.load(folder)
+        Classifier.from_pretrained(folder)
 
 
 def test_an_architecture_that_cannot_be_traced_is_one_message(made, tmp_path, monkeypatch):

@@ -261,7 +261,7 @@ def test_an_adapter_scores_as_its_report_says(run):
     again = evaluate.evaluate(run.path)
     assert again.metrics == report(run)["metrics"]["test"]
     assert evaluate.evaluate(run.path, checkpoint="best").metrics == again.metrics
-    said = Classifier.load(run.path)(["The striker scored twice.", ""])
+    said = Classifier.from_pretrained(run.path).classify(["The striker scored twice.", ""])
     assert [sum(each.probabilities.values()) for each in said] == pytest.approx([1, 1])
 
 
@@ -286,7 +286,7 @@ def test_a_base_that_changed_is_noticed(run, tmp_path):
     weights["bert.embeddings.word_embeddings.weight"] *= 1.5
     save_file(weights, copy / "base" / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UnavailableError, match=r"gives logits up to .* The weights it was trained on have changed"):
-        Classifier.load(copy)
+        Classifier.from_pretrained(copy)
 
 
 def lost(weights):

@@ -142,14 +142,14 @@ def test_plain_transformers_gives_the_same_labels_and_probabilities(run):
 def test_the_classifier_answers_raw_texts_as_the_run_did(run, experiment):
     raw = read(experiment.data.model_copy(update={"clean": ()}), seed=experiment.seed).splits["test"]
     stored = predictions.read(run.predictions / "test.parquet")
-    classifier = Classifier.load(run.path)
+    classifier = Classifier.from_pretrained(run.path)
 
     assert classifier.labels == stored.labels
-    found = classifier.probabilities(raw.texts)
+    found = classifier.predict_proba(raw.texts)
     assert found == pytest.approx(stored.probabilities, abs=1e-6)
-    first = classifier(raw.texts[:1])[0]
+    first = classifier.classify(raw.texts[:1])[0]
     assert first.labels == (stored.labels[stored.predicted[0]],)
-    assert classifier.probabilities([]).shape == (0, 4)
+    assert classifier.predict_proba([]).shape == (0, 4)
 
 
 def test_anybody_can_compute_the_figures_again_without_ftcls(run, experiment):
@@ -231,7 +231,9 @@ def test_several_labels_a_row_go_all_the_way(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     sigmoid = transformers.pipeline("text-classification", model=str(run.model), top_k=None)
     answer = {entry["label"]: entry["score"] for entry in sigmoid(["red thing 7"], truncation=True)[0]}
-    assert answer == pytest.approx(Classifier.load(run.path)(["red thing 7"])[0].probabilities, abs=1e-5)
+    assert answer == pytest.approx(
+        Classifier.from_pretrained(run.path).classify(["red thing 7"])[0].probabilities, abs=1e-5
+    )
 
 
 def test_odd_texts_are_good_input(tmp_path):

@@ -43,7 +43,7 @@ class Lengths:
     seen: int = 0
     largest: int = 0
 
-    def __call__(self, texts):
+    def classify(self, texts):
         self.seen += len(texts)
         self.largest = max(self.largest, len(texts))
         return [self.one(text) for text in texts]
@@ -459,10 +459,10 @@ class Interrupting(Lengths):
 
     error: type[BaseException] = KeyboardInterrupt
 
-    def __call__(self, texts):
+    def classify(self, texts):
         if self.seen >= 15:
             raise self.error
-        return super().__call__(texts)
+        return super().classify(texts)
 
 
 @pytest.fixture
@@ -559,10 +559,10 @@ def test_two_processes_do_not_write_one_output(here):
 
     @dataclass
     class Nested(Lengths):
-        def __call__(self, texts):
+        def classify(self, texts):
             with pytest.raises(ConfigError, match=r"--output out\.csv: another process is writing it"):
                 predict_file(Lengths(), Path("in.txt"), Path("out.csv"))
-            return super().__call__(texts)
+            return super().classify(texts)
 
     predict_file(Nested(), Path("in.txt"), Path("out.csv"))
     assert len(rows("out.csv")) == 1

@@ -9,9 +9,8 @@ import pytest
 from rich.console import Console
 
 from ftcls.cli.app import run
-from ftcls.config.load import load
 from ftcls.pipeline import data_checks
-from ftcls.pipeline.data_profile import profile
+from ftcls.pipeline.data_profile import inspect_data
 from ftcls.reporting import data_tables
 
 CHECKPOINT = "model: {checkpoint: 'scratch:bert', max_length: 8}\n"
@@ -44,14 +43,14 @@ def shown(found):
 
 
 def test_repeats_inside_a_split_are_rows_minus_distinct_texts(config):
-    train, test = (profile(load(config)).used.splits[name] for name in ("train", "test"))
+    train, test = (inspect_data(config).used.splits[name] for name in ("train", "test"))
     assert (train.examples, train.duplicates, train.duplicates_with_other_labels) == (20, 2, 1)
     assert (test.examples, test.duplicates, test.duplicates_with_other_labels) == (4, 1, 0)
     assert (train.empty, test.empty) == (1, 0)
 
 
 def test_texts_of_two_splits_are_counted_with_those_that_are_labelled_otherwise(config):
-    shared = {(s.first, s.second): (s.texts, s.with_other_labels, s.rows) for s in profile(load(config)).used.shared}
+    shared = {(s.first, s.second): (s.texts, s.with_other_labels, s.rows) for s in inspect_data(config).used.shared}
     assert shared == {
         ("train", "validation"): (1, 0, 1),
         ("train", "test"): (2, 2, 2),
@@ -60,7 +59,7 @@ def test_texts_of_two_splits_are_counted_with_those_that_are_labelled_otherwise(
 
 
 def test_lengths_count_the_tokens_of_the_checkpoint_and_what_max_length_cuts(config):
-    found = profile(load(config))
+    found = inspect_data(config)
     train = found.used.splits["train"]
     assert (found.unit, found.max_length) == ("tokens", 8)
     assert train.truncated == 15
@@ -69,7 +68,7 @@ def test_lengths_count_the_tokens_of_the_checkpoint_and_what_max_length_cuts(con
 
 
 def test_words_are_counted_where_the_tokenizer_cannot_be_had_and_the_table_says_so(config):
-    found = profile(load(config, ["model.checkpoint=nobody/has-this"]))
+    found = inspect_data(config, overrides=["model.checkpoint=nobody/has-this"])
     assert (found.unit, found.max_length) == ("words", 8)
     assert found.used.splits["train"].lengths.max == 14
     assert found.used.splits["train"].truncated == 15
@@ -77,7 +76,7 @@ def test_words_are_counted_where_the_tokenizer_cannot_be_had_and_the_table_says_
 
 
 def test_labels_are_counted_by_split_and_by_row(config, tmp_path):
-    assert profile(load(config)).used.splits["train"].label_counts == {"fruit": 17, "tool": 3}
+    assert inspect_data(config).used.splits["train"].label_counts == {"fruit": 17, "tool": 3}
     rows = [("a|b", "x"), ("", "y"), ("b", "z"), ("a|b|c", "w")] * 5
     (tmp_path / "many.csv").write_text(
         "label,text\n" + "".join(f"{label},{text}{i}\n" for i, (label, text) in enumerate(rows))
@@ -85,13 +84,13 @@ def test_labels_are_counted_by_split_and_by_row(config, tmp_path):
     many = tmp_path / "many.yaml"
     data = 'data: {source: files, path: many.csv, task: multilabel, label: {column: label, separator: "|"}}\n'
     many.write_text(f"name: many\n{data}{CHECKPOINT}")
-    found = profile(load(many))
+    found = inspect_data(many)
     assert found.given.splits["train"].labels_per_row == {0: 5, 1: 5, 2: 5, 3: 5}
     assert found.given.splits["train"].label_counts == {"a": 10, "b": 15, "c": 5}
 
 
 def test_rows_cut_from_a_split_are_counted_there_too(config):
-    found = profile(load(config, [f"data.path={config.parent / 'train.csv'}"]))
+    found = inspect_data(config, overrides=[f"data.path={config.parent / 'train.csv'}"])
     assert set(found.used.splits) == {"train", "validation", "test"}
     assert {split.origin for split in found.used.splits.values()} == {"cut from train"}
     assert {name: split.examples for name, split in found.given.splits.items()} == {"train": 20}
@@ -99,7 +98,7 @@ def test_rows_cut_from_a_split_are_counted_there_too(config):
 
 
 def test_the_table_fits_eighty_columns_and_names_what_leaks(config):
-    text = shown(profile(load(config)))
+    text = shown(inspect_data(config))
     assert max(map(len, text.splitlines())) <= 80
     assert "2 texts are in train and in test (2 of its rows), 2 with other labels" in text
     assert "shared_between_splits" in text
@@ -112,7 +111,7 @@ def test_a_hundred_labels_are_shown_from_both_ends(tmp_path):
     (tmp_path / "wide.yaml").write_text(
         f"name: wide\ndata: {{source: files, path: {path.name}, task: multiclass}}\n{CHECKPOINT}"
     )
-    text = shown(profile(load(tmp_path / "wide.yaml")))
+    text = shown(inspect_data(tmp_path / "wide.yaml"))
     assert "the 15 most and the 15 least frequent of 100" in text
 
 
@@ -122,7 +121,7 @@ def test_the_command_prints_a_table_or_one_json_document(config, capsys):
     assert run(["data", str(config), "model.max_length=16", "--json", "--quiet"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["max_length"] == 16
-    expected = json.loads(json.dumps(asdict(profile(load(config, ["model.max_length=16"])))))
+    expected = json.loads(json.dumps(asdict(inspect_data(config, overrides=["model.max_length=16"]))))
     assert found == expected
 
 
@@ -152,7 +151,7 @@ def original(data_folder):
     @functools.cache
     def make(name):
         more = WHOLE[name] if name in WHOLE else []
-        return profile(load(name, [f"data.path={data_folder / name}", "model.checkpoint=none/here", *more]))
+        return inspect_data(name, overrides=[f"data.path={data_folder / name}", "model.checkpoint=none/here", *more])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data_checks, "USUAL", data_checks.BRIEF // 4)

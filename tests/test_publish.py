@@ -20,7 +20,7 @@ import synthetic
 from ftcls.cli.app import run
 from ftcls.config.schema import Experiment
 from ftcls.errors import ConfigError, DataError, UnavailableError
-from ftcls.exporting.push import publish, push
+from ftcls.exporting.push import push, upload
 from ftcls.inference.classifier import Classifier
 from ftcls.reporting import model_card
 from ftcls.runs import model_section, predictions, report_schema
@@ -53,7 +53,7 @@ def multilabel(tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(multilabel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("written") / "hub"
-    return folder, publish(multilabel[0].path, "me/moods", dry_run=folder, licence="apache-2.0")
+    return folder, push(multilabel[0].path, "me/moods", dry_run=True, output=folder, licence="apache-2.0")
 
 
 def test_a_dry_run_writes_what_would_be_uploaded(multilabel, written):
@@ -61,7 +61,7 @@ def test_a_dry_run_writes_what_would_be_uploaded(multilabel, written):
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", *FILES]
     assert done.files == {path.name: path.stat().st_size for path in folder.iterdir()}
     assert (done.private, done.url, done.folder) == (True, None, folder)
-    before, after = (Classifier.load(place) for place in (multilabel[0].path, folder))
+    before, after = (Classifier.from_pretrained(place) for place in (multilabel[0].path, folder))
     assert (before.decision, before.settings) == (after.decision, after.settings)
 
 
@@ -83,7 +83,7 @@ def test_the_hubs_own_library_reads_the_scores(multilabel, written):
 def test_the_card_has_the_labels_the_limits_and_how_to_load_it(written):
     text = ModelCard.load(written[0] / "README.md").text
     assert 'pipeline("text-classification", model="me/moods", top_k=None)' in text
-    assert 'Classifier.load("me/moods")' in text
+    assert 'ftcls.Classifier.from_pretrained("me/moods").predict' in text
     assert "| label | training rows | test rows | precision | recall | F1 (95 %) | threshold |" in text
     assert "Plain transformers leaves out cleaning (lower_case); with ftcls" in text
     assert "Cleaning: lower_case. Texts are cut at 128 tokens (head)." in text
@@ -117,12 +117,12 @@ def test_scores_on_other_rows_than_the_data_sets_test_split_say_so(subset, origi
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_no_text_and_no_place_leaves_unless_asked_for(tmp_path, task):
     place, _ = finished(tmp_path / "run", task)
-    publish(place.path, "me/it", dry_run=tmp_path / "hub")
+    push(place.path, "me/it", dry_run=True, output=tmp_path / "hub")
     for path in (tmp_path / "hub").iterdir():
         content = path.read_bytes()
         assert SECRET.encode() not in content, path.name
         assert str(tmp_path).encode() not in content, path.name
-    publish(place.path, "me/it", dry_run=tmp_path / "shown", examples=2)
+    push(place.path, "me/it", dry_run=True, output=tmp_path / "shown", examples=2)
     shown = (tmp_path / "shown" / "README.md").read_text()
     assert shown.count(SECRET) == 2 * len(made_runs.LABELS[task])
 
@@ -150,14 +150,14 @@ def test_an_adapter_goes_whole_and_without_the_texts_of_its_probe(tmp_path, quan
     lora = model_section.Adapter("lora", 8, 16, 0.05, ("query", "value"), ("classifier",), False, False, False, 0.0)
     kept = None if quantization == "none" else quantization
     report_schema.write_report(place, replace(report, model=replace(report.model, adapter=lora, quantization=kept)))
-    publish(place.path, "me/it", dry_run=tmp_path / "hub")
+    push(place.path, "me/it", dry_run=True, output=tmp_path / "hub")
     assert (place.model / "probe.json").is_file()
     assert sorted(path.name for path in (tmp_path / "hub").iterdir()) == ["README.md", *FILES]
     assert all(str(tmp_path).encode() not in path.read_bytes() for path in (tmp_path / "hub").iterdir())
     text = (tmp_path / "hub/README.md").read_text()
     assert "| adapter | lora, r 8, alpha 16, on query, value; merged |" in text
     assert ("| frozen weights | nf4 in training; here float32" in text) == (quantization == "nf4")
-    before, after = (Classifier.load(each).probabilities([TEXT]) for each in (place.path, tmp_path / "hub"))
+    before, after = (Classifier.from_pretrained(each).predict_proba([TEXT]) for each in (place.path, tmp_path / "hub"))
     np.testing.assert_allclose(before, after, atol=1e-6 if quantization == "none" else 0.05)
 
 
@@ -167,7 +167,7 @@ def test_an_adapter_that_is_not_what_was_saved_is_not_published(tmp_path):
     weights = made_runs.adapt(place).model / "adapter_model.safetensors"
     save_file({name: -tensor for name, tensor in load_file(weights).items()}, weights, metadata={"format": "pt"})
     with pytest.raises(UnavailableError, match="away from those it was saved with"):
-        publish(place.path, "me/it", dry_run=tmp_path / "hub")
+        push(place.path, "me/it", dry_run=True, output=tmp_path / "hub")
     assert not (tmp_path / "hub").exists()
 
 
@@ -178,7 +178,7 @@ def test_plain_transformers_runs_what_the_card_says(multilabel, written):
     exec(block.replace("me/moods", str(written[0])).replace("classify(", "said = classify(", 1), said)
     (scores,) = said["said"]
     found = {each["label"]: each["score"] for each in scores}
-    plain = replace(Classifier.load(written[0]), decision=replace(DECIDED, temperature=1.0))
+    plain = replace(Classifier.from_pretrained(written[0]), decision=replace(DECIDED, temperature=1.0))
     expected = plain(["A text."])[0].probabilities
     assert found == pytest.approx(expected, abs=1e-6)
 
@@ -307,7 +307,7 @@ def test_predict_and_eval_take_a_repository_as_they_take_a_run(multilabel, told)
     code, out, err = told.commands["predict"]
     assert code == 0, err
     (found,) = json.loads(out)["predictions"]
-    expected = Classifier.load(multilabel[0].path)([TEXT])[0]
+    expected = Classifier.from_pretrained(multilabel[0].path).classify([TEXT])[0]
     assert found["probabilities"] == expected.probabilities
     assert tuple(found["labels"]) == expected.labels
     for name in ("eval", "foreign"):
@@ -320,14 +320,16 @@ def test_a_repository_that_was_fetched_is_there_without_the_hub(multilabel, told
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(told.folder / "home" / "hub"))
-    found, expected = (Classifier.load(place) for place in ("me/moods", multilabel[0].path))
+    found, expected = (Classifier.from_pretrained(place) for place in ("me/moods", multilabel[0].path))
     assert (found.settings, found.decision) == (expected.settings, expected.decision)
     assert found([TEXT]) == expected([TEXT])
 
 
 def test_a_repository_is_exported_like_any_checkpoint(multilabel, told):
     assert told.commands["export"][0] == 0, told.commands["export"]
-    before, after = (Classifier.load(place)([TEXT]) for place in (multilabel[0].path, told.folder / "exported"))
+    before, after = (
+        Classifier.from_pretrained(place).classify([TEXT]) for place in (multilabel[0].path, told.folder / "exported")
+    )
     assert before == after
 
 
@@ -365,13 +367,13 @@ def test_what_the_hub_does_not_allow_is_one_message(told, name, code, said):
 )
 def test_a_name_that_is_none_is_refused_before_anything_is_read(tmp_path, name, said):
     with pytest.raises(ConfigError, match=said):
-        publish(tmp_path, name)
+        push(tmp_path, name)
 
 
 def test_an_unfinished_run_has_no_card(multilabel, tmp_path):
     place = made_runs.make(tmp_path / "run")
     with pytest.raises(DataError, match="no report"):
-        publish(place.path, "me/it", dry_run=tmp_path / "hub")
+        push(place.path, "me/it", dry_run=True, output=tmp_path / "hub")
     assert not (tmp_path / "hub").exists()
 
 
@@ -379,12 +381,12 @@ def test_examples_need_texts(tmp_path):
     place, _ = finished(tmp_path / "run", "binary")
     predictions.write(place.predictions / "test.parquet", synthetic.report("binary")[1]["test"])
     with pytest.raises(DataError, match="leave --examples out"):
-        publish(place.path, "me/it", dry_run=tmp_path / "hub", examples=1)
+        push(place.path, "me/it", dry_run=True, output=tmp_path / "hub", examples=1)
 
 
 def test_without_a_hub_the_dry_run_is_named(written, tmp_path):
     with pytest.raises(UnavailableError, match="--dry-run writes the files without it"):
-        push(tmp_path, "me/it", written[0])
+        upload(tmp_path, "me/it", written[0])
 
 
 def test_a_folder_belongs_to_a_dry_run(capsys):

@@ -66,7 +66,7 @@ class Letters:
     def fingerprint(self):
         return "letters"
 
-    def __call__(self, texts):
+    def classify(self, texts):
         return [self.one(text) for text in texts]
 
     def one(self, text):

@@ -38,11 +38,10 @@ def compare(
         from ftcls.reporting import compare as comparing
         from ftcls.reporting import compare_page
 
-        found = comparing.compare(runs, split=split, metric=metric)
-        written = () if output is None else compare_page.write(found, output)
+        found = comparing.compare(runs, split=split, metric=metric, output=output)
     if as_json:
         console.emit(json_files.finite(asdict(found)))
         return
     console.show(compare_page.summary(found))
-    for path in written:
-        typer.echo(path)
+    if output is not None:
+        typer.echo("\n".join(str(output / name) for name in compare_page.FILES))

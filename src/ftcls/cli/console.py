@@ -53,15 +53,6 @@ def _terminal_handler() -> logging.Handler:
     return RichHandler(console=Console(stderr=True), show_path=False, log_time_format="[%X]")
 
 
-def terminal() -> Any:
-    """The console that the log goes to: only then do its lines and a bar make room for each other."""
-    from rich.console import Console
-    from rich.logging import RichHandler
-
-    handlers = logging.getLogger("ftcls").handlers
-    return next((each.console for each in handlers if isinstance(each, RichHandler)), Console(stderr=True))
-
-
 @contextlib.contextmanager
 def results_only() -> Iterator[TextIO]:
     """Keep stdout for results: what a library prints while a stage works goes to stderr. Yields the real stdout."""

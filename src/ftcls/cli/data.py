@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from ftcls.cli import console, options
-from ftcls.config.load import load
 
 
 def data(
@@ -27,11 +26,10 @@ def data(
     Example: ftcls data imdb model.max_length=256
     """
     console.configure(quiet=quiet, offline=offline)
-    experiment = load(config, overrides or ())
     with console.results_only():
-        from ftcls.pipeline.data_profile import profile
+        from ftcls.pipeline.data_profile import inspect_data
 
-        found = profile(experiment, thorough=thorough)
+        found = inspect_data(config, overrides=overrides or (), thorough=thorough)
     if as_json:
         console.emit(asdict(found))
         return

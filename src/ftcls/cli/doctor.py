@@ -17,7 +17,7 @@ def doctor(offline: options.Offline = False, as_json: options.Json = False) -> N
     """
     console.configure(quiet=True, offline=offline)
     with console.results_only():
-        from ftcls.environment.doctor import examine
+        from ftcls.environment.doctor import doctor as examine
 
         found = examine()
     if as_json:

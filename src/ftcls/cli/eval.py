@@ -7,9 +7,6 @@ from typing import Annotated
 import typer
 
 from ftcls.cli import console, options
-from ftcls.config.load import load
-from ftcls.errors import ConfigError
-from ftcls.runs.directory import RunDir
 
 
 def evaluate(
@@ -52,11 +49,6 @@ def evaluate(
     Example: ftcls eval runs/ag_news-bert --data new.csv
     """
     console.configure(quiet=quiet, offline=offline)
-    if labels is not None and config is None:
-        raise ConfigError("--labels: goes with --config; a run knows its labels")
-    if checkpoint is not None and not RunDir(Path(model)).config.is_file():
-        raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
-    experiment = None if config is None else load(config)
     with console.results_only():
         from ftcls.pipeline import evaluate
         from ftcls.runs import report_schema
@@ -67,7 +59,7 @@ def evaluate(
             data=data,
             checkpoint=checkpoint,
             output=output,
-            config=experiment,
+            config=config,
             labels=None if labels is None else _names(labels),
             thresholds=threshold or (),
             allow_code=allow_code,

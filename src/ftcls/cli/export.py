@@ -10,8 +10,6 @@ from ftcls.cli import console, options
 if TYPE_CHECKING:
     from ftcls.runs.export_record import Export
 
-TOLERANCES = {"fp32": 1e-4, "int8": 0.02}
-
 
 def export(
     run: Annotated[
@@ -61,7 +59,7 @@ def export(
             to=to,
             output=output,
             precision=precision,
-            tolerance=TOLERANCES[precision] if tolerance is None else tolerance,
+            tolerance=tolerance,
             rows=rows,
             texts=texts,
         )

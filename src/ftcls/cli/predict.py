@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ftcls.cli import console, options, progress
-from ftcls.config.load import load
+from ftcls.cli import console, options
 from ftcls.errors import ConfigError
-from ftcls.runs.directory import RunDir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ftcls.inference.classifier import Classifier
-    from ftcls.prediction.files import Summary, Wanted
+    from ftcls.prediction.files import Summary
     from ftcls.prediction.stream import Stream
 
 
@@ -101,44 +99,32 @@ def predict(
         "--prefix": prefix,
     }
     _refuse_idle(of_files, text, output)
-    with console.results_only():
-        from ftcls.inference.classifier import Classifier
+    with console.results_only() as stdout:
+        from ftcls.prediction import predict as prediction
 
-        classifier = Classifier.load(run, precision=precision)
-        if threshold:
-            classifier = classifier.with_thresholds(threshold)
-        from ftcls.prediction.files import Wanted
-
-    wanted = Wanted(
-        text_columns=tuple(text_column) if text_column else columns_of(run),
-        prefix=prefix,
-        top=top,
-        abstain=abstain,
-        by=tuple(by or ()),
-        on_bad_row=on_bad_row,
-    )
+        classifier = prediction.loaded(run, thresholds=threshold or (), precision=precision)
+        if not text:
+            try:
+                summary = prediction.predict(
+                    classifier,
+                    _given(sources or [Path("-")]),
+                    output=output or stdout,
+                    text_column=text_column,
+                    prefix=prefix,
+                    top=top,
+                    abstain=abstain,
+                    by=by or (),
+                    on_bad_row=on_bad_row,
+                    resume=resume,
+                    input_kind=input_kind,
+                    output_kind="json" if as_json and output is None else None,
+                )
+            except BrokenPipeError:  # `... | head` has read enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+                return
     if text:
-        _texts(classifier, text, wanted, as_json=as_json)
-        return
-    given = _given(sources or [Path("-")])
-    with console.results_only() as stdout, progress.shown("predicting", quiet=quiet) as report:
-        from ftcls.prediction.files import predict_files
-
-        try:
-            summary = predict_files(
-                classifier,
-                given,
-                output or stdout,
-                wanted,
-                kind="json" if as_json and output is None else None,
-                input_kind=input_kind,
-                resume=resume,
-                progress=lambda step: report(step.rows, step.fraction),
-            )
-        except BrokenPipeError:  # `... | head` has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
-            return
-    if output is not None:
+        _texts(classifier, text, top=top, abstain=abstain, as_json=as_json)
+    elif output is not None:
         _report(summary, as_json=as_json)
 
 
@@ -175,21 +161,22 @@ def _given(sources: list[Path]) -> "list[Path] | Stream":
         return TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace", newline="\n")
 
 
-def _texts(classifier: "Classifier", texts: list[str], wanted: "Wanted", *, as_json: bool) -> None:
+def _texts(
+    classifier: "Classifier", texts: list[str], *, top: int | None, abstain: float | None, as_json: bool
+) -> None:
     from ftcls.prediction.columns import Columns
-    from ftcls.prediction.files import predict_texts
 
-    columns = Columns(classifier.task, classifier.labels, top=wanted.top, abstain=wanted.abstain)
+    columns = Columns(classifier.task, classifier.labels, top=top, abstain=abstain)
     with console.results_only():
-        found = predict_texts(classifier, texts)
-    ranked = [sorted(each.probabilities.items(), key=lambda item: -item[1])[: wanted.top] for each in found]
+        found = classifier.classify(texts)
+    ranked = [sorted(each.probabilities.items(), key=lambda item: -item[1])[:top] for each in found]
     labels = [columns.given(each) for each in found]
     if as_json:
         documents: list[dict[str, Any]] = [
             {
                 "text": text,
                 "labels": given,
-                "probabilities": each.probabilities if wanted.top is None else dict(most),
+                "probabilities": each.probabilities if top is None else dict(most),
             }
             for text, given, each, most in zip(texts, labels, found, ranked, strict=True)
         ]
@@ -214,12 +201,3 @@ def _report(summary: "Summary", *, as_json: bool) -> None:
     typer.echo(f"{summary.output}: {summary.rows} rows: {', '.join(counts)}")
     for path in summary.written:
         typer.echo(path)
-
-
-def columns_of(run: str) -> tuple[str, ...]:
-    """The text columns that the run was trained on."""
-    place = RunDir(Path(run))
-    if not place.config.is_file():
-        return ("text",)
-    text = load(place.config).data.text
-    return (text,) if isinstance(text, str) else text

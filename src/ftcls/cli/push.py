@@ -39,13 +39,11 @@ def push(
     """
     console.configure(quiet=quiet, offline=offline)
     with console.results_only():
-        from ftcls.errors import ConfigError
-        from ftcls.exporting.push import publish
+        from ftcls.exporting import push as publish
 
-        if output is not None and not dry_run:
-            raise ConfigError(f"--output {output}: goes with --dry-run; an upload writes nothing here")
-        folder = (output or Path("hub") / repository.rpartition("/")[2]) if dry_run else None
-        done = publish(run, repository, dry_run=folder, public=public, examples=examples, licence=licence)
+        done = publish.push(
+            run, repository, dry_run=dry_run, output=output, public=public, examples=examples, licence=licence
+        )
     if as_json:
         console.emit(asdict(done))
         return

@@ -1,15 +1,10 @@
 """``ftcls serve``: a page and a JSON API for one model."""
 
-import os
 from typing import Annotated
 
 import typer
 
 from ftcls.cli import console, options
-from ftcls.cli.predict import columns_of
-from ftcls.errors import UnavailableError
-
-MEGABYTE = 1024**2
 
 
 def serve(
@@ -50,32 +45,21 @@ def serve(
     """
     console.configure(quiet=quiet, offline=offline)
     with console.results_only() as stdout:
-        from ftcls.inference.classifier import Classifier
+        from ftcls.serving import serve as serving
 
-        try:
-            from ftcls.serving import guard, server
-        except ModuleNotFoundError as error:
-            raise UnavailableError(
-                f'ftcls serve: {error.name} is not installed; run\n  pip install -c constraints.txt "ftcls[serve]"'
-            ) from None
-        address = server.Address(host, port, os.environ.get("FTCLS_TOKEN") or None)
-        classifier = Classifier.load(run, precision=precision)
-        if threshold:
-            classifier = classifier.with_thresholds(threshold)
-        server.serve(
-            classifier,
+        serving.serve(
             run,
-            address,
-            guard.Limits(
-                characters=max_characters,
-                texts=max_texts,
-                rows=max_rows,
-                body_bytes=max_body * MEGABYTE,
-                waiting=queue,
-                together=batch,
-                delay=delay / 1_000,
-                timeout=float(timeout),
-            ),
-            text_columns=columns_of(run),
+            host=host,
+            port=port,
+            thresholds=threshold or (),
+            precision=precision,
+            max_characters=max_characters,
+            max_texts=max_texts,
+            max_rows=max_rows,
+            max_body=max_body,
+            queue=queue,
+            batch=batch,
+            delay=delay,
+            timeout=timeout,
             announce=lambda url: typer.echo(url, file=stdout),
         )

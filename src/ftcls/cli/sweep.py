@@ -1,9 +1,7 @@
 """``ftcls sweep``: many runs of one config."""
 
-import contextlib
 import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -13,12 +11,10 @@ from typer.core import TyperCommand
 
 from ftcls.cli import console, options
 from ftcls.environment import json_files
-from ftcls.errors import ConfigError, Interrupted, TrainingError, UnavailableError
+from ftcls.errors import ConfigError, Interrupted, TrainingError
 
 if TYPE_CHECKING:
-    from ftcls.search.executors import Executor
-    from ftcls.search.schedule import Progress
-    from ftcls.search.sweep import Outcome, Plan
+    from ftcls.search.sweep import Outcome
 
 _BEST = 10
 """Most settings in the table at the end."""
@@ -107,17 +103,22 @@ def sweep(
     console.configure(quiet=quiet, offline=offline)
     with console.results_only():
         from ftcls.search import sweep as sweeping
-        from ftcls.search import trials
 
-        said = trials.Options(smoke=smoke, offline=offline, allow_code=allow_code)
-        planned = sweeping.plan(file, output=output, options=said)
+        if not printed:
+            outcome = sweeping.sweep(
+                file,
+                output=output,
+                jobs=jobs,
+                ray=ray,
+                cpus_per_trial=cpus,
+                gpus_per_trial=gpus,
+                smoke=smoke,
+                offline=offline,
+                allow_code=allow_code,
+            )
     if printed:
-        _print(planned, as_json=as_json)
+        _print(file, output, smoke=smoke, offline=offline, allow_code=allow_code, as_json=as_json)
         return
-    with console.results_only():
-        executor = _processes(jobs, cpus, gpus) if ray is None else _cluster(ray, jobs, cpus, gpus)
-        with _watched(planned, quiet=quiet) as changed:
-            outcome = sweeping.run(planned, executor, changed=changed)
     _show(outcome, as_json=as_json)
     if outcome.interrupted:
         raise Interrupted(f"stopped; the same command goes on where it was: ftcls sweep {file}")
@@ -125,30 +126,12 @@ def sweep(
         raise TrainingError(_failures(outcome))
 
 
-def _processes(jobs: int | None, cpus: float | None, gpus: float | None) -> "Executor":
-    from ftcls.search.executors import Processes
-
-    for name, given in (("--cpus-per-trial", cpus), ("--gpus-per-trial", gpus)):
-        if given is not None:
-            raise ConfigError(
-                f"{name}: has no effect without --ray; --jobs says how many trials run at a time on this machine"
-            )
-    return Processes(jobs)
-
-
-def _cluster(address: str, jobs: int | None, cpus: float | None, gpus: float | None) -> "Executor":
-    try:
-        from ftcls.search.cluster import CPUS, Cluster
-    except ImportError as error:
-        raise UnavailableError(
-            '--ray needs Ray, which is not installed; run\n  pip install -c constraints.txt "ftcls[ray]"'
-        ) from error
-    return Cluster(address or None, cpus=CPUS if cpus is None else cpus, gpus=gpus, jobs=jobs)
-
-
-def _print(planned: "Plan", *, as_json: bool) -> None:
+def _print(file: str, output: Path | None, *, smoke: bool, offline: bool, allow_code: bool, as_json: bool) -> None:
+    from ftcls.search import sweep as sweeping
     from ftcls.search import trials
 
+    options = trials.Options(smoke=smoke, offline=offline, allow_code=allow_code)
+    planned = sweeping.plan(file, output=output, options=options)
     if planned.trials is None:
         method = planned.space.file.sweep.search.method
         raise ConfigError(f"--print: {method} chooses each trial by those before it, so there is no list to print yet")
@@ -176,24 +159,3 @@ def _failures(outcome: "Outcome") -> str:
         what = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         lines.append(f"  {name}: {what}, {outcome.folder / 'logs' / name}.txt")
     return "\n".join([*lines, "The same command tries them again; the others are kept."])
-
-
-@contextlib.contextmanager
-def _watched(planned: "Plan", *, quiet: bool) -> Iterator[Callable[["Progress"], None]]:
-    """What shows a sweep's progress: a live table on a terminal, else a line for each trial that ends."""
-    from ftcls.search.watch import Lines, board
-
-    lines = Lines(planned.total)
-    if quiet or not sys.stderr.isatty():
-        yield lines.changed
-        return
-    from rich.console import Console
-    from rich.live import Live
-
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-
-        def changed(progress: "Progress") -> None:
-            lines.changed(progress)
-            live.update(board(planned, progress, lines.began), refresh=True)
-
-        yield changed

@@ -43,22 +43,17 @@ def train(
     """
     console.configure(quiet=quiet, offline=offline)
     experiment = load(config, overrides or ())
+    if dry_run:
+        _plan(experiment, smoke=smoke, as_json=as_json)
+    else:
+        _run(context, experiment, output=output, smoke=smoke, resume=resume, allow_code=allow_code, as_json=as_json)
+
+
+def _plan(experiment: Experiment, *, smoke: bool, as_json: bool) -> None:
     with console.results_only():
         from ftcls.pipeline import dry_run as plan
 
-        if smoke:
-            experiment = plan.smoke(experiment)
-    if dry_run:
-        _plan(experiment, as_json=as_json)
-    else:
-        _run(context, experiment, output=output, resume=resume, allow_code=allow_code, as_json=as_json)
-
-
-def _plan(experiment: Experiment, *, as_json: bool) -> None:
-    from ftcls.pipeline import dry_run as plan
-
-    with console.results_only():
-        found = plan.dry_run(experiment)
+        found = plan.dry_run(plan.smoke(experiment) if smoke else experiment)
     if as_json:
         console.emit(asdict(found))
     else:
@@ -70,15 +65,15 @@ def _run(
     experiment: Experiment,
     *,
     output: Path | None,
+    smoke: bool,
     resume: bool,
     allow_code: bool,
     as_json: bool,
 ) -> None:
-    from ftcls.pipeline.train import train as run_training
-    from ftcls.runs import report_schema
-
     current = call.of(context)
     with console.results_only() as stdout:
+        from ftcls.pipeline import train as pipeline
+        from ftcls.runs import report_schema
 
         def announce(path: Path) -> None:
             current.log = path / "log.txt"
@@ -86,12 +81,18 @@ def _run(
                 typer.echo(path, file=stdout)
 
         command = shlex.join(["ftcls", *current.arguments])
-        run = run_training(
-            experiment, output=output, resume=resume, command=command, allow_code=allow_code, announce=announce
+        run = pipeline.train(
+            experiment,
+            output=output,
+            smoke=smoke,
+            resume=resume,
+            allow_code=allow_code,
+            command=command,
+            announce=announce,
         )
         if current.log is None:
             return  # one of several processes, and not the first, which announces the run and reports
-        report = report_schema.read_report(run)
+        report = run.report
     if as_json:
         console.emit({"run": run.path, "report": report_schema.document(report)})
         return

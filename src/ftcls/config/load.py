@@ -1,4 +1,4 @@
-"""From the CONFIG argument and its overrides to a checked Experiment, and back to YAML.
+"""From a CONFIG argument and its overrides to a checked Experiment, and back to YAML.
 
 Everything that is wrong is reported at once, in the order of the file.
 """
@@ -47,21 +47,36 @@ class _Document:
         return self.places[path]
 
 
-def load(argument: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+Config = str | os.PathLike[str] | Mapping[str, Any] | Experiment
+"""What stands for a config: a file, the name of a shipped one, the sections of one, or one that is loaded."""
+Overrides = Mapping[str, Any] | Sequence[str]
+"""Values by dotted key, as in ``{"training.learning_rate": 5e-5}``; or texts as the command line takes them."""
+
+
+def load(config: Config, overrides: Overrides = ()) -> Experiment:
     """Load and check one config.
 
     Args:
-        argument: a file, or the name of a shipped config (``quickstart``, ``configs/quickstart.yaml``).
-        overrides: ``key.path=value``, read as YAML and checked like the file.
+        config: a file, the name of a shipped config (``quickstart``, ``configs/quickstart.yaml``), its sections as
+            nested mappings, or an experiment.
+        overrides: put over it, later ones win: ``{"training.learning_rate": 5e-5}``, or ``key.path=value``, read as
+            YAML. They are checked like the file.
 
     Returns:
-        The experiment, its paths absolute: those of the file were relative to it, those of overrides to the working
-        directory.
+        The experiment, its paths absolute: those of the file were relative to it, all others to the working directory.
 
     Raises:
         ConfigError: with every error, located at file, line and column or at its override.
     """
-    return combine(read(argument), _given(overrides))
+    settings = _from_values(overrides) if isinstance(overrides, Mapping) else _given(overrides)
+    if isinstance(config, Experiment):
+        if not settings:
+            return config
+        # What was not set stays unset: a default must not stand in the way of an override.
+        config = config.model_dump(mode="json", exclude_unset=True)
+    if isinstance(config, Mapping):
+        return combine(source.given(config, Place("config", folder=Path.cwd())), settings)
+    return combine(read(config), settings)
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,7 @@ class Setting:
     """Names the origin in errors, and the folder of a relative path."""
 
 
-def read(argument: str | Path) -> Source:
+def read(argument: str | os.PathLike[str]) -> Source:
     """The YAML of a CONFIG argument, read but not checked.
 
     Raises:
@@ -102,7 +117,7 @@ def combine(base: Source, settings: Sequence[Setting]) -> Experiment:
     return _checked(document)
 
 
-def find(argument: str | Path) -> Path:
+def find(argument: str | os.PathLike[str]) -> Path:
     """The file that a CONFIG argument names.
 
     Raises:
@@ -139,7 +154,7 @@ def dump(experiment: Experiment) -> str:
     return source.dump(experiment.model_dump(mode="json"))
 
 
-def shown(path: Path, argument: str | Path) -> str:
+def shown(path: Path, argument: str | os.PathLike[str]) -> str:
     """A file's name in messages: as it was typed, else relative to the working directory where it lies below."""
     if Path(argument).expanduser() == path:
         return str(argument)
@@ -167,6 +182,18 @@ def _given(overrides: Sequence[str]) -> list[Setting]:
     if errors:
         raise ConfigError("\n".join(errors))
     return list(found.values())
+
+
+def _from_values(overrides: Mapping[str, Any]) -> list[Setting]:
+    """The settings of a mapping from dotted key to value."""
+    places = (
+        Place("overrides", index, 0, f"{key}={value!r}", Path.cwd())
+        for index, (key, value) in enumerate(overrides.items(), start=1)
+    )
+    return [
+        Setting(key, source.given(value, place), place)
+        for (key, value), place in zip(overrides.items(), places, strict=True)
+    ]
 
 
 def _put(document: _Document, path: tuple[str, ...], new: Source, place: Place) -> None:

@@ -5,9 +5,10 @@ in silence. Here the values are those of the YAML 1.2 core schema (https://yaml.
 equal keys are an error, mapping keys are text as it is written, and dates stay text.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,11 @@ class Place:
     """Where a value was written: a line of a file, or an override of the command line."""
 
     origin: str
-    """The file as the user named it, or ``command line``."""
+    """The file as the user named it, ``command line``, or where in Python."""
     line: int = 0
-    """Line from 1; the number of the override from 1 for the command line."""
+    """Line from 1; the number of the override from 1 outside a file."""
     column: int = 0
-    """Column from 1; 0 for the command line."""
+    """Column from 1; 0 outside a file."""
     text: str = ""
     """The whole line, or the whole override."""
     folder: Path = field(default_factory=Path)
@@ -76,12 +77,12 @@ class Place:
 
     @property
     def is_override(self) -> bool:
-        """Whether it was written on the command line."""
+        """Whether it was written on the command line, or in Python."""
         return self.column == 0
 
     @property
     def order(self) -> tuple[bool, int, int]:
-        """Sort key: the file from top to bottom, then the command line from left to right."""
+        """Sort key: the file from top to bottom, then the overrides from left to right."""
         return self.is_override, self.line, self.column
 
 
@@ -129,6 +130,34 @@ def parse(text: str, place: Place) -> Source:
     return Source(value, builder.places, builder.raw)
 
 
+def given(value: Any, place: Place) -> Source:
+    """Python values as a document: what JSON has stays, and so do paths, tuples and NumPy's numbers in its words.
+
+    Args:
+        value: a value, or mappings of them.
+        place: names the origin in errors; keys inside a mapping are appended to its text.
+
+    Raises:
+        ConfigError: a value that a config cannot hold.
+    """
+    places: dict[KeyPath, Place] = {}
+
+    def plain(value: Any, path: KeyPath) -> Any:
+        places[path] = place if not path else replace(place, text=": ".join(filter(None, (place.text, dotted(path)))))
+        if isinstance(value, Mapping):
+            return {str(key): plain(item, (*path, str(key))) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item, (*path, index)) for index, item in enumerate(value)]
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        number = value.item() if hasattr(value, "item") and hasattr(value, "dtype") else value
+        if number is None or isinstance(number, bool | int | float | str):
+            return number
+        raise ConfigError(message(places[path], "", f"a config holds no {type(value).__name__}; give a plain value"))
+
+    return Source(plain(value, ()), places, {})
+
+
 def read(path: Path, shown: str) -> Source:
     """Read a YAML file.
 
@@ -156,7 +185,7 @@ def read(path: Path, shown: str) -> Source:
 def message(place: Place, key: str, what: str) -> str:
     """One error as the user sees it: place, key, what is wrong, and the line itself where it is in a file."""
     if place.is_override:
-        return f"{place.origin}: {place.text}: {what}"
+        return ": ".join(part for part in (place.origin, place.text or key, what) if part)
     subject = f"{key}: " if key else ""
     quoted = f"\n    {place.text.strip()}" if place.text.strip() else ""
     return f"{place.origin}:{place.line}:{place.column}: {subject}{what}{quoted}"

@@ -105,7 +105,7 @@ class SweepFile:
     base_text: Source
 
 
-def read(argument: str | Path) -> SweepFile:
+def read(argument: str | os.PathLike[str]) -> SweepFile:
     """Read a sweep file and its base, and check everything but what the axes set.
 
     Raises:
@@ -128,7 +128,7 @@ def read(argument: str | Path) -> SweepFile:
     return SweepFile(sweep, path, text, base, read_base)
 
 
-def find(argument: str | Path) -> Path:
+def find(argument: str | os.PathLike[str]) -> Path:
     """The file that a SWEEP argument names.
 
     Raises:

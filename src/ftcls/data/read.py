@@ -98,8 +98,8 @@ def _hub(data: schema.Data) -> Raw:
         config=data.config,
         revision=data.revision,
         splits=splits,
-        text=_text(data),
-        label=_label(data),
+        text=text_of(data),
+        label=label_of(data),
         task=data.task,
     )
 
@@ -131,14 +131,16 @@ def _files(data: schema.Data) -> Raw:
     else:
         named = ((name, getattr(data.path, name)) for name in SPLITS)
         path = {name: Path(file) for name, file in named if file is not None}
-    return files.read(path, text=_text(data), label=_label(data), task=data.task)
+    return files.read(path, text=text_of(data), label=label_of(data), task=data.task)
 
 
-def _text(data: schema.Data) -> tuple[str, ...]:
+def text_of(data: schema.Data) -> tuple[str, ...]:
+    """The text columns of a data section."""
     return (data.text,) if isinstance(data.text, str) else data.text
 
 
-def _label(data: schema.Data) -> files.Label:
+def label_of(data: schema.Data) -> files.Label:
+    """The label column, or columns, of a data section."""
     match data.label:
         case schema.SeparatedLabels(column=column, separator=separator):
             return files.Several(column, separator)

@@ -1,4 +1,4 @@
-"""What this machine and this installation can do (`ftcls doctor`).
+"""What this machine and this installation can do (`ftcls.doctor`).
 
 A broken installation is what people ask about, so nothing here takes a library for granted: each is imported where it
 is asked, and what fails becomes a finding.
@@ -126,7 +126,7 @@ class Health:
     """What is not as it should be, and does not stop a run."""
 
 
-def examine() -> Health:
+def doctor() -> Health:
     """Look at everything; nothing is changed, and the Hub is asked once, for three seconds at most."""
     requirements = _requirements()
     packages = tuple(_packages(requirements))

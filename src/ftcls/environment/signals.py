@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM, kept from ending a process that has something to finish."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Final, Self
 
@@ -9,13 +10,17 @@ PARENT: Final = "FTCLS_DIES_WITH"
 
 
 class Caught:
-    """Within the ``with`` block SIGINT and SIGTERM do nothing but call `received`."""
+    """Within the ``with`` block SIGINT and SIGTERM do nothing but call `received`.
+
+    Only in the main thread, which alone may say what a signal does: work in another one is stopped with its process.
+    """
 
     def __init__(self) -> None:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        here = threading.current_thread() is threading.main_thread()
+        for number in (signal.SIGINT, signal.SIGTERM) if here else ():
             self._before[number] = signal.signal(number, self._handle)
         return self
 

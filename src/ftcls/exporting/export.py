@@ -1,6 +1,7 @@
 """A run for other places: an ONNX graph or plain weights, done only when it says what the run says."""
 
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,16 +14,16 @@ from numpy.typing import NDArray
 
 import ftcls
 from ftcls.config.load import load
+from ftcls.data.tables import frames
+from ftcls.data.tables.frames import Texts
 from ftcls.environment.files import making, write_text
 from ftcls.errors import ConfigError, DataError, ExportError
 from ftcls.inference import onnx_runtime
 from ftcls.inference.classifier import Classifier
-from ftcls.model import settings
 from ftcls.reporting import export_card
 from ftcls.runs import export_record, predictions
 from ftcls.runs.directory import RunDir
 from ftcls.runs.export_record import Agreement, Export, Format, Precision
-from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
 from ftcls.scoring.metrics import Predictions
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 CARD: Final = "README.md"
 # Whatever the run was chosen by: the share of right answers, and the mean over labels.
+TOLERANCES: Final[dict[Precision, float]] = {"fp32": 1e-4, "int8": 0.02}
+"""Unless another one is asked for."""
 COMPARED: Final = ("accuracy", "f1_macro")
 SEED: Final = 0
 """Of the paired bootstrap: the same two models on the same texts are given the same interval, whatever the run's."""
@@ -50,14 +53,14 @@ class _Texts:
 
 
 def export(
-    run: Path | str,
+    run: str | os.PathLike[str],
     *,
     to: Format,
-    output: Path,
+    output: str | os.PathLike[str],
     precision: Precision = "fp32",
-    tolerance: float,
-    rows: int,
-    texts: Path | None = None,
+    tolerance: float | None = None,
+    rows: int = 2_000,
+    texts: str | os.PathLike[str] | Texts | None = None,
 ) -> Export:
     """Write a model as an ONNX graph or as plain weights, load it back and compare the two on the same texts.
 
@@ -72,8 +75,9 @@ def export(
         precision: of the weights in the graph.
         tolerance: fp32: largest difference of a logit, and no other most probable label; int8: largest loss of
             metrics.best, of f1_macro where that is ``loss``; without gold labels share of texts with other labels.
+            None: a ten-thousandth, two hundredths.
         rows: most texts to compare on.
-        texts: a file with one text per line to compare on; None: the run's validation texts.
+        texts: to compare on, or a file with one per line; None: the run's validation texts.
 
     Raises:
         ConfigError: the output exists, int8 without onnx, or a graph that has no weights to write again.
@@ -95,18 +99,21 @@ def export(
         for name in ("onnx", "onnxscript", "onnxruntime"):  # before the weights are loaded
             onnx_runtime.extra(name)
     experiment = load(place.config) if is_run else None
-    shown = _lines(texts, rows) if texts is not None else _validation(place, rows)
-    with making(output) as folder:
-        trained = Classifier.load(run, device="cpu", dequantize=True)  # no other engine has these layers
+    shown = _given(texts, rows) if texts is not None else _validation(place, rows)
+    tolerance = TOLERANCES[precision] if tolerance is None else tolerance
+    with making(Path(output)) as folder:
+        trained = Classifier.from_pretrained(
+            os.fspath(run), device="cpu", dequantize=True
+        )  # no other engine has these layers
         FORMATS[to](trained, folder, precision)
-        _companions(trained, folder)
+        trained.save_companions(folder)
         if is_run:
             shutil.copyfile(place.config, folder / place.config.name)  # says on which data it is scored
-        again = Classifier.load(folder, device="cpu")
+        again = Classifier.from_pretrained(folder, device="cpu")
         # A loss in int8 is judged in points of a score, whatever the run was chosen by.
         judged = "f1_macro" if experiment is None or experiment.metrics.best == "loss" else experiment.metrics.best
         found = Export(
-            run=str(run) if experiment is None else experiment.name,
+            run=os.fspath(run) if experiment is None else experiment.name,
             format=to,
             precision=precision,
             task=trained.task,
@@ -119,7 +126,7 @@ def export(
             ftcls_version=ftcls.__version__,
             reload_difference=trained.reload_difference,
         )
-        refuse(found, output)
+        refuse(found, Path(output))
         export_record.write(found, folder)
         card = export_card.markdown(found, max_length=trained.settings.max_length, clean=trained.settings.clean)
         write_text(folder / CARD, card)
@@ -171,17 +178,15 @@ def _torch(trained: Classifier, folder: Path, precision: Precision) -> None:
 FORMATS: Final = {"onnx": _onnx, "torch": _torch}
 
 
-def _companions(trained: Classifier, folder: Path) -> None:
-    """What makes weights a whole classifier."""
-    trained.config.save_pretrained(folder)
-    trained.tokenizer.save_pretrained(folder)
-    settings.save(trained.settings, folder)
-    decision.save(trained.decision, trained.labels, folder / decision.FILE)
-
-
 def _weights(folder: Path) -> dict[str, int]:
     suffixes = (".onnx", ".data", ".safetensors")
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.suffix in suffixes}
+
+
+def _given(texts: str | os.PathLike[str] | Texts, rows: int) -> _Texts:
+    if not isinstance(texts, str | os.PathLike):
+        return _Texts(_spread(frames.texts_of(texts), rows), None, "texts")
+    return _lines(Path(texts), rows)
 
 
 def _lines(texts: Path, rows: int) -> _Texts:

@@ -1,6 +1,7 @@
 """A run on the Hub: its model with a card. Nothing of the data goes along unless it is asked for."""
 
 import logging
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def write(run: Path, repository: str, folder: Path, *, examples: int = 0, licenc
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
 
 
-def push(run: Path, repository: str, folder: Path, *, public: bool = False) -> tuple[str, bool]:
+def upload(run: Path, repository: str, folder: Path, *, public: bool = False) -> tuple[str, bool]:
     """Upload the files that `write` wrote, as one commit; the repository is made where there is none.
 
     Weights that are there already are replaced, under whatever names; other files stay.
@@ -116,35 +117,45 @@ def push(run: Path, repository: str, folder: Path, *, public: bool = False) -> t
     return str(done.commit_url), private
 
 
-def publish(
-    run: Path,
+def push(
+    run: str | os.PathLike[str],
     repository: str,
     *,
-    dry_run: Path | None = None,
+    dry_run: bool = False,
+    output: str | os.PathLike[str] | None = None,
     public: bool = False,
     examples: int = 0,
     licence: str | None = None,
 ) -> Published:
-    """Upload a finished run to the Hub, or write what would be uploaded.
+    """Upload a finished run to the Hugging Face Hub, with a model card made from its report.
+
+    The model goes, the tokenizer, label names, cleaning and thresholds; no text of the data unless examples are asked
+    for, and no path of this machine. The token is that of ``hf auth login``.
 
     Args:
         run: the run directory.
-        repository: ``USER/NAME``.
-        dry_run: the folder to write instead.
+        repository: ``USER/NAME``; made if it is not there.
+        dry_run: write the files to a folder and upload nothing; asks nobody.
+        output: the folder of a dry run; None: ``hub/NAME``.
         public: whether everybody may see the repository.
         examples: test texts of each label to show in the card.
         licence: the Hub's id of the licence.
 
     Raises:
-        FtclsError: see `write` and `push`.
+        ConfigError: an output without a dry run; and see `upload`.
+        FtclsError: see `write` and `upload`.
     """
-    if dry_run is not None:
-        with making(dry_run) as folder:
-            files = write(run, repository, folder, examples=examples, licence=licence)
-        return Published(repository, dry_run, None, not public, files)
+    place = Path(run)
+    if dry_run:
+        target = Path("hub") / repository.rpartition("/")[2] if output is None else Path(output)
+        with making(target) as folder:
+            files = write(place, repository, folder, examples=examples, licence=licence)
+        return Published(repository, target, None, not public, files)
+    if output is not None:
+        raise ConfigError(f"--output {output}: goes with --dry-run; an upload writes nothing here")
     with tempfile.TemporaryDirectory() as name:
-        files = write(run, repository, Path(name), examples=examples, licence=licence)
-        url, private = push(run, repository, Path(name), public=public)
+        files = write(place, repository, Path(name), examples=examples, licence=licence)
+        url, private = upload(place, repository, Path(name), public=public)
     return Published(repository, None, url, private, files)
 
 

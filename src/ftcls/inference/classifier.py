@@ -1,17 +1,20 @@
 """A trained model as people use it: texts in, labels and probabilities out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+import ftcls
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
+from ftcls.data.tables import frames
+from ftcls.data.tables.frames import Texts
 from ftcls.environment import devices
 from ftcls.errors import ConfigError
 from ftcls.inference import onnx_runtime, reload_check
@@ -23,6 +26,9 @@ from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.metrics import Predictions
+
+Thresholds = float | Mapping[str, float] | Sequence[str]
+"""One for every label, one for some labels, or texts such as ``0.3`` and ``LABEL=0.3``."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,11 @@ class Classifier:
     """How far the loaded model's logits are from those it was saved with; None where none were kept."""
     foreign: bool = False
     """Whether ftcls did not write it: task, cleaning and cutting are then guessed from its configuration."""
+    source: str = ""
+    """What it was loaded from."""
 
     @classmethod
-    def load(
+    def from_pretrained(
         cls,
         path: str | Path,
         *,
@@ -110,6 +118,7 @@ class Classifier:
             max_rows=max_rows,
             reload_difference=reload_difference,
             foreign=stored is None,
+            source=str(path),
         )
 
     @property
@@ -184,8 +193,8 @@ class Classifier:
         label = self.settings.positive_label
         return None if label is None else self.labels.index(label)
 
-    def with_thresholds(self, given: Sequence[str]) -> Self:
-        """The same classifier with thresholds as they are typed: ``0.3``, or ``LABEL=0.3``.
+    def with_thresholds(self, given: Thresholds) -> Self:
+        """The same classifier with other thresholds; for a binary task that of the positive label.
 
         Raises:
             ConfigError: see `decision.overridden`.
@@ -193,7 +202,9 @@ class Classifier:
         positive = self.positive
         if positive is None and self.task == "binary":
             positive = 1  # a checkpoint that ftcls did not train: as in the config, the second label
-        chosen = decision.overridden(self.decision, given, task=self.task, labels=self.labels, positive=positive)
+        chosen = decision.overridden(
+            self.decision, _typed(given), task=self.task, labels=self.labels, positive=positive
+        )
         return replace(self, decision=chosen)
 
     def fingerprint(self) -> str:
@@ -202,23 +213,43 @@ class Classifier:
         found = (fingerprint(self.tokenizer), self.backend.fingerprint(), rules)
         return hashlib.sha256(repr(found).encode()).hexdigest()
 
-    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Probabilities of n raw texts, float64 [n, k], in input order."""
-        _refuse_one_text(texts)
-        if not len(texts):
-            return np.zeros((0, len(self.labels)))
-        encoded = self.encode(self.cleaned(texts))
-        return decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
+    def predict(self, texts: Texts) -> NDArray[Any]:
+        """The label of each of n raw texts, in input order: str [n]; multilabel: n tuples of the labels that apply.
 
-    def __call__(self, texts: Sequence[str]) -> list[Prediction]:
-        """Labels and probabilities of n raw texts, in input order."""
-        _refuse_one_text(texts)
-        if not len(texts):
+        Raises:
+            DataError: one text in place of a list, or an entry that is no text.
+        """
+        labels = [each.labels for each in self.classify(texts)]
+        if self.task != "multilabel":
+            return np.array([label for (label,) in labels], dtype=np.array(self.labels).dtype)
+        found = np.empty(len(labels), dtype=object)  # np.array would make a table of tuples of one length
+        found[:] = labels
+        return found
+
+    def decided_labels(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64] | NDArray[np.bool_]:
+        """What the thresholds make of probabilities [n, k]: int64 [n] label index; multilabel: bool [n, k]."""
+        return decision.predict(probabilities, self.task, self.decision.thresholds)
+
+    def predict_proba(self, texts: Texts) -> NDArray[np.float64]:
+        """The probabilities of n raw texts, float64 [n, k], in input order; column i is ``labels[i]``.
+
+        Raises:
+            DataError: see `predict`.
+        """
+        return self._probabilities(texts)[0]
+
+    def classify(self, texts: Texts) -> list[Prediction]:
+        """Labels, probabilities and length of each of n raw texts, in input order.
+
+        Raises:
+            DataError: see `predict`.
+        """
+        probabilities, encoded = self._probabilities(texts)
+        if encoded is None:
             return []
-        encoded = self.encode(clean(texts, self.settings.clean))
-        found = decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
-        chosen = decision.predict(found, self.task, self.decision.thresholds)
+        chosen = self.decided_labels(probabilities)
         masks = chosen if chosen.ndim == 2 else np.eye(len(self.labels), dtype=bool)[chosen]
+        rows = zip(masks, probabilities, encoded.full_lengths, encoded.truncated, strict=True)
         return [
             Prediction(
                 labels=tuple(label for label, given in zip(self.labels, mask, strict=True) if given),
@@ -226,13 +257,51 @@ class Classifier:
                 tokens=int(tokens),
                 truncated=bool(truncated),
             )
-            for mask, row, tokens, truncated in zip(masks, found, encoded.full_lengths, encoded.truncated, strict=True)
+            for mask, row, tokens, truncated in rows
         ]
 
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write it as `from_pretrained` and plain transformers load it: weights, tokenizer, cleaning, thresholds.
 
-def _refuse_one_text(texts: Sequence[str]) -> None:
-    if isinstance(texts, str):  # a sequence too: of its characters
-        raise TypeError("a classifier takes a list of texts: classifier([text])")
+        Raises:
+            ConfigError: it is an exported graph, which has no weights to write.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(place)
+        self.save_companions(place)
+
+    def save_companions(self, folder: Path) -> None:
+        """Write what makes weights a whole classifier: configuration, tokenizer, cleaning, decision."""
+        self.config.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        settings.save(self.settings, folder)
+        decision.save(self.decision, self.labels, folder / decision.FILE)
+
+    def push_to_hub(self, repository: str, **options: Any) -> Any:
+        """Upload the run that it was loaded from, with a model card made from its report; see `ftcls.push`.
+
+        Raises:
+            DataError: it was not loaded from a finished run.
+            UnavailableError: nobody is logged in, the Hub cannot be reached, or it refuses.
+        """
+        # The card is written from the run's report, in a room above this one.
+        return ftcls.push(self.source, repository, **options)
+
+    def _probabilities(self, texts: Texts) -> tuple[NDArray[np.float64], Encoded | None]:
+        """float64 [n, k], and the texts as they were encoded; None where there are none."""
+        given = frames.texts_of(texts)
+        if not given:
+            return np.zeros((0, len(self.labels))), None
+        encoded = self.encode(self.cleaned(given))
+        return decision.probabilities(self.logits(encoded), self.task, self.decision.temperature), encoded
+
+
+def _typed(thresholds: Thresholds) -> tuple[str, ...]:
+    """Thresholds as the command line takes them."""
+    if isinstance(thresholds, Mapping):
+        return tuple(f"{label}={value}" for label, value in thresholds.items())
+    return (str(thresholds),) if isinstance(thresholds, float | int) else tuple(thresholds)
 
 
 def _graph(folder: Path, device: str, precision: str) -> Backend:

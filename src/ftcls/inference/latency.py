@@ -22,7 +22,7 @@ def measure(trained: Classifier, texts: Sequence[str]) -> Speed | None:
     seconds = []
     for text in chosen:
         started = time.perf_counter()
-        trained.probabilities([text])
+        trained.predict_proba([text])
         seconds.append(time.perf_counter() - started)
     counted = seconds[WARM_UP:] or seconds
     p50, p95 = (float(value) * 1000 for value in np.percentile(counted, (50, 95)))

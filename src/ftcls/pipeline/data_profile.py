@@ -1,13 +1,16 @@
-"""What a config's data is like, before an hour of training is spent on it (`ftcls data`)."""
+"""What a config's data is like, before an hour of training is spent on it (`ftcls.inspect_data`)."""
 
 import itertools
 import logging
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcls.config.load import Config, Overrides, load
 from ftcls.config.schema import Experiment
 from ftcls.data.checks import leaks
 from ftcls.data.corpus import Corpus, Split, fingerprint
@@ -17,21 +20,31 @@ from ftcls.data.summary import Leaking, Lengths, Overview, Profile, Shared, Spli
 from ftcls.errors import UnavailableError
 from ftcls.model.loading import LONGEST
 from ftcls.pipeline import data_checks as checks
+from ftcls.pipeline.own_data import Data, with_data
 from ftcls.pipeline.prepare import prepare
 
 log = logging.getLogger(__name__)
 
 
-def profile(experiment: Experiment, *, thorough: bool = False) -> Profile:
-    """Read and encode the data of an experiment and count what matters; linear in the rows.
+def inspect_data(
+    config: Config, *, overrides: Overrides = (), data: Data | None = None, thorough: bool = False
+) -> Profile:
+    """Count labels, lengths, repeats and leaks, and look for odd texts and wrong labels, before a model is trained.
 
-    Token ids and near duplicates go to the cache, where training finds them. `thorough` judges the labels of all rows,
-    however many there are.
+    Linear in the rows. Token ids and near duplicates go to the cache, where training finds them.
+
+    Args:
+        config: a file, the name of a shipped config, its sections as nested mappings, or an experiment.
+        overrides: put over it: ``{"data.subset.train": 1000}``, or ``key.path=value``.
+        data: a DataFrame or a file in place of the config's, or one for each split.
+        thorough: judge the labels of all rows, however many there are.
 
     Raises:
         FtclsError: the data cannot be had or used. A tokenizer that cannot be had is no error: words are counted then.
     """
-    corpus = read(experiment.data, seed=experiment.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        experiment = with_data(load(config, overrides), data, Path(folder))
+        corpus = read(experiment.data, seed=experiment.seed)
     lengths, max_length, unit = _lengths(corpus, experiment)
     pieces = np.split(lengths, np.cumsum([len(split) for split in corpus.splits.values()])[:-1])
     rows = _rows(corpus, lengths, max_length)

@@ -1,29 +1,35 @@
 """Scoring what is there: a run again, on one of its splits or on other data, or any checkpoint."""
 
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ftcls.config.load import load
+import pandas as pd
+
+from ftcls.config.load import Config, load
 from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
+from ftcls.data.corpus import Corpus
 from ftcls.data.read import read
-from ftcls.errors import DataError
-from ftcls.inference.classifier import Classifier
+from ftcls.errors import ConfigError, DataError
+from ftcls.inference.classifier import Classifier, Thresholds
 from ftcls.pipeline import build_report, extra_metrics, label_alignment
+from ftcls.pipeline.own_data import Table, file_of
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 
 
 def evaluate(
-    model: Path | str,
+    run: str | os.PathLike[str],
     *,
     split: str = "test",
-    data: Path | None = None,
+    data: Table | None = None,
     checkpoint: str | None = None,
-    output: Path | None = None,
-    config: Experiment | None = None,
-    labels: tuple[str, ...] | None = None,
-    thresholds: Sequence[str] = (),
+    output: str | os.PathLike[str] | None = None,
+    config: Config | None = None,
+    labels: Sequence[str] | None = None,
+    thresholds: Thresholds = (),
     allow_code: bool = False,
 ) -> report_schema.Evaluation:
     """Score a run again, on one of its splits or on other data; or any checkpoint on the data of a config.
@@ -31,59 +37,73 @@ def evaluate(
     For a run the result also goes to its ``evals/``; beside other checkpoints nothing is written.
 
     Args:
-        model: the run directory; with ``config`` also a local or Hub checkpoint.
+        run: the run directory; with ``config`` also a local or Hub checkpoint.
         split: train, validation or test.
-        data: another copy of the data set, or a file with the same columns, taken whole.
+        data: a DataFrame or a file with the same columns, taken whole, or another copy of the data set.
         checkpoint: ``best`` or ``step-N`` of a run; None: the model of the run.
         output: where else to write the result.
         config: gives data and cleaning in place of the run's own config.
         labels: the model's label names in its order, where its own are not those of the data.
-        thresholds: in place of the model's own, ``0.3`` for all labels or ``LABEL=0.3`` for one.
+        thresholds: in place of the model's own: one for all labels, one for some, or texts such as ``LABEL=0.3``.
         allow_code: whether the modules of metrics.evaluate may run.
 
     Raises:
         ConfigError: modules that are not allowed to run, or thresholds that are none.
         DataError: no run, no such split or checkpoint, or labels that are not those of the data.
     """
-    run = RunDir(Path(model).absolute())
-    is_run = run.config.is_file()
+    model, place = os.fspath(run), RunDir(Path(run).absolute())
+    is_run = place.config.is_file()
+    if labels is not None and config is None:
+        raise ConfigError("--labels: goes with --config; a run knows its labels")
+    if checkpoint is not None and not is_run:
+        raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
     if config is None and not is_run:
         raise DataError(
             f"{model}: not a run, it has no config.yaml. Name a directory that `ftcls train` wrote, or say with "
             "--config FILE which data this checkpoint is to be scored on"
         )
-    experiment = config or load(run.config)
+    experiment = load(place.config if config is None else config)
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
-    place = _weights(run, checkpoint) if is_run else str(model)
-    trained = label_alignment.renamed(load_classifier(place, experiment), labels)
-    section = experiment.data
-    if data is not None:
-        known = section.labels if label_alignment.bare(trained.labels) else trained.labels
-        section = label_alignment.elsewhere(section, data, task=task_of(section) or trained.task, labels=known)
-    corpus = read(section, seed=experiment.seed)
+    weights = _weights(place, checkpoint) if is_run else model
+    trained = label_alignment.renamed(load_classifier(weights, experiment), None if labels is None else tuple(labels))
+    corpus = _scored_on(experiment, data, trained)
     if split not in corpus.splits:
         raise DataError(f"--split {split}: there are {', '.join(corpus.splits)}")
-    trained, corpus = label_alignment.align(str(model), trained, corpus, experiment.model)
+    trained, corpus = label_alignment.align(model, trained, corpus, experiment.model)
     trained = trained.with_thresholds(thresholds)
     rows = corpus.splits[split]  # type: ignore[index]
     said = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
-    name = corpus.source if data is None else data.stem
+    name = corpus.source if data is None else "dataframe" if isinstance(data, pd.DataFrame) else Path(data).stem
     # Only of a run on its own data is it known what the model was trained on.
     own = config is None and data is None
     found = build_report.evaluation(
         trained,
         corpus,
         said,
-        model=place.name if isinstance(place, Path) else place,
+        model=weights.name if isinstance(weights, Path) else weights,
         name=name,
         split=split,
         seed=experiment.seed,
         extra=extra_metrics.score(extra_metrics.load(experiment.metrics.evaluate, corpus), said),
         metrics_without_leaks=build_report.without_leaks(corpus, split, said, seed=experiment.seed) if own else None,  # type: ignore[arg-type]
     )
-    for path in filter(None, (run.evals / f"{name}-{split}.json" if is_run else None, output)):
-        report_schema.write_evaluation(path, found)
+    if is_run:
+        report_schema.write_evaluation(place.evals / f"{name}-{split}.json", found)
+    if output is not None:
+        report_schema.write_evaluation(Path(output), found)
     return found
+
+
+def _scored_on(experiment: Experiment, data: Table | None, trained: Classifier) -> Corpus:
+    """The corpus of the config, or other data by its columns and cleaning."""
+    section = experiment.data
+    if data is None:
+        return read(section, seed=experiment.seed)
+    known = section.labels if label_alignment.bare(trained.labels) else trained.labels
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(file_of(data, section, Path(folder), "dataframe"))
+        section = label_alignment.elsewhere(section, file, task=task_of(section) or trained.task, labels=known)
+        return read(section, seed=experiment.seed)
 
 
 def _weights(run: RunDir, checkpoint: str | None) -> Path:
@@ -99,6 +119,6 @@ def _weights(run: RunDir, checkpoint: str | None) -> Path:
 def load_classifier(model: Path | str, experiment: Experiment) -> Classifier:
     """A saved model as the config's training section says that it is to be run."""
     section = experiment.training
-    return Classifier.load(
+    return Classifier.from_pretrained(
         model, device=section.device, token_budget=section.token_budget, max_rows=section.eval_batch_size
     )

@@ -1,40 +1,30 @@
 """Training a run: data, encode, model, train, infer, score, report."""
 
 import logging
-import shutil
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from transformers import PreTrainedModel
-
+from ftcls.config.load import Config, Overrides, load
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
 from ftcls.environment import devices
-from ftcls.environment.devices import Machine
-from ftcls.errors import DataError, TrainingError, UnavailableError
-from ftcls.inference import latency, reload_check
-from ftcls.inference.classifier import Classifier
-from ftcls.model import adapters, loading, pooling, quantization
-from ftcls.model.adapters import Adapted
+from ftcls.inference import latency
 from ftcls.model.baselines import linear
-from ftcls.model.classifiable import Classifiable
-from ftcls.model.output_bias import start_at
 from ftcls.pipeline import build_report, dry_run, extra_metrics, session, tune_decision
 from ftcls.pipeline.estimate import Forecast, forecast
-from ftcls.pipeline.evaluate import load_classifier
-from ftcls.pipeline.prepare import Prepared, prepare
+from ftcls.pipeline.fit_model import best_model, build_model, fit_model
+from ftcls.pipeline.own_data import Data, with_data
+from ftcls.pipeline.prepare import prepare
+from ftcls.pipeline.run import Run
 from ftcls.reporting import run_page
 from ftcls.runs import predictions, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import decision
-from ftcls.training import parameter_groups
-from ftcls.training.checkpoints import MANIFEST
-from ftcls.training.fit import Validation, first_answer, fit
 
 log = logging.getLogger(__name__)
 
@@ -42,27 +32,52 @@ SCORED: Final[tuple[SplitName, ...]] = ("validation", "test")
 
 
 def train(
-    experiment: Experiment,
+    config: Config,
     *,
-    output: Path | None = None,
+    overrides: Overrides = (),
+    data: Data | None = None,
+    output: str | os.PathLike[str] | None = None,
+    smoke: bool = False,
     resume: bool = False,
-    command: str = "",
     allow_code: bool = False,
+    command: str = "",
     announce: Callable[[Path], None] = lambda path: None,
-) -> RunDir:
-    """Run one experiment from its data to its report.
+) -> Run:
+    """Train, score and report: one config in, one run directory out.
 
     Args:
-        experiment: the resolved config.
+        config: a file, the name of a shipped config, its sections as nested mappings, or an experiment.
+        overrides: put over it: ``{"training.learning_rate": 5e-5}``, or ``key.path=value``.
+        data: a DataFrame or a file in place of the config's data, or one for each split; a DataFrame is kept as a
+            Parquet file beside the run, which the run's config names.
         output: the run directory; None: ``runs/<name>``, or ``<name>-2`` and so on where it is taken.
+        smoke: the same pipeline on a generated miniature, with a small untrained model: under a minute.
         resume: continue that run from its newest checkpoint; start where there is none.
-        command: what the user typed, for the report.
         allow_code: whether the modules of metrics.evaluate may run.
+        command: what the user typed, for the report.
         announce: called with the run directory as soon as it exists.
 
     Raises:
         FtclsError: see `ftcls.errors`.
     """
+    place = None if output is None else Path(output)
+    home = session.HOME if place is None else place.absolute().parent
+    experiment = with_data(load(config, overrides), data, home)
+    if smoke:
+        experiment = dry_run.smoke(experiment)
+    run = _train(experiment, output=place, resume=resume, command=command, allow_code=allow_code, announce=announce)
+    return Run(run.path)
+
+
+def _train(
+    experiment: Experiment,
+    *,
+    output: Path | None,
+    resume: bool,
+    command: str,
+    allow_code: bool,
+    announce: Callable[[Path], None],
+) -> RunDir:
     started = datetime.now(UTC)
     section, seed = experiment.training, experiment.seed
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
@@ -87,46 +102,12 @@ def train(
         expected = forecast(experiment, prepared, machine)
         if machine.main:
             _announce(expected)
-        built = loading.load_model(
-            experiment.model.checkpoint,
-            prepared.config,
-            attention=experiment.model.attention,
-            seed=seed,
-            quantization=experiment.adapter.quantization,
-            compute=machine.precision,
-            device=machine.device,
-            shards=machine.processes if machine.sharded else 1,
-        )
-        built = pooling.start(built, prepared.pooling)
-        log.info("pooling    %s: %s", prepared.pooling.kind, prepared.pooling.reason)
-        if corpus.task == "multilabel":
-            start_at(built, first_answer(section, experiment.loss, corpus.splits["train"].targets, corpus.labels))
-        adapted = _adapted(built, experiment, machine)
-        model = built.model if adapted is None else adapted.model
-        if section.freeze is not None:
-            parameter_groups.freeze(model, section.freeze)
-        size = adapters.count(model)
-        fitted = fit(
-            model,
-            prepared.tokenizer,
-            prepared.encoded["train"],
-            Validation(prepared.encoded["validation"], corpus.labels, corpus.task, corpus.positive),
-            training=section,
-            loss=experiment.loss,
-            best_metric=experiment.metrics.best,
-            trackers=experiment.report.trackers,
-            seed=seed,
-            machine=machine,
-            run=run,
-            save_weights=loading.save if adapted is None else adapted.save,
-            companions=prepared.save if adapted is None else partial(_with_probe, prepared, model),
-            resume=resume,
-        )
+        built = build_model(experiment, corpus, prepared, machine)
+        fitted = fit_model(built, experiment, corpus, prepared, machine=machine, run=run, resume=resume)
         session.part(machine)
         if not machine.main:
             return run
-        _keep(run, machine, merge=experiment.adapter.merge)
-        undecided = _reloaded(run, experiment)
+        undecided = best_model(experiment, machine=machine, run=run)
         logits = {name: undecided.logits(prepared.encoded[name]) for name in SCORED}
         tuned = tune_decision.tune(undecided, logits["validation"], corpus.splits["validation"], experiment.decision)
         decision.save(tuned.decision, corpus.labels, run.model / decision.FILE)
@@ -153,8 +134,8 @@ def train(
             expected=expected,
             fitted=fitted,
             trained=trained,
-            size=size,
-            adapter=build_report.adapter(experiment.adapter, adapted, undecided),
+            size=built.size,
+            adapter=build_report.adapter(experiment.adapter, built.adapted, undecided),
             new_parameters=built.new_parameters,
             scores={
                 name: report_schema.scores(
@@ -187,36 +168,6 @@ def train(
 def _announce(expected: Forecast) -> None:
     for line in expected.lines():
         log.log(logging.INFO if expected.fits else logging.WARNING, "%s", line)
-
-
-def _adapted(built: Classifiable, experiment: Experiment, machine: Machine) -> Adapted | None:
-    section, checkpoint = experiment.adapter, experiment.model.checkpoint
-    if section.kind == "none":
-        return None
-    return adapters.add(built, section, checkpoint=checkpoint, compute=machine.precision, seed=experiment.seed)
-
-
-def _with_probe(prepared: Prepared, model: PreTrainedModel, folder: Path) -> None:
-    """What stands beside an adapter: all that stands beside weights, and the means to tell that it is loaded back."""
-    prepared.save(folder)
-    tolerance = reload_check.TOLERANCE_QUANTIZED if quantization.is_quantized(model) else reload_check.TOLERANCE
-    reload_check.save(reload_check.take(model, prepared.encoded["validation"], tolerance=tolerance), folder)
-
-
-def _keep(run: RunDir, machine: Machine, *, merge: bool) -> None:
-    """Make the best weights the model of the run."""
-    left_out = (MANIFEST, *(adapters.FILES if merge else ()))
-    shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(*left_out), dirs_exist_ok=True)
-    if merge:
-        loading.save(loading.load_merged(run.best, device=machine.device), run.model)
-
-
-def _reloaded(run: RunDir, experiment: Experiment) -> Classifier:
-    """The model of the run as it was saved, read from disk: what is not what was trained must not be scored."""
-    try:
-        return load_classifier(run.model, experiment)
-    except (UnavailableError, DataError) as error:
-        raise TrainingError(f"the model that was saved does not load back: {error}") from error
 
 
 def _draw(run: RunDir, report: report_schema.Report) -> None:

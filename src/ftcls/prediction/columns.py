@@ -35,7 +35,7 @@ class Classifier(Protocol):
     def task(self) -> str:
         """binary, multiclass or multilabel."""
 
-    def __call__(self, texts: Sequence[str]) -> Sequence[Prediction]:
+    def classify(self, texts: Sequence[str]) -> Sequence[Prediction]:
         """Predictions of n texts, in input order."""
 
     def fingerprint(self) -> str:

@@ -83,7 +83,7 @@ class Step:
 
 def predict_texts(classifier: Classifier, texts: Sequence[str]) -> list[Prediction]:
     """Labels and probabilities of n texts, in input order."""
-    return list(classifier(texts))
+    return list(classifier.classify(texts))
 
 
 def predict_files(

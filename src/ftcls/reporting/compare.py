@@ -1,6 +1,7 @@
 """Models side by side on the same test rows: scores, cost, and whether the differences are real."""
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,70 +12,18 @@ from numpy.typing import NDArray
 
 from ftcls.config.load import load
 from ftcls.errors import ConfigError, DataError
+from ftcls.reporting import compare_page
+from ftcls.reporting.comparison import SURE, Comparison, Contender, Pair
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import metrics
 from ftcls.scoring.intervals import Difference, difference_of, refuse_unlike, resampled, score_of
 from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
-from ftcls.scoring.significance import McNemar, holm, mcnemar, over_seeds
+from ftcls.scoring.significance import holm, mcnemar, over_seeds
 from ftcls.scoring.wilson import Interval
 
 SIMPLE: Final = ("baseline", "majority")
-SURE: Final = 0.05
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One row: a run, runs that differ in their seed alone, or the simple model beside a run."""
-
-    name: str
-    runs: tuple[str, ...]
-    seeds: tuple[int, ...]
-    parameters: int | None
-    size_bytes: int | None
-    training_seconds: float | None
-    """Mean over the seeds, like the other costs."""
-    examples_per_second: float | None
-    peak_memory_bytes: int | None
-    latency_p50_ms: float | None
-    latency_p95_ms: float | None
-    metrics: dict[str, float | None]
-    """Mean over the seeds."""
-    intervals: dict[str, Interval | None]
-    """95 %, over rows; of several seeds over rows and seeds, for the compared metric alone."""
-    spread: dict[str, tuple[float, float, float]]
-    """Of several seeds: standard deviation, lowest and highest of each metric."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two contenders on the same rows."""
-
-    first: str
-    second: str
-    difference: Difference
-    """First minus second; of several seeds over rows and seeds."""
-    corrected_p_value: float
-    """Holm's, over all pairs."""
-    mcnemar: McNemar | None
-    """On rows that are right (several labels: right in all of them); None where a side has several seeds."""
-    mcnemar_corrected_p_value: float | None
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Everything that is said about some contenders."""
-
-    metric: str
-    split: str
-    rows: int
-    clusters: int | None
-    contenders: tuple[Contender, ...]
-    """Best first."""
-    pairs: tuple[Pair, ...]
-    schema_version: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,19 +40,39 @@ class _Run:
     said: Predictions
 
 
-def compare(places: Sequence[str], *, split: str = "test", metric: str | None = None, seed: int = 0) -> Comparison:
-    """Compare runs, best first.
+def compare(
+    runs: Sequence[str | os.PathLike[str]],
+    *,
+    split: str = "test",
+    metric: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Compare models on the same rows: scores with intervals, cost, and whether the differences are real.
+
+    Runs that differ only in their seed count as one model, whose interval is over rows and seeds.
 
     Args:
-        places: run directories; ``RUN:baseline`` and ``RUN:majority`` are the simple models of a run, on test.
+        runs: run directories; ``RUN:baseline`` and ``RUN:majority`` are the simple models of a run, on test.
         split: validation or test.
         metric: what is tested; None: metrics.best of the first run.
+        output: a folder for JSON, Markdown, an HTML page and a plot.
         seed: of the bootstrap.
+
+    Returns:
+        The models, best first, and every pair of them.
 
     Raises:
         ConfigError: fewer than two contenders, the same one twice, or no such metric.
         DataError: a run that is not finished, or runs whose rows differ; says how.
     """
+    found = _compared([os.fspath(run) for run in runs], split=split, metric=metric, seed=seed)
+    if output is not None:
+        compare_page.write(found, Path(output))
+    return found
+
+
+def _compared(places: Sequence[str], *, split: str, metric: str | None, seed: int) -> Comparison:
     if len(set(places)) < len(places):
         twice = next(place for place in places if list(places).count(place) > 1)
         raise ConfigError(f"{twice}: named twice; compare each run once")

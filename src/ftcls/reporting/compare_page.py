@@ -15,9 +15,11 @@ from rich.text import Text
 from ftcls.environment import json_files
 from ftcls.environment.files import write_json, write_text
 from ftcls.reporting import plots
-from ftcls.reporting.compare import SURE, Comparison, Contender, Pair
+from ftcls.reporting.comparison import SURE, Comparison, Contender, Pair
 
 _HERE = Path(__file__).parent
+FILES: Final = ("compare.json", "compare.md", "compare.html", "score-against-cost.png", "score-against-cost.svg")
+"""What is written of a comparison."""
 _PAIRS = 15
 """Most pairs in the terminal; beyond that those with the best alone."""
 
@@ -53,15 +55,13 @@ def summary(found: Comparison) -> RenderableType:
     return Group(*lines)
 
 
-def write(found: Comparison, folder: Path) -> tuple[Path, ...]:
-    """Write compare.json, compare.md, compare.html and the plot into a folder; returns their paths."""
+def write(found: Comparison, folder: Path) -> None:
+    """Write `FILES` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "compare.json", json_files.finite(asdict(found)))
     write_text(folder / "compare.md", markdown(found))
     drawn = plots.save({"score-against-cost": score_against_cost(found)}, folder)
     write_text(folder / "compare.html", html(found, drawn["score-against-cost"]))
-    names = ("compare.json", "compare.md", "compare.html", "score-against-cost.png", "score-against-cost.svg")
-    return tuple(folder / name for name in names)
 
 
 def markdown(found: Comparison) -> str:

@@ -159,9 +159,9 @@ classify("A text.", truncation=True)
 {" ".join(notes)}
 
 ```python
-from ftcls.classifier import Classifier
+import ftcls
 
-Classifier.load("{repository}")(["A text."])
+ftcls.Classifier.from_pretrained("{repository}").predict(["A text."])
 ```"""
 
 

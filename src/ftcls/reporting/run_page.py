@@ -3,6 +3,7 @@
 No model, no torch: every figure can be drawn again wherever the run directory lies.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Example:
     """All of it, where the head is only the beginning."""
 
 
-def report(run: Path, *, output: Path | None = None) -> Page:
+def report(run: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None) -> Page:
     """Draw the plots and the page of a finished run anew.
 
     Args:
@@ -70,7 +71,7 @@ def report(run: Path, *, output: Path | None = None) -> Page:
         DataError: no finished run, or its predictions are missing or damaged.
     """
     place = RunDir(Path(run).absolute())
-    return write(place, report_schema.read_report(place), output=output)
+    return write(place, report_schema.read_report(place), output=None if output is None else Path(output))
 
 
 def write(run: RunDir, found: Report, *, output: Path | None = None) -> Page:

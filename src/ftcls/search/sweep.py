@@ -1,7 +1,8 @@
-"""`ftcls sweep`: one sweep file in, one folder of runs and their comparison out."""
+"""`ftcls.sweep`: one sweep file in, one folder of runs and their comparison out."""
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,38 +13,17 @@ from filelock import FileLock, Timeout
 from ftcls.config import sweep as sweep_config
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.search import page, results, schedule, space
-from ftcls.search.executors import Executor
+from ftcls.search import page, results, schedule, space, watch
+from ftcls.search.executors import Executor, Processes
 from ftcls.search.schedule import Progress, Queue, StopRequest
 from ftcls.search.space import Space
-from ftcls.search.trials import Options, Trial, line, trials
+from ftcls.search.trials import Options, Plan, Trial, line, trials
 
 log = logging.getLogger(__name__)
 
 HOME: Final = Path("sweeps")
 FILE: Final = "sweep.yaml"
 PLAIN: Final = Options()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A sweep before it runs."""
-
-    space: Space
-    folder: Path
-    trials: tuple[Trial, ...] | None
-    """None where each is chosen by those before."""
-    options: Options
-
-    @property
-    def total(self) -> int | None:
-        """How many trials there are to be; None where time is the only limit."""
-        return self.space.file.sweep.search.trials if self.trials is None else len(self.trials)
-
-    @property
-    def name(self) -> str:
-        """The sweep's name."""
-        return self.space.file.sweep.name
 
 
 @dataclass(frozen=True)
@@ -57,7 +37,79 @@ class Outcome:
     interrupted: bool
 
 
-def plan(argument: str | Path, *, output: Path | None = None, options: Options = PLAIN) -> Plan:
+def sweep(
+    file: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    jobs: int | None = None,
+    ray: str | None = None,
+    cpus_per_trial: float | None = None,
+    gpus_per_trial: float | None = None,
+    smoke: bool = False,
+    offline: bool = False,
+    allow_code: bool = False,
+) -> Outcome:
+    """Run every trial of a sweep, each a train command in a process of its own, and compare them.
+
+    Call it again to go on: done trials are passed over, failed and interrupted ones continue from their checkpoint.
+
+    Args:
+        file: a sweep file, the name of a shipped one, or the folder of a sweep.
+        output: the sweep's folder; None: ``sweeps/NAME``, or the folder that was named.
+        jobs: trials at a time; None: one for each GPU, else one; on a cluster as many as it holds.
+        ray: run them on a Ray cluster: ``HOST:PORT``, or empty for that of RAY_ADDRESS, else of this machine.
+        cpus_per_trial: CPUs that a trial holds on the cluster; None: 1.
+        gpus_per_trial: GPUs, or the part of one, likewise; None: 1 where the cluster has any.
+        smoke: every trial in small.
+        offline: no trial asks the Hub.
+        allow_code: the modules of metrics.evaluate may run.
+
+    Returns:
+        What came of every trial; `failed` and `interrupted` say what did not.
+
+    Raises:
+        ConfigError: the file is wrong, or its folder is in use or something else.
+        UnavailableError: an extra is not installed, or the cluster is not there.
+    """
+    planned = plan(file, output=output, options=Options(smoke=smoke, offline=offline, allow_code=allow_code))
+    executor = executor_of(jobs, ray=ray, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
+    with watch.shown(planned) as changed:
+        return run(planned, executor, changed=changed)
+
+
+def executor_of(
+    jobs: int | None, *, ray: str | None, cpus_per_trial: float | None, gpus_per_trial: float | None
+) -> Executor:
+    """Where trials run: on this machine, or on the Ray cluster of an address.
+
+    Raises:
+        ConfigError: a share of a cluster is named, and no cluster.
+        UnavailableError: Ray is not installed.
+    """
+    if ray is None:
+        for name, given in (("cpus_per_trial", cpus_per_trial), ("gpus_per_trial", gpus_per_trial)):
+            if given is not None:
+                raise ConfigError(
+                    f"--{name.replace('_', '-')}: has no effect without --ray; --jobs says how many trials run at a "
+                    "time on this machine"
+                )
+        return Processes(jobs)
+    try:
+        from ftcls.search.cluster import CPUS, Cluster
+    except ImportError as error:
+        raise UnavailableError(
+            '--ray needs Ray, which is not installed; run\n  pip install -c constraints.txt "ftcls[ray]"'
+        ) from error
+    cpus = CPUS if cpus_per_trial is None else cpus_per_trial
+    return Cluster(ray or None, cpus=cpus, gpus=gpus_per_trial, jobs=jobs)
+
+
+def plan(
+    argument: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    options: Options = PLAIN,
+) -> Plan:
     """Read a sweep and list its trials; nothing is written.
 
     Args:
@@ -72,7 +124,7 @@ def plan(argument: str | Path, *, output: Path | None = None, options: Options =
     file = sweep_config.read(argument)
     found = space.space(file)
     own = file.path.parent if file.path.name == FILE else HOME / f"{file.sweep.name}{'-smoke' * options.smoke}"
-    folder = output if output is not None else own
+    folder = Path(output) if output is not None else own
     if file.sweep.search.method in sweep_config.LEARNING:
         return Plan(found, folder, None, options)
     return Plan(found, folder, tuple(trials(found, _combinations(found), folder, options)), options)

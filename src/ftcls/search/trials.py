@@ -94,6 +94,27 @@ class Trial:
             return True
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A sweep before it runs."""
+
+    space: Space
+    folder: Path
+    trials: tuple[Trial, ...] | None
+    """None where each is chosen by those before."""
+    options: Options
+
+    @property
+    def total(self) -> int | None:
+        """How many trials there are to be; None where time is the only limit."""
+        return self.space.file.sweep.search.trials if self.trials is None else len(self.trials)
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.space.file.sweep.name
+
+
 def trials(space: Space, combinations: Iterator[tuple[Choice, ...]], folder: Path, options: Options) -> list[Trial]:
     """The trial of every combination; those that make the same config are one.
 

@@ -1,17 +1,21 @@
 """A sweep while it runs: lines for a log, and a table for a terminal."""
 
+import contextlib
 import logging
 import time
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ftcls.environment import json_files
+from ftcls.environment.progress import bar, console, place
 from ftcls.runs.directory import RunDir
 from ftcls.search.schedule import Progress
-from ftcls.search.sweep import Plan
+from ftcls.search.trials import Plan
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +48,32 @@ class Lines:
                 took = time.monotonic() - self.began[name]
                 number = f"{len(progress.states)}/{self.total}" if self.total else str(len(progress.states))
                 log.info("[%s] %s: %s%s, %.0f s", number, name, state, code, took)
+
+
+@contextlib.contextmanager
+def shown(plan: Plan) -> Iterator[Callable[[Progress], None]]:
+    """What shows a sweep's progress: a live table on a terminal, a bar in a notebook, else a line for each trial."""
+    lines = Lines(plan.total)
+    match place():
+        case "terminal":
+            with Live(console=console(), auto_refresh=False, transient=True) as live:
+
+                def drawn(progress: Progress) -> None:
+                    lines.changed(progress)
+                    live.update(board(plan, progress, lines.began), refresh=True)
+
+                yield drawn
+        case "notebook":
+            with bar("trials") as shown_bar:
+
+                def counted(progress: Progress) -> None:
+                    lines.changed(progress)
+                    ended = len(progress.states)
+                    shown_bar.update(ended / plan.total if plan.total else None, f"{ended}/{plan.total or '?'}")
+
+                yield counted
+        case None:
+            yield lines.changed
 
 
 def board(plan: Plan, progress: Progress, began: dict[str, float]) -> RenderableType:

@@ -180,7 +180,7 @@ class _Remote:
         self._over = False
         self._piece: Future[list[Prediction]] | None = None
 
-    def __call__(self, texts: Sequence[str]) -> list[Prediction]:
+    def classify(self, texts: Sequence[str]) -> list[Prediction]:
         self.rows += len(texts)
         if self.rows > self.limits.rows:
             raise DataError(f"more than {self.limits.rows:,} rows; cut the file, or use `ftcls predict`")

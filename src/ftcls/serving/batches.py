@@ -114,7 +114,7 @@ class Batcher:
         texts = [text for job, start, end in pieces for text in job.texts[start:end]]
         begun = time.perf_counter()
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._thread, self.classifier, texts)
+            found = await asyncio.get_running_loop().run_in_executor(self._thread, self.classifier.classify, texts)
         except Exception as error:  # noqa: BLE001 - it belongs to a request; the worker has to go on
             if len(pieces) == 1:
                 self._fail(pieces[0][0], error)

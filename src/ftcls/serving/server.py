@@ -1,8 +1,10 @@
 """One model, one port, until it is told to stop."""
 
+import asyncio
 import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +45,9 @@ class Address:
             )
 
 
-def serve(
+def run(
     classifier: Classifier,
-    run: str,
+    source: str,
     address: Address,
     limits: Limits,
     *,
@@ -56,7 +58,7 @@ def serve(
 
     Args:
         classifier: what labels the texts.
-        run: where it was loaded from; a run's report says its scores.
+        source: where it was loaded from; a run's report says its scores.
         address: where to listen.
         limits: how much is taken.
         text_columns: of a CSV that does not say.
@@ -65,8 +67,8 @@ def serve(
     Raises:
         UnavailableError: the port is taken.
     """
-    classifier(["warm up"])  # the first forward pass is slow, and an error shows here
-    service = Service(classifier, limits, describe(classifier, run, limits), text_columns)
+    classifier.predict(["warm up"])  # the first forward pass is slow, and an error shows here
+    service = Service(classifier, limits, describe(classifier, source, limits), text_columns)
     app = Guard(create(service), limits=limits, token=address.token, local=is_loopback(address.host))
     with _listening(address) as listening:
         config = uvicorn.Config(
@@ -81,8 +83,24 @@ def serve(
         announce(f"http://{host}:{listening.getsockname()[1]}")
         # After its graceful stop uvicorn raises the signal again; that is how this server ends, not a failure.
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            _until_stopped(uvicorn.Server(config), listening)
     log.info("stopped: %d requests taken, %d answered", app.taken, app.answered)
+
+
+def _until_stopped(server: uvicorn.Server, listening: socket.socket) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        server.run(sockets=[listening])
+        return
+    # A notebook runs a loop in this thread already, and a thread has one.
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        thread.join()
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def describe(classifier: Classifier, run: str, limits: Limits) -> Model:

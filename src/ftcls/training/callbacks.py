@@ -1,18 +1,16 @@
 """What happens between steps: when to log, evaluate, save and stop; history, progress bar and trackers."""
 
+import contextlib
 import logging
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
 
+from ftcls.environment import progress
 from ftcls.errors import UnavailableError
 from ftcls.runs.history import History
 from ftcls.training.checkpoints import Best
@@ -132,38 +130,25 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
 
 
 class Bar(TrainerCallback):  # type: ignore[misc]
-    """A live bar with loss, metric and time left on a terminal; plain lines elsewhere."""
-
-    # Without a terminal: often enough to see that it moves, seldom enough to keep a CI log readable.
-    SECONDS_BETWEEN_LINES = 10.0
+    """A live bar with loss, metric and time left on a terminal or in a notebook; plain lines elsewhere."""
 
     def __init__(self, metric: str) -> None:
         self.metric = metric
-        self.live = sys.stderr.isatty() and _talkative()
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
+        self._lines = progress.place() is None
+        self._bar: progress.Bar | None = None
+        self._open = contextlib.ExitStack()
         self._loss = self._score = ""
         self._last_line = time.monotonic()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Show the bar."""
-        if self.live and state.is_world_process_zero:
-            self._bar = Progress(
-                TextColumn("training"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[loss]} {task.fields[score]}"),
-                TimeRemainingColumn(),
-                console=_console(),
-                transient=True,
-            )
-            self._task = self._bar.add_task("", total=state.max_steps, completed=state.global_step, loss="", score="")
-            self._bar.start()
+        if state.is_world_process_zero:
+            self._bar = self._open.enter_context(progress.bar("training"))
+            self._move(state)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Move the bar."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=state.global_step)
+        self._move(state)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
@@ -177,29 +162,20 @@ class Bar(TrainerCallback):  # type: ignore[misc]
             log.info("%s: validation %s", where, self._score)
         elif "loss" in logs:
             self._loss = f"loss {logs['loss']:.4f}"
-            if self._bar is None and time.monotonic() - self._last_line > self.SECONDS_BETWEEN_LINES:
+            if self._lines and time.monotonic() - self._last_line > progress.SECONDS_BETWEEN_LINES:
                 self._last_line = time.monotonic()
                 log.info("%s: loss %.4f", where, logs["loss"])
-        if self._bar is not None:
-            self._bar.update(self._task, loss=self._loss, score=self._score)
+        self._move(state)
 
     def close(self) -> None:
         """Take the bar away, also after an error."""
+        self._open.close()
+        self._bar = None
+
+    def _move(self, state: TrainerState) -> None:
         if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-
-def _console() -> Console:
-    """The console that the log goes to: only then do its lines and the bar make room for each other."""
-    handlers = logging.getLogger("ftcls").handlers
-    return next((h.console for h in handlers if isinstance(h, RichHandler)), Console(stderr=True))
-
-
-def _talkative() -> bool:
-    """Whether INFO reaches the terminal; log.txt takes it in any case."""
-    handlers = logging.getLogger("ftcls").handlers
-    return any(handler.level <= logging.INFO for handler in handlers if not isinstance(handler, logging.FileHandler))
+            words = (f"{state.global_step}/{state.max_steps}", self._loss, self._score)
+            self._bar.update(state.global_step / state.max_steps, " ".join(word for word in words if word))
 
 
 class Guarded(TrainerCallback):  # type: ignore[misc]

@@ -1,0 +1,131 @@
+"""The model of a training: built for its data, fitted, and read back from where it was saved."""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from ftcls.config.schema import Experiment
+from ftcls.data.corpus import Corpus
+from ftcls.environment.devices import Machine
+from ftcls.errors import DataError, TrainingError, UnavailableError
+from ftcls.inference import reload_check
+from ftcls.inference.classifier import Classifier
+from ftcls.model import adapters, loading, pooling, quantization
+from ftcls.model.adapters import Adapted
+from ftcls.model.output_bias import start_at
+from ftcls.pipeline.evaluate import load_classifier
+from ftcls.pipeline.prepare import Prepared
+from ftcls.runs.directory import RunDir
+from ftcls.training import parameter_groups
+from ftcls.training.checkpoints import MANIFEST
+from ftcls.training.fit import Fit, Validation, first_answer, fit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A model ready to be trained."""
+
+    model: PreTrainedModel
+    adapted: Adapted | None
+    """Its adapter; None where all weights are trained."""
+    size: tuple[int, int]
+    """Parameters, and those of them that are trained."""
+    new_parameters: tuple[str, ...]
+    """Those that the checkpoint does not have."""
+
+
+def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, machine: Machine) -> Built:
+    """Load the checkpoint with a head for the corpus, add the adapter, and freeze what is not trained.
+
+    Raises:
+        FtclsError: the checkpoint cannot be had, or the config does not fit it.
+    """
+    section, checkpoint = experiment.training, experiment.model.checkpoint
+    built = loading.load_model(
+        checkpoint,
+        prepared.config,
+        attention=experiment.model.attention,
+        seed=experiment.seed,
+        quantization=experiment.adapter.quantization,
+        compute=machine.precision,
+        device=machine.device,
+        shards=machine.processes if machine.sharded else 1,
+    )
+    built = pooling.start(built, prepared.pooling)
+    log.info("pooling    %s: %s", prepared.pooling.kind, prepared.pooling.reason)
+    if corpus.task == "multilabel":
+        start_at(built, first_answer(section, experiment.loss, corpus.splits["train"].targets, corpus.labels))
+    adapted = None
+    if experiment.adapter.kind != "none":
+        adapted = adapters.add(
+            built, experiment.adapter, checkpoint=checkpoint, compute=machine.precision, seed=experiment.seed
+        )
+    model = built.model if adapted is None else adapted.model
+    if section.freeze is not None:
+        parameter_groups.freeze(model, section.freeze)
+    return Built(model, adapted, adapters.count(model), built.new_parameters)
+
+
+def fit_model(
+    built: Built,
+    experiment: Experiment,
+    corpus: Corpus,
+    prepared: Prepared,
+    *,
+    machine: Machine,
+    run: RunDir,
+    resume: bool,
+) -> Fit:
+    """Train on the train split; the weights that are best on validation are left in ``run.best``.
+
+    Raises:
+        TrainingError: see `fit`.
+        Interrupted: SIGINT or SIGTERM; a checkpoint was written.
+    """
+    adapted = built.adapted
+    return fit(
+        built.model,
+        prepared.tokenizer,
+        prepared.encoded["train"],
+        Validation(prepared.encoded["validation"], corpus.labels, corpus.task, corpus.positive),
+        training=experiment.training,
+        loss=experiment.loss,
+        best_metric=experiment.metrics.best,
+        trackers=experiment.report.trackers,
+        seed=experiment.seed,
+        machine=machine,
+        run=run,
+        save_weights=loading.save if adapted is None else adapted.save,
+        companions=prepared.save if adapted is None else partial(_with_probe, prepared, built.model),
+        resume=resume,
+    )
+
+
+def best_model(experiment: Experiment, *, machine: Machine, run: RunDir) -> Classifier:
+    """Make the best weights the model of the run, and read it from disk: what is not that must not be scored.
+
+    Raises:
+        TrainingError: what was saved does not load back.
+    """
+    merge = experiment.adapter.merge
+    left_out = (MANIFEST, *(adapters.FILES if merge else ()))
+    shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(*left_out), dirs_exist_ok=True)
+    if merge:
+        loading.save(loading.load_merged(run.best, device=machine.device), run.model)
+    try:
+        return load_classifier(run.model, experiment)
+    except (UnavailableError, DataError) as error:
+        raise TrainingError(f"the model that was saved does not load back: {error}") from error
+
+
+def _with_probe(prepared: Prepared, model: PreTrainedModel, folder: Path) -> None:
+    """What stands beside an adapter: all that stands beside weights, and the means to tell that it is loaded back."""
+    prepared.save(folder)
+    tolerance = reload_check.TOLERANCE_QUANTIZED if quantization.is_quantized(model) else reload_check.TOLERANCE
+    reload_check.save(reload_check.take(model, prepared.encoded["validation"], tolerance=tolerance), folder)

@@ -1,0 +1,241 @@
+"""`ftcls.predict`: labels and probabilities for texts, tables, files and streams."""
+
+import contextlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TextIO, TypeAlias, TypedDict, Unpack, overload
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ftcls.config.load import load
+from ftcls.data.tables import frames
+from ftcls.environment import progress
+from ftcls.errors import ConfigError, DataError
+from ftcls.inference.classifier import Classifier, Thresholds
+from ftcls.prediction import rows
+from ftcls.prediction.chunks import ROWS
+from ftcls.prediction.columns import Columns
+from ftcls.prediction.files import Step, Summary, Wanted, predict_files
+from ftcls.prediction.rows import Kind
+from ftcls.prediction.stream import Stream
+from ftcls.prediction.writers import OutputKind
+from ftcls.runs.directory import RunDir
+
+log = logging.getLogger(__name__)
+
+Place = str | os.PathLike[str]
+"""A file or folder."""
+Data: TypeAlias = frames.Texts | pd.DataFrame | Place | Sequence[Path] | Stream
+"""What can be labelled: n texts, a table, files, a stream."""
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `predict` but ``output``, which decides what is returned."""
+
+    text_column: str | Sequence[str] | None
+    thresholds: Thresholds
+    top: int | None
+    abstain: float | None
+    prefix: str
+    by: Sequence[str]
+    on_bad_row: Literal["keep", "error"]
+    precision: str
+    resume: bool
+    input_kind: Kind | None
+    output_kind: OutputKind | None
+
+
+@overload
+def predict(run: Place | Classifier, data: Data, *, output: Place | TextIO, **options: Unpack[Options]) -> Summary: ...
+@overload
+def predict(
+    run: Place | Classifier, data: Data, *, output: None = None, **options: Unpack[Options]
+) -> pd.DataFrame: ...
+def predict(
+    run: Place | Classifier,
+    data: Data,
+    *,
+    output: Place | TextIO | None = None,
+    text_column: str | Sequence[str] | None = None,
+    thresholds: Thresholds = (),
+    top: int | None = None,
+    abstain: float | None = None,
+    prefix: str = "",
+    by: Sequence[str] = (),
+    on_bad_row: Literal["keep", "error"] = "keep",
+    precision: str = "auto",
+    resume: bool = False,
+    input_kind: Kind | None = None,
+    output_kind: OutputKind | None = None,
+) -> pd.DataFrame | Summary:
+    """Label texts, or every row of a table, of files or of a stream.
+
+    Args:
+        run: a run, an export, a model folder, a Hub checkpoint, or a classifier.
+        data: n texts, a Series, a DataFrame; or files: one, a pattern such as ``reviews/*.csv``, several paths; or a
+            stream.
+        output: the file or stream that labelled rows are written to; None: they are returned.
+        text_column: the text column, or several, joined by a space; None: those of the run's config.
+        thresholds: in place of the model's own; for a binary model that of the positive label.
+        top: so many most probable labels instead of the probability of each.
+        abstain: no label where it is less probable than this.
+        prefix: stands before the names of the new columns.
+        by: columns whose values are groups; the share of each label in each is written beside the output.
+        on_bad_row: whether a row without a text stays in its place without a label, or is an error.
+        precision: the arithmetic: auto, the quickest that the device has; fp32 as `evaluate` has it; bf16; fp16.
+        resume: continue the half-done output of an earlier call.
+        input_kind: what a stream holds, or files whose suffix does not say it: csv, tsv, jsonl, txt.
+        output_kind: what is written; None: what the suffix says, for a stream the kind of the input.
+
+    Returns:
+        Without `output` a DataFrame: the rows in order under their index, their columns, ``label`` (multilabel:
+        ``labels``, a list) and a ``probability_LABEL`` for each label. With it a `Summary` of what was written.
+
+    Raises:
+        ConfigError: a new column has the name of one that is there, or an option has no use here.
+        DataError: the data cannot be read, or a row cannot and that is an error.
+        UnavailableError: there is no such model.
+        Interrupted: SIGINT or SIGTERM; what is half done can be continued.
+    """
+    classifier = loaded(run, thresholds=thresholds, precision=precision)
+    columns = (text_column,) if isinstance(text_column, str) else tuple(text_column or text_columns(run))
+    wanted = Wanted(columns, prefix=prefix, top=top, abstain=abstain, by=tuple(by), on_bad_row=on_bad_row)
+    if _in_memory(data):
+        _refuse_idle(output=output, by=by, resume=resume, input_kind=input_kind, output_kind=output_kind)
+        frame = frames.frame_of(data)
+        if not isinstance(data, pd.DataFrame):
+            wanted = replace(wanted, text_columns=(frame.columns[0],))
+        return _labelled(classifier, frame, wanted)
+    source = _source(data)
+    if output is None:
+        _refuse_idle(by=by, resume=resume, output_kind=output_kind)
+        return _read(classifier, source, wanted, input_kind)
+    with _watched() as report:
+        return predict_files(
+            classifier,
+            source,
+            Path(output) if isinstance(output, str | os.PathLike) else output,
+            wanted,
+            kind=output_kind,
+            input_kind=input_kind,
+            resume=resume,
+            progress=report,
+        )
+
+
+def loaded(run: Place | Classifier, *, thresholds: Thresholds = (), precision: str) -> Classifier:
+    """A classifier for prediction, with thresholds in place of its own.
+
+    Raises:
+        FtclsError: see `Classifier.from_pretrained` and `Classifier.with_thresholds`.
+    """
+    found = run if isinstance(run, Classifier) else Classifier.from_pretrained(os.fspath(run), precision=precision)
+    return found.with_thresholds(thresholds)
+
+
+def text_columns(run: Place | Classifier) -> tuple[str, ...]:
+    """The text columns that a run was trained on; ``text`` where there is no config to say it."""
+    config = RunDir(Path(run.source if isinstance(run, Classifier) else run)).config
+    if not config.is_file():
+        return (frames.TEXT,)
+    text = load(config).data.text
+    return (text,) if isinstance(text, str) else text
+
+
+def _in_memory(data: object) -> bool:
+    if isinstance(data, list | tuple):
+        return not any(isinstance(each, os.PathLike) for each in data)
+    return isinstance(data, pd.DataFrame | pd.Series | np.ndarray)
+
+
+def _refuse_idle(**options: object) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        ConfigError: names the first that was given.
+    """
+    name = next((name for name, value in options.items() if value), None)
+    if name is not None:
+        raise ConfigError(f"{name}: is for files that are written; give files and output as well, or leave it out")
+
+
+def _source(data: Any) -> list[Path] | Stream:
+    """Paths, or a stream."""
+    if hasattr(data, "readline"):
+        return data  # type: ignore[no-any-return]
+    paths = [Path(data)] if isinstance(data, str | os.PathLike) else [Path(each) for each in data]
+    try:
+        return rows.expanded(paths)
+    except (DataError, OSError) as error:  # the latter: a text that is too long for the name of a file
+        hint = "; texts go in a list: predict(run, [text])" if isinstance(data, str) else ""
+        raise DataError(f"{str(error)[:200]}{hint}") from None
+
+
+def _labelled(classifier: Classifier, frame: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+    """A table with the new columns beside its own, under the same index."""
+    columns = Columns(classifier.task, classifier.labels, wanted.prefix, wanted.top, wanted.abstain)
+    taken = next((name for name in columns.names if name in frame.columns), None)
+    if taken is not None:
+        raise ConfigError(
+            f"the DataFrame has a column {taken!r} already; give the new columns another name: "
+            f"prefix={wanted.prefix + 'predicted_'!r}"
+        )
+    texts = frames.joined_texts(frame, wanted.text_columns)
+    if None in texts and wanted.on_bad_row == "error":
+        raise DataError(f"the DataFrame, row {texts.index(None)} (from 0): no text (on_bad_row='keep' leaves it)")
+    new = pd.DataFrame(list(_rows(classifier, texts, columns)), columns=list(columns.names), index=frame.index)
+    return pd.concat([frame, new], axis=1)
+
+
+def _rows(classifier: Classifier, texts: Sequence[str | None], columns: Columns) -> Iterator[dict[str, Any]]:
+    """The new columns of each row, a chunk at a time."""
+    with _watched() as report:
+        for start in range(0, len(texts), ROWS):
+            chunk = texts[start : start + ROWS]
+            found = iter(classifier.classify([text for text in chunk if text is not None]))
+            for text in chunk:
+                yield columns.nothing() if text is None else columns.of(next(found))
+            report(Step(start + len(chunk), (start + len(chunk)) / len(texts)))
+
+
+def _read(classifier: Classifier, source: list[Path] | Stream, wanted: Wanted, input_kind: Kind | None) -> pd.DataFrame:
+    """Labelled files as a table, through the file that they would have been written to."""
+    kind = input_kind or (rows.input_kind(source[0]) if isinstance(source, list) else "txt")
+    own_keys = kind == "jsonl"  # rows of their own keys fit no Parquet file
+    with tempfile.TemporaryDirectory() as folder, _watched() as report:
+        path = Path(folder) / ("labelled.jsonl" if own_keys else "labelled.parquet")
+        predict_files(classifier, source, path, wanted, input_kind=input_kind, progress=report)
+        if own_keys:
+            with path.open(encoding="utf-8") as file:
+                return pd.DataFrame([json.loads(line) for line in file])
+        frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    if classifier.task == "multilabel":  # lists, as a DataFrame gets them
+        label = f"{wanted.prefix}labels"
+        frame[label] = [None if each is None else list(each) for each in frame[label]]
+    return frame
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[Callable[[Step], None]]:
+    """What shows how far predicting is: a bar where somebody sees it, else a line now and then."""
+    begun = last = time.monotonic()
+    seen = progress.place() is not None
+    with progress.bar("predicting") as bar:
+
+        def report(step: Step) -> None:
+            nonlocal last
+            bar.update(step.fraction, f"{step.rows:,} rows")
+            if not seen and time.monotonic() - last >= progress.SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                left = progress.left(begun, step.fraction)
+                log.info("predicting: %s rows%s", f"{step.rows:,}", f", {left}" if left else "")
+
+        yield report
