@@ -65,7 +65,7 @@ def test_a_build_that_fails_leaves_nothing_and_the_next_one_builds():
 def test_an_entry_that_was_being_built_when_its_process_died_is_not_seen():
     program = """
 import os
-from ftcls import cache
+from ftcls.environment import cache
 def dies(folder):
     (folder / "text.txt").write_text("half")
     os._exit(9)
@@ -123,3 +123,16 @@ def test_pruning_under_the_limit_takes_nothing():
     cache.prune("things", 100)
     assert entries() == ["a"]
     cache.prune("nothing here", 0)
+
+
+@pytest.mark.parametrize("variable", ["FTCLS_CACHE", "XDG_CACHE_HOME", "HOME"])
+def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, caplog, variable):
+    (tmp_path / "file").write_text("in the way")
+    for name in ("FTCLS_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "file" / "below"))
+    found = cache.entry("things", "a", write("kept for now"))
+    assert (found / "text.txt").read_text() == "kept for now"
+    assert cache.entry("things", "a", write("not built again")) == found
+    assert caplog.text.count("no cache is kept") == 1
+    assert "FTCLS_CACHE names a folder for it" in caplog.text

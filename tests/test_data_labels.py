@@ -19,6 +19,15 @@ def test_natural_order_counts_as_people_do():
     assert labels.natural(["x", "2", "10", "nan"]) == ("2", "10", "nan", "x")
 
 
+@pytest.mark.parametrize("odd", ["nan", "NaN", "inf", "-inf", "1_000", "Infinity"])
+def test_what_python_alone_calls_a_number_does_not_disturb_the_order(odd):
+    # float("nan") is neither smaller nor larger than anything: the order would follow the hash of the process.
+    names = ["1", "2", "3", "10", odd]
+    orders = {labels.natural(names[start:] + names[:start]) for start in range(5)}
+    assert len(orders) == 1
+    assert [name for name in orders.pop() if name != odd] == ["1", "2", "3", "10"]
+
+
 def test_the_labels_are_those_of_all_splits():
     splits = {"train": rows("b", "a"), "test": rows("c", None, ("d", "a"))}
     assert labels.union(splits) == ("a", "b", "c", "d")

@@ -12,7 +12,7 @@ from ftcls.errors import ConfigError
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """A machine without any device but its processor; returns what changes that."""
-    for name in ("RANK", "WORLD_SIZE"):
+    for name in ("WORLD_SIZE", "MASTER_ADDR", *devices.LAUNCHER):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is put back afterwards
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
@@ -103,9 +103,43 @@ def test_under_torchrun_every_process_sees_all_devices_and_knows_its_rank(machin
     machine(cards=2)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     found = choose("auto", "auto")
     assert (found.device, found.rank, found.processes, found.main) == ("cuda", 1, 2, False)
     assert visible() is None
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"LOCAL_RANK": "0"},
+        {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"},
+        {"PMI_SIZE": "4", "PMI_RANK": "0"},
+        {"RANK": "3"},
+    ],
+)
+def test_what_a_launcher_left_behind_is_ignored(machine, monkeypatch, caplog, left):
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    caplog.set_level("INFO", logger="ftcls")
+    found = choose("auto", "auto")
+    assert (found.rank, found.processes, found.main) == (0, 1, True)
+    assert not set(left) & os.environ.keys()
+    assert all(f"{name}={value} is left over" in caplog.text for name, value in left.items())
+
+
+def test_several_processes_without_an_address_are_refused_before_anything_starts(machine, monkeypatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=r"WORLD_SIZE=4 and no MASTER_ADDR.*unset WORLD_SIZE RANK LOCAL_RANK"):
+        choose("auto", "auto")
+
+
+def test_one_process_of_a_real_launcher_is_left_alone(machine, monkeypatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    choose("auto", "auto")
+    assert os.environ["LOCAL_RANK"] == "0"
 
 
 @pytest.mark.parametrize("name", KEPT_PRODUCTS)

@@ -44,6 +44,7 @@ def test_accelerate_reads_a_launch_file(path, monkeypatch):
     assert found["ACCELERATE_MIXED_PRECISION"] == "no"  # the config of the run says what it is
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", str(given["num_processes"]))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     for name in ("ACCELERATE_USE_FSDP", "FSDP_VERSION"):
         if name in found:
             monkeypatch.setenv(name, found[name])
@@ -64,6 +65,7 @@ def test_a_launch_file_begins_with_its_command_and_is_explained(path):
 
 def test_fsdp_1_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     monkeypatch.setenv("FSDP_VERSION", "1")
     with pytest.raises(ConfigError, match=r"asks for FSDP 1; write fsdp_version: 2"):

@@ -194,7 +194,7 @@ def test_a_trial_is_told_once_when_its_sweep_is_killed():
         "end_with_parent(); print('ready', flush=True); time.sleep(1); time.sleep(1)"
     )
     parent = (
-        "import os, subprocess, sys, threading, time; from ftcls.runs.directory import PARENT;"
+        "import os, subprocess, sys, threading, time; from ftcls.environment.signals import PARENT;"
         "threading.Thread(target=time.sleep, args=(60,)).start();"
         "subprocess.Popen([sys.executable, '-c', sys.argv[1]], env=os.environ | {PARENT: str(os.getpid())});"
         "time.sleep(60)"

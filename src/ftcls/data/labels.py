@@ -14,13 +14,17 @@ NAMED = 12
 """Label names an error lists."""
 
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""A finite number as people write one; Python's float also takes nan, inf and 1_000."""
+
+
 def natural(names: Iterable[str]) -> tuple[str, ...]:
     """Names in the order a person expects: numbers by value (``2`` before ``10``), digits inside names likewise."""
     distinct = set(names)
-    try:
+    # ``nan`` has no place among numbers: sorted by it, the order would be another one in every process.
+    if all(_NUMBER.fullmatch(name) for name in distinct):
         return tuple(sorted(distinct, key=lambda name: (float(name), name)))
-    except ValueError:
-        return tuple(sorted(distinct, key=_pieces))
+    return tuple(sorted(distinct, key=_pieces))
 
 
 def _pieces(name: str) -> tuple[list[tuple[str, int]], str]:

@@ -1,9 +1,12 @@
 """Where ftcls keeps what can be made again: downloads, parsed sources, token ids.
 
 The folder is ``$FTCLS_CACHE``, else ``$XDG_CACHE_HOME/ftcls``, else ``~/.cache/ftcls``. Entries appear whole or not at
-all.
+all. A cache is a convenience: where it cannot be written, a folder that goes with the process takes its place.
 """
 
+import atexit
+import functools
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
+
+log = logging.getLogger(__name__)
 
 
 def root() -> Path:
@@ -21,8 +26,25 @@ def root() -> Path:
 
 def folder(kind: str) -> Path:
     """The folder of one kind of entry (``downloads``, ``encoded`` ...), made if it is missing."""
-    path = root() / kind
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path = root() / kind
+        path.mkdir(parents=True, exist_ok=True)
+        if os.access(path, os.W_OK | os.X_OK):
+            return path
+        reason = "it cannot be written"
+    except (OSError, RuntimeError) as error:  # the latter: nobody's home
+        reason = str(error)
+    path = _passing(reason) / kind
+    path.mkdir(exist_ok=True)
+    return path
+
+
+@functools.cache
+def _passing(reason: str) -> Path:
+    """A folder for this process alone."""
+    log.warning("no cache is kept (%s); FTCLS_CACHE names a folder for it", reason)
+    path = Path(tempfile.mkdtemp(prefix="ftcls-cache-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
 
 

@@ -70,14 +70,38 @@ def choose(device: str, precision: str) -> Machine:
     would otherwise spread over all of them.
 
     Raises:
-        ConfigError: the device is not there, or cannot compute in that precision; a launcher that asks for FSDP 1.
+        ConfigError: the device is not there, or cannot compute in that precision; a launcher that asks for FSDP 1;
+            variables of a launcher for several processes, without its address.
     """
     for name, number in KEPT_PRODUCTS.items():
         os.environ.setdefault(name, number)  # read by the first product of the process
+    _drop_leftovers()
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     kind = _device(device, processes)
     chosen, reason = _precision(kind, precision)
     return Machine(kind, chosen, reason, rank, processes, sharded=processes > 1 and _sharded())
+
+
+LAUNCHER: Final = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID")
+"""Variables from which accelerate takes it that a launcher started this process among others."""
+
+
+def _drop_leftovers() -> None:
+    """Forget variables of a launcher that did not start this process: a notebook, a shell or a scheduler left them.
+
+    Raises:
+        ConfigError: they speak of several processes, which nobody can reach without MASTER_ADDR.
+    """
+    if "MASTER_ADDR" in os.environ:
+        return
+    left = [name for name in ("WORLD_SIZE", *LAUNCHER) if name in os.environ]
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ConfigError(
+            f"the environment has WORLD_SIZE={os.environ['WORLD_SIZE']} and no MASTER_ADDR: no launcher started this "
+            f"process. Run: unset {' '.join(left)}; or start it with torchrun or accelerate launch"
+        )
+    for name in left:
+        log.info("%s=%s is left over from a launcher and ignored", name, os.environ.pop(name))
 
 
 def _sharded() -> bool:
