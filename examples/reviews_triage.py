@@ -31,7 +31,7 @@ def main() -> None:
     counted: dict[str, list[bool]] = {}
     lines = (line.rstrip("\n").split("\t", 1) for line in sys.stdin if "\t" in line)
     while some := list(itertools.islice(lines, TOGETHER)):
-        for (show, text), said in zip(some, classifier([text for _, text in some]), strict=True):
+        for (show, text), said in zip(some, classifier.classify([text for _, text in some]), strict=True):
             counted.setdefault(show, []).append(options.label in said.labels)
             if said.probabilities[options.label] >= options.threshold:
                 print(f"{said.probabilities[options.label]:.3f}  {show}  {text[:80]}", flush=True)

@@ -52,7 +52,7 @@ def main() -> int:
             "path": {split: str(folder / f"{split}.csv") for split in corpus.splits},
         }
         (folder / "shuffled.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        run = train.train(load(folder / "shuffled.yaml", arguments.overrides), output=arguments.output)
+        run = train.train(load(folder / "shuffled.yaml", arguments.overrides), output=arguments.output).files
     report = report_schema.read_report(run)
     accuracy, interval = report.metrics["test"]["accuracy"], report.intervals["test"]["accuracy"]
     chance = 1 / len(corpus.labels)

@@ -22,7 +22,6 @@ from ftcls.inference.forward import logits
 from ftcls.model import adapters, loading
 from ftcls.model.tokenize import encode
 from ftcls.pipeline import dry_run, estimate, evaluate, train
-from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.training import fit, step_memory
 
@@ -270,8 +269,8 @@ def test_a_whole_run_is_scored_again_and_predicts(checkpoints, tmp_path, name, k
     small = dry_run.smoke(load("ag_news", [f"adapter.kind={kind}"]))
     model = Model(checkpoint=str(checkpoints(name)), max_length=40)
     run = train.train(small.model_copy(update={"model": model}), output=tmp_path / "run")
-    found = report_schema.read_report(run)
-    assert found.model.architecture == type(loading.load_trained(str(run.model))).__name__
+    found = run.report
+    assert found.model.architecture == type(loading.load_trained(str(run.files.model))).__name__
     assert (found.model.adapter is None) == (kind == "none")
     assert evaluate.evaluate(run.path).metrics == found.metrics["test"]
     said = Classifier.from_pretrained(run.path).classify(["The striker scored twice.", "", "word " * 10_000])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ftcls.errors import DataError
 from ftcls.inference.classifier import Classifier
 from ftcls.model import loading, settings
 from ftcls.model.settings import Settings
@@ -37,8 +38,8 @@ def test_a_lower_precision_rounds_probabilities_and_changes_no_weight(folder):
 
 def test_one_text_is_no_list_of_texts(folder):
     classifier = Classifier.from_pretrained(folder)
-    for call in (classifier, classifier.probabilities):
-        with pytest.raises(TypeError, match=r"takes a list of texts: classifier\(\[text\]\)"):
+    for call in (classifier.classify, classifier.predict_proba):
+        with pytest.raises(DataError, match=r"'one text': give a list of texts, \[text\] for one"):
             call("one text")
         assert len(call([])) == 0
 

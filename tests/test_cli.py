@@ -1,5 +1,6 @@
 """The command line: exit codes, what goes to stdout, the one error boundary. Stages are stood in for."""
 
+import importlib
 import importlib.util
 import io
 import json
@@ -56,7 +57,9 @@ class Pipeline(types.ModuleType):
         sys.stdout.write("noise of a library\n")
         return Plan(7)
 
-    def train(self, experiment, *, output=None, resume=False, command="", allow_code=False, announce):
+    def train(self, experiment, *, output=None, smoke=False, resume=False, command="", allow_code=False, announce):
+        if smoke:
+            experiment = self.smoke(experiment)
         place = RunDir((output or Path("runs") / experiment.name).absolute())
         place.path.mkdir(parents=True)
         place.log.write_text("started\n")
@@ -66,14 +69,13 @@ class Pipeline(types.ModuleType):
         self.calls.append((experiment.name, output, resume, command))
         if self.failure is not None:
             raise self.failure
-        return place
+        return types.SimpleNamespace(path=place.path, report="the report")
 
 
 @pytest.fixture
 def pipeline(here, monkeypatch):
     stand_in = Pipeline()
     results = types.ModuleType("ftcls.runs.report_schema")
-    results.read_report = lambda place: "the report"
     results.document = lambda report: {"status": "done"}
     tables = types.ModuleType("ftcls.reporting.run_tables")
     tables.summary = lambda report: f"table of {report}"
@@ -82,7 +84,7 @@ def pipeline(here, monkeypatch):
     for module in (stand_in, plan, results, tables):
         monkeypatch.setitem(sys.modules, module.__name__, module)
         parent, _, name = module.__name__.rpartition(".")
-        monkeypatch.setattr(sys.modules[parent], name, module, raising=False)
+        monkeypatch.setattr(importlib.import_module(parent), name, module, raising=False)
     return stand_in
 
 
@@ -253,10 +255,10 @@ def test_a_bug_is_exit_code_1_with_its_traceback_in_the_log_of_the_run(pipeline,
 def test_a_bug_before_there_is_a_run_has_a_log_of_its_own(pipeline, here, monkeypatch, capsys):
     monkeypatch.setenv("FTCLS_CACHE", str(here / "cache"))
     monkeypatch.setattr(sys.modules["ftcls.pipeline.dry_run"], "smoke", lambda experiment: 1 / 0)
-    assert run(["train", "mine.yaml", "--smoke"]) == 1
+    assert run(["train", "mine.yaml", "--smoke", "--dry-run"]) == 1
     (log,) = (here / "cache" / "logs").iterdir()
     assert str(log) in capsys.readouterr().err
-    assert "ftcls train mine.yaml --smoke" in log.read_text()
+    assert "ftcls train mine.yaml --smoke --dry-run" in log.read_text()
     assert "ZeroDivisionError" in log.read_text()
 
 

@@ -32,7 +32,7 @@ def run(tmp_path_factory):
     """Several labels a row, everything for rare labels switched on, thresholds and temperature tuned."""
     tuned = ["decision.thresholds=tuned", "decision.temperature=tuned"]
     small = dry_run.smoke(load(REPOSITORY / "configs" / "go_emotions.yaml", [*RARE, *tuned]))
-    return train.train(small, output=tmp_path_factory.mktemp("runs") / "tuned")
+    return train.train(small, output=tmp_path_factory.mktemp("runs") / "tuned").files
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_the_page_and_the_summary_show_both(run, report):
 def test_an_operating_point_of_a_binary_task_reaches_the_model(tmp_path):
     small = dry_run.smoke(load(REPOSITORY / "configs" / "imdb.yaml", ["decision.thresholds=tuned"]))
     # Hardly trained: all its probabilities are near one half, and the best cut is not there.
-    made = train.train(small, output=tmp_path / "run")
+    made = train.train(small, output=tmp_path / "run").files
     report = report_schema.read_report(made)
     assert evaluate.evaluate(made.path).metrics == report.metrics["test"]
     rows = predictions.read(made.predictions / "validation.parquet")

@@ -11,7 +11,6 @@ from ftcls.inference.classifier import Classifier
 from ftcls.pipeline.dry_run import smoke
 from ftcls.pipeline.evaluate import evaluate
 from ftcls.pipeline.train import train
-from ftcls.runs import report_schema
 
 pytestmark = [
     pytest.mark.gpu,
@@ -32,7 +31,7 @@ def run(request, tmp_path_factory):
 
 
 def test_a_run_uses_the_gpu_in_bf16_and_eval_repeats_it_to_the_last_digit(run):
-    report = report_schema.read_report(run)
+    report = run.report
     assert report.environment.device.startswith("cuda")
     assert report.environment.precision == "bf16"
     assert report.training.peak_memory_bytes > 0
@@ -41,8 +40,8 @@ def test_a_run_uses_the_gpu_in_bf16_and_eval_repeats_it_to_the_last_digit(run):
 
 
 def test_float32_on_the_gpu_says_what_the_cpu_says(run):
-    both = [Classifier.load(run.path, device=device, precision="fp32") for device in ("cpu", "cuda")]
-    probabilities = [np.array([list(p.probabilities.values()) for p in each(TEXTS)]) for each in both]
+    both = [Classifier.from_pretrained(run.path, device=device, precision="fp32") for device in ("cpu", "cuda")]
+    probabilities = [np.array([list(p.probabilities.values()) for p in each.classify(TEXTS)]) for each in both]
     assert np.abs(probabilities[0] - probabilities[1]).max() < 1e-4
 
 

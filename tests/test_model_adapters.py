@@ -24,7 +24,7 @@ from ftcls.errors import ConfigError, DataError, TrainingError, UnavailableError
 from ftcls.inference import reload_check
 from ftcls.inference.classifier import Classifier
 from ftcls.model import adapters, loading, scratch
-from ftcls.pipeline import dry_run, evaluate, train
+from ftcls.pipeline import dry_run, evaluate, fit_model, train
 
 pytest.importorskip("peft", reason="needs the adapters extra")
 
@@ -238,7 +238,7 @@ def test_without_peft_the_line_that_installs_it_is_named(headless, monkeypatch):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     experiment = dry_run.smoke(load("ag_news", ["adapter.kind=lora", "training.learning_rate=1e-2"]))
-    return train.train(experiment, output=tmp_path_factory.mktemp("runs") / "lora")
+    return train.train(experiment, output=tmp_path_factory.mktemp("runs") / "lora").files
 
 
 def report(run):
@@ -267,7 +267,7 @@ def test_an_adapter_scores_as_its_report_says(run):
 
 def test_a_merged_run_leaves_a_plain_checkpoint(run, tmp_path):
     experiment = load(run.config, ["adapter.merge=true"])
-    merged = train.train(experiment, output=tmp_path / "merged")
+    merged = train.train(experiment, output=tmp_path / "merged").files
     there = {path.name for path in merged.model.iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json", "decision.json"} <= there
     assert not there & set(adapters.FILES)
@@ -299,13 +299,13 @@ def at_random(weights):
 
 @pytest.mark.parametrize(("harm", "message"), [(lost, "cannot be put on"), (at_random, "gives logits up to")])
 def test_a_run_whose_adapter_comes_back_with_another_head_has_failed(run, tmp_path, monkeypatch, harm, message):
-    keep = train._keep
+    load_classifier = fit_model.load_classifier
 
-    def losing(run, machine, *, merge):
-        keep(run, machine, merge=merge)
-        save_file(harm(load_file(run.model / adapters.WEIGHTS)), run.model / adapters.WEIGHTS)
+    def losing(place, experiment):
+        save_file(harm(load_file(place / adapters.WEIGHTS)), place / adapters.WEIGHTS)
+        return load_classifier(place, experiment)
 
-    monkeypatch.setattr(train, "_keep", losing)
+    monkeypatch.setattr(fit_model, "load_classifier", losing)
     with pytest.raises(TrainingError, match=f"the model that was saved does not load back: .*{message}"):
         train.train(load(run.config), output=tmp_path / "lost")
     assert not (tmp_path / "lost" / "report.json").exists()

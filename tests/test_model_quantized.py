@@ -132,7 +132,7 @@ SMALL = ["adapter.kind=lora", "adapter.quantization=nf4", "training.optim=adamw_
 @pytest.mark.parametrize("merge", [False, True])
 def test_a_whole_run_in_four_bits(tmp_path, merge):
     experiment = dry_run.smoke(load("ag_news", [*SMALL, f"adapter.merge={str(merge).lower()}"]))
-    run = train.train(experiment, output=tmp_path / "run")
+    run = train.train(experiment, output=tmp_path / "run").files
     report = json.loads(run.report.read_text(encoding="utf-8"))
     assert report["model"]["quantization"] == "nf4"
     assert report["model"]["architecture"] == "BertForSequenceClassification"

@@ -68,7 +68,7 @@ def test_a_checkpoint_is_trained_as_by_one_process(tmp_path):
     file.write_text(yaml.safe_dump(experiment.model_copy(update={"model": model}).model_dump(mode="json")))
 
     sharded = on_two_processes([str(file)], tmp_path / "two")
-    alone = train.train(load(file), output=tmp_path / "one")
+    alone = train.train(load(file), output=tmp_path / "one").files
     for two, one in zip(steps_of(sharded), steps_of(alone), strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
         assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)

@@ -31,7 +31,8 @@ def experiment():
 
 @pytest.fixture(scope="module")
 def run(experiment, tmp_path_factory):
-    return pipeline.train(experiment, output=tmp_path_factory.mktemp("runs") / "smoke", command="ftcls train ag_news")
+    place = tmp_path_factory.mktemp("runs") / "smoke"
+    return pipeline.train(experiment, output=place, command="ftcls train ag_news").files
 
 
 def test_a_run_directory_holds_what_the_readme_says(run):
@@ -160,7 +161,7 @@ def test_anybody_can_compute_the_figures_again_without_ftcls(run, experiment):
 
 
 def test_the_same_config_gives_the_same_report_but_for_times_and_paths(run, experiment, tmp_path):
-    again = pipeline.train(experiment, output=tmp_path / "again", command="ftcls train ag_news")
+    again = pipeline.train(experiment, output=tmp_path / "again", command="ftcls train ag_news").files
     first, second = (report_schema.document(report_schema.read_report(r)) for r in (run, again))
     for document in (first, second):
         for key in ("started", "finished", "seconds"):
@@ -175,7 +176,7 @@ def test_the_same_config_gives_the_same_report_but_for_times_and_paths(run, expe
 
 
 def test_a_finished_run_is_not_trained_again(run, experiment, monkeypatch):
-    monkeypatch.setattr(pipeline, "fit", lambda *args, **kwargs: pytest.fail("trained again"))
+    monkeypatch.setattr(pipeline, "fit_model", lambda *args, **kwargs: pytest.fail("trained again"))
     assert pipeline.train(experiment, output=run.path, resume=True).path == run.path
 
 
@@ -187,7 +188,7 @@ def table(folder, name, header, rows):
 
 def train(folder, config, *overrides):
     (folder / "mine.yaml").write_text(config, encoding="utf-8")
-    return pipeline.train(load(folder / "mine.yaml", [*TINY, *overrides]), output=folder / "run")
+    return pipeline.train(load(folder / "mine.yaml", [*TINY, *overrides]), output=folder / "run").files
 
 
 def test_a_binary_file_of_ones_own_becomes_a_run(tmp_path):

@@ -21,7 +21,7 @@ def trained(data_folder, tmp_path):
     def train(name, *overrides):
         experiment = load(name)
         path = f"data.path={data_folder / experiment.data.source}"
-        run = pipeline.train(load(name, [path, *SMALL, *FEW, *overrides]), output=tmp_path / name)
+        run = pipeline.train(load(name, [path, *SMALL, *FEW, *overrides]), output=tmp_path / name).files
         history = [json.loads(line) for line in run.history.read_text().splitlines()]
         return run, history, json.loads(run.report.read_text())
 

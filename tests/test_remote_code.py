@@ -70,7 +70,7 @@ def test_an_architecture_that_is_code_of_the_checkpoint_is_refused_and_not_run(p
     with pytest.raises(UnavailableError, match="it would have to run Python code that comes with the checkpoint"):
         loading.load_trained(str(folder))
     with pytest.raises(UnavailableError, match="none of transformers' own"):
-        Classifier.load(folder)
+        Classifier.from_pretrained(folder)
     assert not mark.exists()
 
 

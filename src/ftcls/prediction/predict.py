@@ -138,7 +138,7 @@ def loaded(run: Place | Classifier, *, thresholds: Thresholds = (), precision: s
         FtclsError: see `Classifier.from_pretrained` and `Classifier.with_thresholds`.
     """
     found = run if isinstance(run, Classifier) else Classifier.from_pretrained(os.fspath(run), precision=precision)
-    return found.with_thresholds(thresholds)
+    return found.with_thresholds(thresholds) if thresholds else found
 
 
 def text_columns(run: Place | Classifier) -> tuple[str, ...]:
