@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
@@ -27,6 +28,7 @@ from transformers import (
 from ftcls.data.corpus import Task
 from ftcls.environment import devices
 from ftcls.errors import DataError, UnavailableError
+from ftcls.inference.classifier import Classifier
 from ftcls.inference.forward import logits
 from ftcls.model import checkpoint, loading, scratch, settings
 from ftcls.model.checkpoint import resolve
@@ -424,3 +426,37 @@ def test_settings_that_were_damaged_are_one_message(tmp_path, content):
     (tmp_path / settings.FILE).write_text(content)
     with pytest.raises(DataError, match=r"ftcls\.json: not written by this version of ftcls"):
         settings.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["MPNet", "Longformer", "Roberta", "XLMRobertaXL", "Data2VecText", "Bert", "Electra"])
+def test_positions_are_counted_from_the_table_and_not_from_a_list_of_names(name):
+    kind = getattr(transformers, f"{name}Config")
+    more = {"attention_window": 4} if name == "Longformer" else {}
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = kind(vocab_size=40, max_position_embeddings=34, pad_token_id=1, **sizes, **more)
+    tokenizer = loading.load_tokenizer("scratch:bert", train_texts=TEXTS)
+    longest = loading.longest(config, tokenizer, 1_000)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    with torch.no_grad():
+        model(torch.full((1, longest), 5))  # all of them can be had
+    assert longest == (34 if name in ("Bert", "Electra") else 32)
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused_and_not_read_with_an_empty_one(tmp_path):
+    tokenizer, built = tiny()
+    built.model.save_pretrained(tmp_path)
+    with pytest.raises(UnavailableError, match=r"no tokenizer there: .*Put tokenizer\.json"):
+        loading.load_tokenizer(str(tmp_path), train_texts=TEXTS)
+    tokenizer.save_pretrained(tmp_path)
+    assert len(loading.load_tokenizer(str(tmp_path), train_texts=TEXTS)) == len(tokenizer)
+
+
+def test_a_decoder_that_names_no_pad_token_takes_the_tokenizers(tmp_path):
+    tokenizer = loading.load_tokenizer("scratch:bert", train_texts=TEXTS)
+    config = GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=len(tokenizer), num_labels=2, pad_token_id=None)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    classifier = Classifier.from_pretrained(tmp_path, device="cpu")
+    together = classifier.predict_proba(["four", "two four six eight ten twelve"])
+    alone = np.concatenate([classifier.predict_proba([text]) for text in ["four", "two four six eight ten twelve"]])
+    np.testing.assert_allclose(together, alone, atol=1e-6)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_model
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -42,6 +43,12 @@ def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrained
     if checkpoint.startswith(SCRATCH):
         return scratch.train_tokenizer(train_texts)
     tokenizer = _pretrained(AutoTokenizer, checkpoint)
+    if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
+        # Without its files transformers makes a tokenizer of special tokens alone: every word would be unknown to it.
+        raise UnavailableError(
+            f"{checkpoint}: no tokenizer there: it has special tokens and not one word. Put tokenizer.json (or "
+            "vocab.txt) of the same model into the folder, or name the checkpoint that has it"
+        )
     if tokenizer.pad_token_id is None:
         # Decoders have none. The end token is safe on the right, where the mask hides it.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
@@ -75,14 +82,27 @@ def longest(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, wanted
     limits = [LONGEST if wanted is None else wanted]
     positions = getattr(config, "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
-        # RoBERTa and its kin number positions from pad_token_id + 1.
-        offset = config.pad_token_id + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
-        limits.append(positions - offset)
+        limits.append(_positions(config, positions))
     if wanted is None and tokenizer.model_max_length < 10**6:  # 1e30 stands for "not known"
         limits.append(tokenizer.model_max_length)
     if wanted is not None and min(limits) < wanted:
         log.warning("model.max_length: %d is more than the checkpoint takes; %d is used", wanted, min(limits))
     return min(limits)
+
+
+def _positions(config: PretrainedConfig, count: int) -> int:
+    """How many of its positions a text can have: RoBERTa, MPNet, Longformer and kin number them from the pad id + 1.
+
+    Such a table has a row for padding, which its embedding names: that is looked at, and no list of models.
+    """
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    tables = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and "position" in name and module.num_embeddings == count
+    ]
+    return count - max((table.padding_idx + 1 for table in tables if table.padding_idx is not None), default=0)
 
 
 def load_model(
