@@ -460,3 +460,39 @@ def test_a_decoder_that_names_no_pad_token_takes_the_tokenizers(tmp_path):
     together = classifier.predict_proba(["four", "two four six eight ten twelve"])
     alone = np.concatenate([classifier.predict_proba([text]) for text in ["four", "two four six eight ten twelve"]])
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def warm(folder, labels):
+    """A classifier that knows no, yes and maybe, loaded to tell other labels, and the logits of both."""
+    tokenizer, made = tiny(labels=("no", "yes", "maybe"))
+    made.model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    config = loading.load_config(str(folder), tokenizer, labels=labels, task="multiclass")
+    built = loading.load_model(str(folder), config, attention=None, seed=5)
+    inputs = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        return built, made.model.eval()(**inputs).logits, built.model.eval()(**inputs).logits
+
+
+def test_a_warm_start_puts_the_output_layer_into_the_order_of_the_labels(tmp_path):
+    built, before, after = warm(tmp_path, ("maybe", "no", "yes"))
+    assert built.new_parameters == ()
+    assert torch.allclose(after, before[:, [2, 0, 1]], atol=1e-6)
+
+
+def test_a_warm_start_with_other_labels_has_a_new_output_layer_and_says_so(tmp_path, caplog):
+    built, before, after = warm(tmp_path, ("good", "bad", "meh"))
+    assert set(built.new_parameters) == {"classifier.weight", "classifier.bias"}
+    assert "has other labels (no, yes, maybe): a new output layer is trained" in caplog.text
+    assert not torch.allclose(after, before, atol=1e-3)
+
+
+def test_labels_that_nobody_named_are_kept_row_by_row_with_a_warning(tmp_path, caplog):
+    tokenizer, made = tiny(labels=("LABEL_0", "LABEL_1", "LABEL_2"))
+    made.model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    config = loading.load_config(str(tmp_path), tokenizer, labels=("a", "b", "c"), task="multiclass")
+    built = loading.load_model(str(tmp_path), config, attention=None, seed=5)
+    assert built.new_parameters == ()
+    assert torch.equal(built.model.classifier.weight, made.model.classifier.weight)
+    assert "names no labels: its output layer is kept" in caplog.text

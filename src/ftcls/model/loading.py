@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ftcls.model import adapters, scratch, sharding
 from ftcls.model import quantization as quantized
 from ftcls.model.checkpoint import SCRATCH, resolve
 from ftcls.model.classifiable import Classifiable
+from ftcls.model.warm_start import follow_names
 
 log = logging.getLogger(__name__)
 
@@ -163,10 +164,18 @@ def load_model(
     )
     quantized.keep_layout(model)
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
-    new = tuple(sorted(set(info["missing_keys"]) | mismatched))
+    fresh = set(info["missing_keys"]) | mismatched
+    if shards == 1 and not _has_new_head(model, fresh):
+        known = _pretrained(AutoConfig, checkpoint).id2label
+        fresh.update(follow_names(model, known, checkpoint=checkpoint))
+    new = tuple(sorted(fresh))
     if new:
         log.info("new parameters, not in %s: %s", checkpoint, ", ".join(new))
     return Classifiable(model, new)
+
+
+def _has_new_head(model: PreTrainedModel, new: Collection[str]) -> bool:
+    return any(not name.startswith(f"{model.base_model_prefix}.") for name in new)
 
 
 def _reread(model: PreTrainedModel, options: dict[str, Any]) -> PreTrainedModel:
