@@ -496,3 +496,16 @@ def test_labels_that_nobody_named_are_kept_row_by_row_with_a_warning(tmp_path, c
     assert built.new_parameters == ()
     assert torch.equal(built.model.classifier.weight, made.model.classifier.weight)
     assert "names no labels: its output layer is kept" in caplog.text
+
+
+def test_a_special_token_that_somebody_wrote_is_text(tmp_path):
+    tokenizer = loading.load_tokenizer(PACKAGE, train_texts=())
+    odd = ["a [SEP] b", "[CLS]", "x [PAD] y [MASK]", "plain"]
+    encoded = encode(odd, tokenizer, max_length=16, truncation="head", cached=False)
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    for start, end in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True):
+        ids = encoded.ids[start:end].tolist()
+        assert [place for place, each in enumerate(ids) if each in special] == [0, len(ids) - 1]
+    tokenizer.save_pretrained(tmp_path)
+    plain = AutoTokenizer.from_pretrained(tmp_path)
+    assert np.concatenate(plain(odd)["input_ids"]).tolist() == encoded.ids.tolist()

@@ -42,8 +42,8 @@ def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrained
         UnavailableError: the checkpoint cannot be had.
     """
     if checkpoint.startswith(SCRATCH):
-        return scratch.train_tokenizer(train_texts)
-    tokenizer = _pretrained(AutoTokenizer, checkpoint)
+        return _texts_are_text(scratch.train_tokenizer(train_texts))
+    tokenizer = _texts_are_text(_pretrained(AutoTokenizer, checkpoint))
     if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
         # Without its files transformers makes a tokenizer of special tokens alone: every word would be unknown to it.
         raise UnavailableError(
@@ -54,6 +54,15 @@ def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrained
         # Decoders have none. The end token is safe on the right, where the mask hides it.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def _texts_are_text(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A ``[SEP]`` or ``</s>`` that somebody wrote is text: as a token it would end the text, or cut it in two.
+
+    Stays with the tokenizer when it is saved, so that plain transformers reads texts likewise.
+    """
+    tokenizer.split_special_tokens = tokenizer.init_kwargs["split_special_tokens"] = True
     return tokenizer
 
 
