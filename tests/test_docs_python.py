@@ -44,6 +44,7 @@ def home(tmp_path, monkeypatch):
     table = "text,label\n" + "".join(f'"{text}",{"pos" if GOOD in text else "neg"}\n' for text in words)
     Path("reviews.csv").write_text(table)
     Path("new.csv").write_text(table)
+    Path("unlabelled.csv").write_text("text\n" + "".join(f'"{text}"\n' for text in words))
     data = "{source: files, path: reviews.csv, task: binary}"
     Path("reviews.yaml").write_text(f"name: reviews\ndata: {data}\nmodel: {{checkpoint: 'scratch:bert'}}\n")
     sweeping.write(work)

@@ -170,7 +170,7 @@ def test_plain_weights_load_in_plain_transformers(made, tmp_path):
     classify = pipeline("text-classification", model=str(tmp_path / "torch"), top_k=None)
     plain = {each["label"]: each["score"] for each in classify(["word3 word4"])[0]}
     undecided = replace(Classifier.from_pretrained(made.path), decision=Decision((0.5,) * 3, 1.0))
-    assert plain == pytest.approx(undecided(["word3 word4"])[0].probabilities, abs=1e-6)
+    assert plain == pytest.approx(undecided.classify(["word3 word4"])[0].probabilities, abs=1e-6)
 
 
 def test_the_cards_own_lines_run(graph, monkeypatch, capsys):

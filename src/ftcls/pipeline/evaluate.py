@@ -101,7 +101,9 @@ def _scored_on(experiment: Experiment, data: Table | None, trained: Classifier) 
         return read(section, seed=experiment.seed)
     known = section.labels if label_alignment.bare(trained.labels) else trained.labels
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(file_of(data, section, Path(folder), "dataframe"))
+        # A path stays as it was typed: messages name it so.
+        stored = isinstance(data, pd.DataFrame)
+        file = Path(file_of(data, section, Path(folder), "dataframe")) if stored else Path(data)  # type: ignore[arg-type]
         section = label_alignment.elsewhere(section, file, task=task_of(section) or trained.task, labels=known)
         return read(section, seed=experiment.seed)
 
