@@ -179,7 +179,7 @@ def test_plain_transformers_runs_what_the_card_says(multilabel, written):
     (scores,) = said["said"]
     found = {each["label"]: each["score"] for each in scores}
     plain = replace(Classifier.from_pretrained(written[0]), decision=replace(DECIDED, temperature=1.0))
-    expected = plain(["A text."])[0].probabilities
+    expected = plain.classify(["A text."])[0].probabilities
     assert found == pytest.approx(expected, abs=1e-6)
 
 
@@ -322,7 +322,7 @@ def test_a_repository_that_was_fetched_is_there_without_the_hub(multilabel, told
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(told.folder / "home" / "hub"))
     found, expected = (Classifier.from_pretrained(place) for place in ("me/moods", multilabel[0].path))
     assert (found.settings, found.decision) == (expected.settings, expected.decision)
-    assert found([TEXT]) == expected([TEXT])
+    assert found.classify([TEXT]) == expected.classify([TEXT])
 
 
 def test_a_repository_is_exported_like_any_checkpoint(multilabel, told):

@@ -103,7 +103,7 @@ def _scored_on(experiment: Experiment, data: Table | None, trained: Classifier) 
     with tempfile.TemporaryDirectory() as folder:
         # A path stays as it was typed: messages name it so.
         stored = isinstance(data, pd.DataFrame)
-        file = Path(file_of(data, section, Path(folder), "dataframe")) if stored else Path(data)  # type: ignore[arg-type]
+        file = Path(file_of(data, section, Path(folder), "dataframe")) if stored else Path(data)
         section = label_alignment.elsewhere(section, file, task=task_of(section) or trained.task, labels=known)
         return read(section, seed=experiment.seed)
 
