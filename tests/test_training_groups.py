@@ -118,7 +118,7 @@ def test_the_rates_reach_the_optimizer_and_follow_the_schedule(tmp_path, adapter
 
 
 def test_frozen_layers_come_out_as_they_went_in(tmp_path, monkeypatch):
-    load = fitting.factory.load_model
+    load = fitting.loading.load_model
     before = {}
 
     def frozen(*args, **options):
@@ -127,7 +127,7 @@ def test_frozen_layers_come_out_as_they_went_in(tmp_path, monkeypatch):
         before.update({name: each.clone() for name, each in made.model.state_dict().items()})
         return made
 
-    monkeypatch.setattr(fitting.factory, "load_model", frozen)
+    monkeypatch.setattr(fitting.loading, "load_model", frozen)
     fitting.run(tmp_path, training={"max_steps": 3, "eval_strategy": "no", "weight_decay": 0.1})
     after = fitting.weights(tmp_path)
     kept = {name for name in before if torch.equal(before[name], after[name])}

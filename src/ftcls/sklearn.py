@@ -66,8 +66,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             FtclsError: a key is wrong, the checkpoint cannot be had, or training failed.
         """
         texts = _texts(X)
+        if y is not None:
+            check_consistent_length(texts, y)
         targets, self.classes_, task = _targets(y)
-        check_consistent_length(texts, targets)
         experiment = self._experiment(task)
         corpus = _corpus(experiment, texts, targets, tuple(map(str, self.classes_)), task)
         with tempfile.TemporaryDirectory(prefix="ftcls-") as folder:
@@ -176,7 +177,7 @@ def _targets(y: Any) -> tuple[NDArray[np.int64] | NDArray[np.float32], NDArray[A
         raise ValueError(f"Unknown label type: {kind}. Give one label for each text, or 0 and 1 in a column per label.")
     classes, targets = np.unique(column_or_1d(y, warn=True), return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y has one class, {classes[0]!r}; a classifier needs two or more")
+        raise ValueError(f"y has one class, {classes[0].item()!r}; a classifier needs two or more")
     return targets.astype(np.int64), classes, _TASKS[kind]
 
 
