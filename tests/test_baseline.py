@@ -8,7 +8,11 @@ import pytest
 
 from ftcls.data.corpus import Corpus, Split
 from ftcls.model.baselines import linear
+from ftcls.model.baselines.linear import Baseline
+from ftcls.pipeline import build_report
 from ftcls.scoring import metrics
+from ftcls.scoring.differences import verdict
+from ftcls.scoring.metrics import Predictions
 
 WORDS = ("goal match team", "bank market shares", "planet rocket star", "vote party law")
 
@@ -144,3 +148,19 @@ def test_ag_news_is_as_good_as_a_linear_model_gets():
     (train, targets), (test, gold) = splits
     found, _ = linear.fit_predict(train, targets, test, task="multiclass", k=4, seed=42)
     assert (found.argmax(axis=1) == gold).mean() == pytest.approx(0.911, abs=0.003)
+
+
+def test_a_model_is_held_against_the_baseline_in_the_chosen_metric():
+    """Of ten labels, all of them gold: the model finds eight in every row, the baseline all of them in every third."""
+    gold = np.ones((300, 10), dtype=np.float32)
+    model, simple = np.ones(gold.shape, dtype=bool), np.zeros(gold.shape, dtype=bool)
+    model[:, :2], simple[::3] = False, True
+    labels = tuple("abcdefghij")
+    trained, found = (
+        Predictions("multilabel", labels, gold, said, 0.2 + 0.6 * said, np.arange(300)) for said in (model, simple)
+    )
+    scores = build_report.against(Baseline("some", found, 0.0), trained, metric="f1_micro", seed=0)
+    assert list(scores.difference) == ["f1_micro", "accuracy", "f1_macro"]
+    assert scores.difference["f1_micro"].value == pytest.approx(2 * 0.8 / 1.8 - 0.5)
+    assert verdict(scores.difference["f1_micro"]) == "better"
+    assert verdict(scores.difference["accuracy"]) == "worse"

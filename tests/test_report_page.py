@@ -182,6 +182,22 @@ def test_a_run_of_one_class_only_is_drawn(tmp_path):
     assert "Most confident mistakes" not in reader.text
 
 
+def test_the_verdict_is_about_the_chosen_metric(tmp_path):
+    run = make(tmp_path, "multilabel")
+    report = report_schema.read_report(run)
+    worse = replace(report.baseline.difference["accuracy"], value=-0.1, interval=(-0.2, -0.05), p_value=0.001)
+    better = replace(worse, metric="f1_macro", value=0.1, interval=(0.05, 0.2))
+    for differences, said in (
+        ({"accuracy": worse, "f1_macro": better}, "+.1000 +.0500 to +.2000, p = .001 The model is better"),
+        ({"accuracy": worse}, None),
+    ):
+        changed = replace(report, baseline=replace(report.baseline, difference=differences))
+        text = Reader(run_page.write(run, changed).path.read_text(encoding="utf-8")).text
+        assert "worse than the baseline" not in text
+        assert ("paired bootstrap" in text) == (said is not None)
+        assert said is None or said in text
+
+
 def test_what_has_nothing_to_say_is_left_out(tmp_path):
     run = make(tmp_path, "multiclass", history=(), texts=False, with_baseline=False)
     reader = Reader(read(run))

@@ -59,11 +59,31 @@ def test_the_verdict_follows_the_paired_test(value, p_value, verdict):
     assert f"{verdict} (paired bootstrap, 40 clusters)" in shown(run_tables.summary(changed))
 
 
-def test_another_metric_of_the_difference_is_named():
+def chosen(report, metric):
+    """The report of a run whose best step was picked by that metric."""
+    return replace(report, training=replace(report.training, best=replace(report.training.best, metric=metric)))
+
+
+def test_the_verdict_is_about_the_chosen_metric_whatever_others_say():
+    report, _ = synthetic.report("multilabel")
+    one = report.baseline.difference["accuracy"]
+    differences = {
+        "accuracy": replace(one, value=-0.1, interval=(-0.2, -0.05), p_value=0.001),
+        "f1_micro": replace(one, metric="f1_micro", value=0.1, interval=(0.05, 0.2), p_value=0.001),
+    }
+    changed = chosen(replace(report, baseline=replace(report.baseline, difference=differences)), "f1_micro")
+    text = shown(run_tables.summary(changed))
+    assert "f1_micro on the 200 test examples" in text
+    assert "+.1000  +.0500 to +.2000, p = 0.001\n  the model is better than the baseline" in text
+    assert "WORSE" not in text
+
+
+def test_without_a_difference_in_the_chosen_metric_there_is_no_verdict():
     report, _ = synthetic.report("binary")
-    only = {"accuracy": report.baseline.difference["accuracy"]}
-    text = shown(run_tables.summary(replace(report, baseline=replace(report.baseline, difference=only))))
-    assert "  difference in accuracy" in text
+    text = shown(run_tables.summary(chosen(report, "roc_auc")))
+    assert "roc_auc on the 200 test examples" in text
+    assert "difference" not in text
+    assert "baseline (" not in text
 
 
 def test_a_summary_without_baseline_says_nothing_of_one():

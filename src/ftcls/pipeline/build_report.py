@@ -31,7 +31,8 @@ from ftcls.runs.directory import RunDir
 from ftcls.scoring import metrics, slices
 from ftcls.scoring import without_leaks as unleaked
 from ftcls.scoring.diagnosis import constant_loss, diagnose
-from ftcls.scoring.intervals import intervals, paired_difference
+from ftcls.scoring.differences import differences
+from ftcls.scoring.intervals import intervals
 from ftcls.scoring.metrics import Predictions
 from ftcls.scoring.slices import Slice
 from ftcls.scoring.wilson import NORMAL_97_5, Interval
@@ -43,7 +44,8 @@ PACKAGES: Final = (
     *("numpy", "scipy", "pandas", "pyarrow"),
 )
 
-# What the model is compared with the baseline on: the share of right answers, and the mean over labels.
+# What the model is compared with the baseline on beside the chosen metric: the share of right answers, and the mean
+# over labels.
 COMPARED: Final = ("accuracy", "f1_macro")
 
 
@@ -173,15 +175,18 @@ def without_leaks(corpus: Corpus, split: SplitName, predictions: Predictions, *,
     return unleaked.without_leaks(predictions, equal=known.equal, near=known.near, seed=seed)
 
 
-def against(simple: Baseline, trained: Predictions, *, seed: int) -> report_schema.BaselineScores:
-    """A simple model's scores on the test split, and the run's paired difference from it on the same rows."""
+def against(simple: Baseline, trained: Predictions, *, metric: str, seed: int) -> report_schema.BaselineScores:
+    """A simple model's scores on the test split, and the run's paired differences from it on the same rows.
+
+    The chosen metric is compared first; it is left out where it has no value on these rows.
+    """
     found = simple.predictions
     return report_schema.BaselineScores(
         name=simple.name,
         metrics={"test": metrics.score(found)},
         intervals={"test": intervals(found, seed=seed)},
         seconds=simple.seconds,
-        difference={name: paired_difference(trained, found, metric=name, seed=seed) for name in COMPARED},
+        difference=differences(trained, found, metrics=(metric, *COMPARED), seed=seed),
     )
 
 

@@ -146,9 +146,9 @@ def _train(
                 )
                 for name, rows in found.items()
             },
-            baseline=build_report.against(simple, found["test"], seed=seed),
+            baseline=build_report.against(simple, found["test"], metric=experiment.metrics.best, seed=seed),
             metrics_without_leaks=build_report.without_leaks(corpus, "test", found["test"], seed=seed),
-            majority=build_report.against(constant, found["test"], seed=seed),
+            majority=build_report.against(constant, found["test"], metric=experiment.metrics.best, seed=seed),
             decided=tune_decision.compare(
                 tuned,
                 found,

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ftcls.config.load import load
 from ftcls.errors import ConfigError, DataError
 from ftcls.reporting import compare_page
-from ftcls.reporting.comparison import SURE, Comparison, Contender, Pair
+from ftcls.reporting.comparison import Comparison, Contender, Pair
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import metrics
+from ftcls.scoring.differences import SURE
 from ftcls.scoring.intervals import Difference, difference_of, refuse_unlike, resampled, score_of
 from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.significance import holm, mcnemar, over_seeds

@@ -15,7 +15,8 @@ from rich.text import Text
 from ftcls.environment import json_files
 from ftcls.environment.files import write_json, write_text
 from ftcls.reporting import plots
-from ftcls.reporting.comparison import SURE, Comparison, Contender, Pair
+from ftcls.reporting.comparison import Comparison, Contender, Pair
+from ftcls.scoring.differences import SURE
 
 _HERE = Path(__file__).parent
 FILES: Final = ("compare.json", "compare.md", "compare.html", "score-against-cost.png", "score-against-cost.svg")

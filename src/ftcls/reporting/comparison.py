@@ -1,14 +1,10 @@
 """What a comparison of models says."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from ftcls.scoring.intervals import Difference
 from ftcls.scoring.significance import McNemar
 from ftcls.scoring.wilson import Interval
-
-SURE: Final = 0.05
-"""p-value below which a difference is called one."""
 
 
 @dataclass(frozen=True)

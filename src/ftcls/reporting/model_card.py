@@ -9,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ftcls.config.schema import Experiment
 from ftcls.runs.report_schema import Report
+from ftcls.scoring.differences import verdict
 from ftcls.scoring.wilson import Interval
 
 # Where the Hub has what a config calls by another name.
@@ -36,7 +37,6 @@ TRAINING: Final = (
 )
 # A label scored on fewer test rows than this says little.
 FEW: Final = 20
-SURE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -278,11 +278,12 @@ def _limits(report: Report, experiment: Experiment) -> str:
 def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
     if report.diagnosis is not None and report.diagnosis.overfitted:
         yield report.diagnosis.sentence
-    if report.baseline is not None and "accuracy" in report.baseline.difference:
-        found = report.baseline.difference["accuracy"]
-        if found.p_value >= SURE or found.value <= 0:
+    metric = report.training.best.metric
+    if report.baseline is not None and metric in report.baseline.difference:
+        found = report.baseline.difference[metric]
+        if verdict(found) != "better":
             yield (
-                f"It is not shown to be better than {report.baseline.name}: accuracy {found.value:+.4f} "
+                f"It is not shown to be better than {report.baseline.name}: {metric} {found.value:+.4f} "
                 f"({found.interval[0]:+.4f} to {found.interval[1]:+.4f})."
             )
     test = report.data.splits["test"]

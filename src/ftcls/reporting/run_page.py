@@ -22,8 +22,8 @@ from ftcls.runs.predictions import Rows
 from ftcls.runs.report_schema import Report
 from ftcls.scoring import slices
 from ftcls.scoring.calibration import reliability
-from ftcls.scoring.intervals import Difference
-from ftcls.scoring.metrics import Predictions, higher_is_better
+from ftcls.scoring.differences import Verdict, verdict
+from ftcls.scoring.metrics import Predictions
 
 _SPLIT = "test"
 _MISTAKES = 20
@@ -34,8 +34,11 @@ _CUT = 280
 """Characters of a text that are shown at once."""
 _LONGEST = 20_000
 """Characters of a text that are kept in the page at all."""
-_SURE = 0.05
-"""p-value below which a difference is called one."""
+_VERDICTS: dict[Verdict, str] = {
+    "better": "the model is better than the baseline",
+    "worse": "the model is worse than the baseline",
+    "open": "no difference that these rows can show",
+}
 
 
 @dataclass(frozen=True)
@@ -134,19 +137,13 @@ def _context(
 
 
 def _verdict(found: Report, metric: str) -> dict[str, Any] | None:
-    """The paired difference from the baseline, in words too."""
-    if found.baseline is None or not found.baseline.difference:
+    """The paired difference from the baseline in the chosen metric, in words too; None where it was not taken."""
+    if found.baseline is None or metric not in found.baseline.difference:
         return None
-    differences = found.baseline.difference
-    one: Difference = differences[metric] if metric in differences else next(iter(differences.values()))
-    if one.p_value >= _SURE:
-        kind, words = "open", "no difference that these rows can show"
-    elif (one.value > 0) == higher_is_better(one.metric):
-        kind, words = "better", "the model is better than the baseline"
-    else:
-        kind, words = "worse", "the model is worse than the baseline"
+    one = found.baseline.difference[metric]
+    kind = verdict(one)
     units = f"{one.rows:,} rows" if one.clusters is None else f"{one.clusters:,} clusters"
-    return {"difference": one, "kind": kind, "words": words, "units": units}
+    return {"difference": one, "kind": kind, "words": _VERDICTS[kind], "units": units}
 
 
 def _lists(test: Predictions, rows: Rows) -> list[dict[str, Any]]:

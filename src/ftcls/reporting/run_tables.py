@@ -13,8 +13,8 @@ from rich.text import Text
 from ftcls.data.corpus import Check
 from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
 from ftcls.scoring.diagnosis import Spike
+from ftcls.scoring.differences import Verdict, verdict
 from ftcls.scoring.intervals import Difference
-from ftcls.scoring.metrics import higher_is_better
 from ftcls.scoring.wilson import Interval
 from ftcls.scoring.without_leaks import WithoutLeaks
 
@@ -27,8 +27,12 @@ _EXAMPLE_WIDTH = 60
 _ADVICE_WIDTH = 78
 _SPIKES = 5
 """Most gradient-norm spikes named."""
-_SURE = 0.05
-"""p-value below which a difference is called one."""
+_VERDICTS: dict[Verdict, tuple[str, str]] = {
+    "better": ("the model is better than the baseline", "green"),
+    "worse": ("the model is WORSE than the baseline", "red"),
+    "open": ("no difference that these rows can show", "yellow"),
+}
+"""In words, and the colour that underlines them."""
 
 
 def summary(report: Report) -> RenderableType:
@@ -79,9 +83,10 @@ def _headline(report: Report) -> list[Text]:
     lines = [(_tail(report.model.checkpoint), report.metrics["test"][metric], report.intervals["test"][metric])]
     difference = None
     if report.baseline is not None:
-        baseline, differences = report.baseline, report.baseline.difference
+        baseline = report.baseline
         lines.append((baseline.name, baseline.metrics["test"][metric], baseline.intervals["test"][metric]))
-        difference = differences[metric] if metric in differences else next(iter(differences.values()), None)
+        # A verdict in another metric would be one about another question.
+        difference = baseline.difference.get(metric)
     width = max(len(name) for name, _, _ in lines)
     texts = [Text(f"{metric} on the {rows:,} test examples, with its 95 % interval")]
     for index, (name, value, interval) in enumerate(lines):
@@ -89,8 +94,7 @@ def _headline(report: Report) -> list[Text]:
         line.append(_number(value), style="" if index else "bold")
         texts.append(line.append(f"  {_interval(interval)}"))
     if difference is not None:
-        name = "difference" if difference.metric == metric else f"difference in {difference.metric}"
-        texts += _difference(difference, f"  {name:{width}}")
+        texts += _difference(difference, f"  {'difference':{width}}")
     return texts
 
 
@@ -101,14 +105,9 @@ def _difference(difference: Difference, name: str) -> list[Text]:
     figures = Text(
         f"{name}  {_signed(difference.value)}  {_signed(low)} to {_signed(high)}, p = {difference.p_value:.3f}"
     )
-    if difference.p_value >= _SURE:
-        verdict = Text("  no difference that these rows can show", style="yellow")
-    elif (difference.value > 0) == higher_is_better(difference.metric):
-        verdict = Text("  the model is better than the baseline", style="green")
-    else:
-        verdict = Text("  the model is WORSE than the baseline", style="red")
-    verdict.append(f" (paired bootstrap, {count:,} {units})", style="default")
-    return [figures, verdict]
+    words, style = _VERDICTS[verdict(difference)]
+    said = Text(f"  {words}", style=style).append(f" (paired bootstrap, {count:,} {units})", style="default")
+    return [figures, said]
 
 
 def _metrics(
