@@ -68,7 +68,10 @@ def test_the_metric_says_whether_it_grew_worse_or_only_overconfident(scores, wor
 
 def test_a_loss_that_still_falls_asks_for_more_steps():
     falls, flat = ([0.6, 0.5, 0.4, 0.3], [0.5, 0.4, 0.301, 0.3])
-    assert "it was still falling, so more steps may help" in diagnose(history(falling, falls)).sentence
+    assert diagnose(history(falling, falls)).sentence == (
+        "Undertrained: validation loss was lowest at the last evaluation, 0.3000 at step 400, and still falling; "
+        "more steps may help."
+    )
     assert diagnose(history(falling, flat)).sentence == (
         "Not over-fitted: validation loss was lowest at the last evaluation, 0.3000 at step 400."
     )

@@ -21,10 +21,12 @@ from ftcls.pipeline.fit_model import best_model, build_model, fit_model
 from ftcls.pipeline.own_data import Data, with_data
 from ftcls.pipeline.prepare import prepare
 from ftcls.pipeline.run import Run
+from ftcls.pipeline.run_facts import facts
 from ftcls.reporting import run_page
 from ftcls.runs import predictions, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import decision
+from ftcls.scoring.next_steps import next_steps
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +162,7 @@ def _train(
             command=command,
             started=started,
         )
+        report = replace(report, next_steps=next_steps(facts(report, experiment)))
         _draw(run, report)
         report_schema.write_report(run, report)
     return run

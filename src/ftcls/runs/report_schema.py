@@ -24,6 +24,7 @@ from ftcls.scoring.decision import Task
 from ftcls.scoring.diagnosis import Diagnosis
 from ftcls.scoring.intervals import Difference, LabelIntervals, certainty
 from ftcls.scoring.metrics import LabelScores, Predictions
+from ftcls.scoring.next_steps import NextStep
 from ftcls.scoring.slices import Slice
 from ftcls.scoring.wilson import Interval
 from ftcls.scoring.without_leaks import WithoutLeaks
@@ -261,6 +262,7 @@ class Report:
     label_intervals: dict[str, LabelCertainty] | None = None
     majority: BaselineScores | None = None
     speed: Speed | None = None
+    next_steps: tuple[NextStep, ...] = ()
     schema_version: Literal[1] = 1
 
 

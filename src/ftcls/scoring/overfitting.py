@@ -174,7 +174,7 @@ def _not_risen(evaluations: Points, seen: Course) -> Judgement:
         before = [loss for step, loss in evaluations if step <= last_step - _LATE * (last_step - first_step)]
         where = f"was lowest at the last evaluation, {seen.lowest:.4f} at step {last_step:,}"
         if min(before) - seen.lowest > max(_FALLING * abs(seen.lowest), seen.wobble):
-            words = f"Not over-fitted: validation loss {where}; it was still falling, so more steps may help."
+            words = f"Undertrained: validation loss {where}, and still falling; more steps may help."
             return Judgement("undertrained", None, words)
     elif last > seen.lowest * (1 + RISE):
         where = f"ended at {last:.4f}, {seen.lowest:.4f} at its lowest, step {seen.lowest_step:,}: it may be noise"
@@ -193,7 +193,7 @@ def _risen(
         words = "no training loss was logged before and after that to tell whether it fell"
         return Judgement("unknown", None, f"Whether it over-fitted cannot be told: {rise}, but {words}.")
     if training and np.mean(after) >= np.mean(before):
-        return Judgement("unstable", from_step, f"Not over-fitted: {rise}, but training loss did not fall meanwhile.")
+        return Judgement("unstable", from_step, f"Unstable: {rise}, but training loss did not fall meanwhile.")
     sentence = f"Over-fitted from step {from_step:,}: {rise}" + (f" while {course}" if course else "")
     return Judgement("overfitted", from_step, sentence + _metric_since(seen.lowest_step, scores, metric))
 
