@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ftcls.data.readers import files
-from ftcls.data.readers.files import read_table
+from ftcls.data.readers.label_columns import Indicators, Several
+from ftcls.data.tables.read import read_table
 from ftcls.errors import DataError
 
 
@@ -136,8 +137,8 @@ def test_a_bad_csv_row_is_named_by_the_line_an_editor_shows(put):
     split = train(put("a.csv", 'text,label\n"two\nlines",x\n\na,b,c\nd\ne,y\n'))
     assert split.texts == ["two\nlines", "e"]
     assert split.bad.examples == [
-        f"{split.place(0)[:-2]}:5: 3 fields, the header has 2",
-        f"{split.place(0)[:-2]}:6: 1 field, the header has 2",
+        f"{split.place(0)[:-2]}:5: 3 fields, the header has 2; quote a text that has the delimiter in it",
+        f"{split.place(0)[:-2]}:6: 1 field, the header has 2; quote a text that has the delimiter in it",
     ]
     assert split.place(1).endswith("a.csv:7")
     assert split.rows.tolist() == [0, 3]
@@ -147,17 +148,17 @@ def test_a_bad_csv_row_is_named_by_the_line_an_editor_shows(put):
 @pytest.mark.parametrize("line", ['c,"d', '"c,d'])
 def test_a_quote_that_is_never_closed_does_not_swallow_the_rest_in_silence(put, line):
     split = train(put("a.csv", f"text,label\na,b\n{line}\ne,f\ng,h\n"))
-    assert split.texts == ["a"]
+    assert split.texts == ["a", "e", "g"]
     assert split.bad.count == 1
-    assert "a.csv:3: " in split.bad.examples[0]
+    assert "a.csv:3: a quote that begins in the row is never closed" in split.bad.examples[0]
 
 
 def test_a_json_line_that_is_none_is_a_bad_row(put):
     path = put("a.jsonl", '{"text": "a", "label": "x"}\nnope\n\n[1]\n{"label": "x"}\n')
     split = train(path)
     assert split.bad.examples == [
-        f"{path}:2: not JSON (Expecting value, column 1)",
-        f"{path}:4: not a JSON object",
+        f"{path}:2: not JSON: Expecting value (column 1)",
+        f'{path}:4: expected an object such as {{"text": "..."}}, found [1]',
         f"{path}:5: no text in column text",
     ]
     assert split.rows.tolist() == [0]
@@ -174,7 +175,7 @@ def test_labels_lose_the_white_space_around_them_and_an_empty_one_is_none(put):
 
 
 def test_separated_labels(put):
-    split = train(put("a.csv", "text,tags\na,x|y\nb,\nc,y | y|\n"), label=files.Several("tags", "|"), task="multilabel")
+    split = train(put("a.csv", "text,tags\na,x|y\nb,\nc,y | y|\n"), label=Several("tags", "|"), task="multilabel")
     assert split.labels == [("x", "y"), (), ("y",)]
 
 
@@ -182,7 +183,7 @@ def test_lists_of_labels(put):
     lines = ['{"text": "a", "tags": ["x", "y"]}', '{"text": "b", "tags": []}', '{"text": "c", "tags": null}']
     path = put("a.jsonl", "\n".join([*lines, '{"text": "d", "tags": "x"}']))
     assert train(path, label="tags", task="multilabel").labels == [("x", "y"), (), None, "x"]
-    split = train(path, label=files.Several("tags", None), task="multilabel")
+    split = train(path, label=Several("tags", None), task="multilabel")
     assert split.labels == [("x", "y"), (), None]
     assert split.bad.examples == [f"{path}:4: 'tags' is no list: 'x'"]
 
@@ -194,7 +195,7 @@ def test_a_single_text_is_no_multilabel_column(put):
 
 def test_a_column_of_zeros_and_ones_per_label(put):
     path = put("a.csv", "text,toxic,insult\na,1,0\nb,0,0\nc,true,1.0\nd,2,0\ne,,1\n")
-    raw = read(path, label=files.Indicators(("toxic", "insult")), task="multilabel")
+    raw = read(path, label=Indicators(("toxic", "insult")), task="multilabel")
     assert raw.labels == ("toxic", "insult")
     split = raw.splits["train"]
     assert split.labels == [("toxic",), (), ("toxic", "insult")]
@@ -219,8 +220,8 @@ def test_a_folder_per_class(put, tmp_path):
         put(f"set/{name}", content)
     raw = read(tmp_path / "set")
     split = raw.splits["train"]
-    assert split.texts == ["café", "two\n", "ten"]
-    assert split.labels == ["2", "2", "10"]
+    assert split.texts == ["café", "two\n", "no", "ten"]
+    assert split.labels == ["2", "2", "2", "10"]
     assert split.place(0) == str(tmp_path / "set" / "2" / "b9.txt")
     assert raw.checks[0].name == "encoding"
 

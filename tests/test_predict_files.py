@@ -196,11 +196,12 @@ def test_a_file_without_rows_gives_a_file_without_rows(here):
     assert pq.read_table("out.parquet").num_rows == 0
 
 
-def test_nulls_count_as_empty_texts_and_are_said(here, caplog):
-    Path("in.jsonl").write_text('{"text": null}\n{"text": 12345678}\n')
+def test_an_empty_text_is_one_and_a_null_is_none(here, caplog):
+    Path("in.jsonl").write_text('{"text": null}\n{"text": ""}\n{"text": 12345678}\n')
     predict_file(Lengths(), Path("in.jsonl"), Path("out.jsonl"))
-    assert [row["label"] for row in objects("out.jsonl")] == ["short", "long"]
-    assert "1 of 2 texts are empty" in caplog.text
+    assert [row["label"] for row in objects("out.jsonl")] == [None, "short", "long"]
+    assert "1 of 3 texts are empty" in caplog.text
+    assert "in.jsonl:1: no text in column text; the row stays without a label" in caplog.text
 
 
 def test_json_lines_with_different_keys_keep_them(here):
@@ -220,12 +221,12 @@ def test_json_lines_with_different_keys_keep_them(here):
         ("in.csv", "text,label\nx,y\n", ConfigError, r"has a column 'label' already.*--prefix predicted_"),
         ("in.csv", "text,text\nx,y\n", DataError, r"two columns are called 'text'"),
         ("in.csv", "text,id\nbroken\n", DataError, r"in\.csv:2: 1 field, the header has 2.*none of the first 1 rows"),
-        ("in.csv", 'text,id\nx,1\n"open' + "x" * 17_000_000, DataError, r"in\.csv:3: .*never closed"),
+        ("in.csv", 'text,id\n"open' + "x" * 17_000_000, DataError, r"in\.csv:2: .*never closed"),
         ("in.csv", "", DataError, r"in\.csv: is empty"),
         ("in.jsonl", '{"text": \n', DataError, r"in\.jsonl:1: not JSON"),
         ("in.jsonl", "[1]\n", DataError, r"in\.jsonl:1: expected an object"),
         ("in.jsonl", '{"body": "a"}\n', DataError, r"in\.jsonl:1: no key 'text'; name the text column"),
-        ("in.jsonl", '{"text": ["a"]}\n', DataError, r"in\.jsonl:1: 'text' is no text but a list"),
+        ("in.jsonl", '{"text": {"a": 1}}\n', DataError, r"in\.jsonl:1: column 'text' holds an object"),
         ("in.jsonl", '{"text": "a", "label": 1}\n', ConfigError, r"has a column 'label' already"),
         ("in.parquet", "no parquet", DataError, r"in\.parquet: not a Parquet file"),
         ("in.xlsx", "x", ConfigError, r"in\.xlsx: not a kind of file that predict takes; use \.csv, \.tsv"),
@@ -264,7 +265,10 @@ def test_a_prefix_renames_the_new_columns(here):
 
 BAD = {
     "csv": ("text,id\nx,1\nbroken\nlong text, with a comma,3\n\nlong enough,4\n", [1, 2]),
-    "jsonl": ('{"text": "x"}\n{"text": \n[1]\n{"body": 1}\n{"text": ["a"]}\n{"text": "long enough"}\n', [1, 2, 3, 4]),
+    "jsonl": (
+        '{"text": "x"}\n{"text": \n[1]\n{"body": 1}\n{"text": {"a": 1}}\n{"text": "long enough"}\n',
+        [1, 2, 3, 4],
+    ),
 }
 
 

@@ -102,6 +102,9 @@ class Split(Section):
     """Keep the share of each label the same in every split."""
     group_equal_texts: bool = True
     """Never put two equal texts on different sides of a cut."""
+    column: str | None = None
+    """Source files, one file: the column that says train, validation (valid, val, dev) or test of each row, or 0, 1, 2.
+    A split that it does not have is cut from train."""
 
 
 class Subset(Section):

@@ -1,6 +1,8 @@
 """One map from label names to numbers, over all splits."""
 
 import re
+import string
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -14,8 +16,31 @@ NAMED = 12
 """Label names an error lists."""
 
 
+_INVISIBLE = (
+    string.whitespace
+    + "\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000\u200b\u200e\u200f\u2060\ufeff"
+    + "".join(map(chr, range(0x2000, 0x200B)))
+)
+"""White space, and characters that show nothing; a joiner inside an emoji is none of them."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A finite number as people write one; Python's float also takes nan, inf and 1_000."""
+
+
+def as_name(text: str) -> str | None:
+    """A label as it is compared: accents composed, no white space or invisible characters around it.
+
+    None where nothing is left. Two spellings that nobody can tell apart are one label.
+    """
+    return unicodedata.normalize("NFC", text).strip(_INVISIBLE) or None
+
+
+def alike(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Labels that may be one: they differ in case, width or spaces alone, or are one number written in two ways."""
+    groups: dict[str | float, list[str]] = {}
+    for name in names:
+        folded = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        groups.setdefault(float(folded) if _NUMBER.fullmatch(folded) else folded, []).append(name)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def natural(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """From the config's data section to a corpus: read, refuse or drop bad rows, clean, cut, draw, check."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ftcls.data.clean import clean
 from ftcls.data.corpus import Check, Corpus, Split, SplitName
 from ftcls.data.raw import BadRows, Raw, RawSplit
 from ftcls.data.readers import ag_news, docstrings, files, go_emotions, hub, imdb, reuters21578
+from ftcls.data.readers.label_columns import Indicators, Label, Several
 from ftcls.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -34,10 +35,13 @@ def read(data: schema.Data, *, seed: int) -> Corpus:
         DataError: a file, a column, a row or a label cannot be used.
         UnavailableError: the Hub, or a library, is needed and not there.
     """
+    if data.split.column is not None and data.source != "files":
+        raise ConfigError(f"data.split.column: is for source files; {data.source} has its own splits")
     raw = READERS[data.source](data)
     if data.task not in (None, raw.task):
         raise ConfigError(f"data.task: {data.source} is {raw.task}, not {data.task}; leave the key out")
-    names = data.labels or raw.labels or labels.union(raw.splits)
+    names = _listed(data) or raw.labels or labels.union(raw.splits)
+    _refuse_only_bad(raw, data)
     labels.check(names, task=raw.task, source=f"data.source {data.source}")
     positive = labels.positive(names, task=raw.task, name=data.positive_label)
     splits, bad = _encoded(raw, names, data)
@@ -46,10 +50,43 @@ def read(data: schema.Data, *, seed: int) -> Corpus:
     else:
         splits = _complete(splits, raw, data.split, seed=seed)
         splits = {name: _subset(splits[name], name, names, data.subset, seed=seed) for name in SPLITS}
-    checks = (*_refused(bad, data.on_bad_row), *raw.checks, *completeness.checks(splits, names))
+    checks = (
+        *_refused(bad, data.on_bad_row),
+        *raw.checks,
+        *completeness.checks(splits, names),
+        *_alike(names),
+    )
     for name in SPLITS:
         log.info("%s: %s %s examples", data.source, f"{len(splits[name]):,}", name)
     return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions)
+
+
+def _listed(data: schema.Data) -> tuple[str, ...] | None:
+    """The labels of the config, as labels of files are compared."""
+    return None if data.labels is None else tuple(labels.as_name(name) or name for name in data.labels)
+
+
+def _refuse_only_bad(raw: Raw, data: schema.Data) -> None:
+    """Say what is wrong with the rows before what is wrong with the labels, which are those of the good rows.
+
+    Raises:
+        DataError: rows could not be read, and that is an error, or no row could.
+    """
+    bad = BadRows()
+    for found in {id(each): each for each in raw.splits.values()}.values():
+        bad.join(found.bad)
+    if bad.count and (data.on_bad_row == "error" or not any(found.labels for found in raw.splits.values())):
+        raise DataError(_bad_rows(bad))
+
+
+def _alike(names: Sequence[str]) -> Iterator[Check]:
+    groups = labels.alike(names)
+    if groups:
+        advice = (
+            "These may be one label in two spellings, which the model has to tell apart; write them alike in the file."
+        )
+        shown = tuple(" and ".join(map(repr, group)) for group in groups[:3])
+        yield Check("similar_labels", "warning", len(groups), shown, advice)
 
 
 def _imdb(data: schema.Data) -> Raw:
@@ -131,7 +168,14 @@ def _files(data: schema.Data) -> Raw:
     else:
         named = ((name, getattr(data.path, name)) for name in SPLITS)
         path = {name: Path(file) for name, file in named if file is not None}
-    return files.read(path, text=text_of(data), label=label_of(data), task=data.task)
+    return files.read(
+        path,
+        text=text_of(data),
+        label=label_of(data),
+        task=data.task,
+        names=_listed(data),
+        split_column=data.split.column,
+    )
 
 
 def text_of(data: schema.Data) -> tuple[str, ...]:
@@ -139,13 +183,13 @@ def text_of(data: schema.Data) -> tuple[str, ...]:
     return (data.text,) if isinstance(data.text, str) else data.text
 
 
-def label_of(data: schema.Data) -> files.Label:
+def label_of(data: schema.Data) -> Label:
     """The label column, or columns, of a data section."""
     match data.label:
         case schema.SeparatedLabels(column=column, separator=separator):
-            return files.Several(column, separator)
+            return Several(column, separator)
         case schema.LabelColumns(columns=columns):
-            return files.Indicators(columns)
+            return Indicators(columns)
         case column:
             return column
 

@@ -11,7 +11,7 @@ from ftcls.config import schema
 from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.read import SPLITS, label_of, text_of
-from ftcls.data.readers.files import columns_of
+from ftcls.data.readers.label_columns import columns_of
 from ftcls.data.tables import frames
 from ftcls.errors import ConfigError
 
@@ -44,6 +44,7 @@ def with_data(experiment: Experiment, data: Data | None, folder: Path) -> Experi
     if isinstance(data, Mapping):
         if "train" not in data or not set(data) <= set(SPLITS):
             raise ConfigError(f"data: tables for {', '.join(map(repr, data))}; name train, and validation and test")
+        section = section.model_copy(update={"split": section.split.model_copy(update={"column": None})})
         path = schema.SplitPaths(
             **{split: file_of(table, section, folder, f"{experiment.name}-{split}") for split, table in data.items()}
         )
@@ -57,6 +58,7 @@ def with_data(experiment: Experiment, data: Data | None, folder: Path) -> Experi
 def file_of(table: Table, section: schema.Data, folder: Path, name: str) -> str:
     """The absolute path of a table's file; that of a DataFrame is written first."""
     if isinstance(table, pd.DataFrame):
-        columns = (*text_of(section), *columns_of(label_of(section)))
+        split = [name for name in (section.split.column,) if name in table.columns]
+        columns = (*text_of(section), *columns_of(label_of(section)), *filter(None, split))
         return str(frames.store(table, columns, folder, name).absolute())
     return str(Path(table).expanduser().absolute())

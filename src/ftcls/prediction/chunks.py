@@ -5,22 +5,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ftcls.prediction.rows import TEXT, Record, Source
+from ftcls.data.tables.cells import Misfit, text_of
+from ftcls.data.tables.records import TEXT, Record
+from ftcls.prediction.rows import PAUSE, Source
 
 ROWS: Final = 4_096
 """Rows of a chunk: enough to sort by length for little padding."""
 CHARACTERS: Final = 8_000_000
 """A chunk of long texts ends sooner."""
-PAUSE: Final = 0.2
-"""Seconds without a new row after which those that are there are labelled, where a stream is followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A row with its text; None where there is none to label."""
+    """A row with its text."""
 
+    place: str
+    """Where a person finds it."""
     record: Record
     text: str | None
+    """None where there is none to label; the record says why."""
 
 
 def read_columns(source: Source, text_columns: Sequence[str]) -> tuple[str, ...]:
@@ -38,8 +41,8 @@ def cut(source: Source, text_columns: Sequence[str], *, follow: bool = False) ->
     chunk: list[Item] = []
     characters = 0
     readable = False
-    for record in source.records:
-        item = _item(record, names)
+    for place, record in source.records:
+        item = _item(place, record, names)
         chunk.append(item)
         characters += len(item.text or "")
         readable = readable or item.text is not None
@@ -58,19 +61,18 @@ def chained(digest: str, chunk: Sequence[Item]) -> str:
     return found.hexdigest()
 
 
-def _item(record: Record, names: Sequence[str]) -> Item:
+def _item(place: str, record: Record, names: Sequence[str]) -> Item:
     if record.problem is not None:
-        return Item(record, None)
-    parts = []
-    for name in names:
-        if name not in record.row:
-            return _unread(record, f"no key {name!r}; name the text column with --text-column")
-        value = record.row[name]
-        if isinstance(value, list | dict | bytes):
-            return _unread(record, f"{name!r} is no text but a {type(value).__name__}")
-        parts.append("" if value is None else str(value))
-    return Item(record, " ".join(parts))
-
-
-def _unread(record: Record, problem: str) -> Item:
-    return Item(replace(record, problem=problem), None)
+        return Item(place, record, None)
+    cells = [record.cell_of(name) for name in names]
+    odd = next((name for name, cell in zip(names, cells, strict=True) if isinstance(cell, Misfit)), None)
+    text = None if odd is not None else text_of(cell for cell in cells if not isinstance(cell, Misfit))
+    if text is not None:
+        return Item(place, record, text)
+    if odd is not None:
+        problem = next(f"column {odd!r} {cell.reason}" for cell in cells if isinstance(cell, Misfit))
+    elif not any(name in record.row for name in names):
+        problem = f"no key {names[0]!r}; name the text column with --text-column"
+    else:
+        problem = f"no text in column {' + '.join(names)}"
+    return Item(place, replace(record, problem=problem), None)

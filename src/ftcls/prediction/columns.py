@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ftcls.errors import ConfigError
-from ftcls.prediction.rows import Row
 
 
 class Prediction(Protocol):
@@ -98,7 +97,7 @@ class Columns:
             return ()
         return prediction.labels
 
-    def of(self, prediction: Prediction) -> Row:
+    def of(self, prediction: Prediction) -> dict[str, Any]:
         """The new columns of one row: the label (None: abstained; multilabel: a list), then probabilities."""
         given = self.given(prediction)
         label: Any = list(given) if self.task == "multilabel" else given[0] if given else None
@@ -110,7 +109,7 @@ class Columns:
             values = [value for pair in ranked for value in pair]
         return dict(zip(self.names, (label, *values), strict=True))
 
-    def nothing(self) -> Row:
+    def nothing(self) -> dict[str, Any]:
         """The new columns of a row that could not be read."""
         return dict.fromkeys(self.names)
 

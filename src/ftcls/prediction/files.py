@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TextIO
 
 import pyarrow as pa
 
+from ftcls.data.tables.records import Kind
 from ftcls.data.tables.table import missing_column
 from ftcls.environment.files import refuse_special
 from ftcls.errors import ConfigError, DataError, Interrupted
@@ -23,9 +24,9 @@ from ftcls.prediction import group_shares as shares
 from ftcls.prediction.chunks import Item
 from ftcls.prediction.columns import Classifier, Columns, Prediction
 from ftcls.prediction.group_shares import Share, Tally
-from ftcls.prediction.rows import Kind, Record, Source
+from ftcls.prediction.rows import Source
 from ftcls.prediction.stream import Stream
-from ftcls.prediction.writers import Labelled, Layout, OutputKind, Sink
+from ftcls.prediction.writers import Labelled, Layout, Sink
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def predict_files(
     output: Path | TextIO,
     wanted: Wanted,
     *,
-    kind: OutputKind | None = None,
+    kind: Kind | None = None,
     input_kind: Kind | None = None,
     resume: bool = False,
     progress: Callable[[Step], None] = lambda step: None,
@@ -130,7 +131,7 @@ def _predict(
     given: Sequence[Path] | Stream,
     output: Path | TextIO,
     wanted: Wanted,
-    kind: OutputKind | None,
+    kind: Kind | None,
     input_kind: Kind | None,
     resume: bool,
     progress: Callable[[Step], None],
@@ -150,13 +151,21 @@ def _predict(
             run.all(itertools.chain([first] if first else [], cut))
     if tally.empty:
         log.warning("%s: %d of %d texts are empty; their label says nothing", source.name, tally.empty, run.rows)
+    for swallowed in source.swallowed:
+        if swallowed.count:
+            log.warning(
+                "%s: %d rows; a quote that was left open? The first: %s",
+                source.name,
+                swallowed.count,
+                swallowed.examples[0],
+            )
     if tally.bad > _SHOWN:
         log.warning("%s: %d rows could not be read, %d are not named here", source.name, tally.bad, tally.bad - _SHOWN)
     return _summary(run.rows, tally, output)
 
 
 def _sink(
-    output: Path | TextIO, kind: OutputKind, layout: Layout, request: dict[str, Any], *, resume: bool
+    output: Path | TextIO, kind: Kind, layout: Layout, request: dict[str, Any], *, resume: bool
 ) -> contextlib.AbstractContextManager[Sink]:
     if not isinstance(output, Path):
         return writers.to_stream(output, kind, layout)
@@ -219,15 +228,16 @@ class _Run:
             if self.source.columns is None:
                 _refuse_taken(self.source, self.columns, tuple(row))
             if item.text is None:
-                labelled.append(self._bad(item.record))
+                labelled.append(self._bad(item))
                 continue
             prediction = next(found)
             self.tally.add(row, self.columns.given(prediction))
             labelled.append(Labelled(row, self.columns.of(prediction)))
         self.sink.write(labelled)
 
-    def _bad(self, record: Record) -> Labelled:
-        problem = f"{record.place}: {record.problem}"
+    def _bad(self, item: Item) -> Labelled:
+        record = item.record
+        problem = f"{item.place}: {record.problem}"
         if self.wanted.on_bad_row == "error":
             raise DataError(f"{problem} (--on-bad-row keep leaves such rows in place)")
         if self.tally.bad < _SHOWN:
@@ -244,9 +254,11 @@ def _request(classifier: Classifier, wanted: Wanted, source: Source) -> dict[str
     return {"model": classifier.fingerprint(), "chunk": chunks.ROWS, **columns}
 
 
-def _output_kind(source: Source, output: Path | TextIO) -> OutputKind:
+def _output_kind(source: Source, output: Path | TextIO) -> Kind:
     if isinstance(output, Path):
-        return rows.kind_of(output)
+        return rows.output_kind(output)
+    if source.kind == "json":
+        return "jsonl"
     return "csv" if source.kind == "txt" else source.kind  # a line of text has no room for probabilities
 
 
@@ -254,7 +266,7 @@ def _check(
     source: Source,
     given: Sequence[Path] | Stream,
     output: Path | TextIO,
-    kind: OutputKind,
+    kind: Kind,
     columns: Columns,
     wanted: Wanted,
 ) -> None:
@@ -288,7 +300,7 @@ def _refuse_taken(source: Source, columns: Columns, present: Sequence[str]) -> N
         )
 
 
-def _layout(source: Source, first: Sequence[Item], columns: Columns, kind: OutputKind) -> Layout:
+def _layout(source: Source, first: Sequence[Item], columns: Columns, kind: Kind) -> Layout:
     """What the output's rows look like.
 
     Raises:
@@ -296,8 +308,7 @@ def _layout(source: Source, first: Sequence[Item], columns: Columns, kind: Outpu
     """
     good = [item.record.row for item in first if item.text is not None]
     if first and not good:
-        record = first[0].record
-        raise DataError(f"{record.place}: {record.problem}; none of the first {len(first)} rows can be read")
+        raise DataError(f"{first[0].place}: {first[0].record.problem}; none of the first {len(first)} rows can be read")
     names = source.columns if source.columns is not None else tuple(good[0]) if good else ()
     schema = source.schema
     if kind == "parquet" and schema is None:
@@ -308,7 +319,7 @@ def _layout(source: Source, first: Sequence[Item], columns: Columns, kind: Outpu
                 schema = pa.Table.from_pylist(good).schema
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 raise DataError(f"{source.name}: its values do not fit one table ({error}); write .jsonl") from None
-    return Layout(source.name, names, columns, source.delimiter, schema)
+    return Layout(source.name, names, columns, source.dialect, schema)
 
 
 def _summary(count: int, tally: Tally, output: Path | TextIO) -> Summary:

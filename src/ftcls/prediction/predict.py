@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from ftcls.config.load import load
 from ftcls.data.tables import frames
+from ftcls.data.tables.records import Kind
 from ftcls.environment import progress
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.classifier import Classifier, Thresholds
@@ -24,9 +25,7 @@ from ftcls.prediction import rows
 from ftcls.prediction.chunks import ROWS
 from ftcls.prediction.columns import Columns
 from ftcls.prediction.files import Step, Summary, Wanted, predict_files
-from ftcls.prediction.rows import Kind
 from ftcls.prediction.stream import Stream
-from ftcls.prediction.writers import OutputKind
 from ftcls.runs.directory import RunDir
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class Options(TypedDict, total=False):
     precision: str
     resume: bool
     input_kind: Kind | None
-    output_kind: OutputKind | None
+    output_kind: Kind | None
 
 
 @overload
@@ -74,7 +73,7 @@ def predict(
     precision: str = "auto",
     resume: bool = False,
     input_kind: Kind | None = None,
-    output_kind: OutputKind | None = None,
+    output_kind: Kind | None = None,
 ) -> pd.DataFrame | Summary:
     """Label texts, or every row of a table, of files or of a stream.
 
@@ -209,7 +208,7 @@ def _rows(classifier: Classifier, texts: Sequence[str | None], columns: Columns)
 def _read(classifier: Classifier, source: list[Path] | Stream, wanted: Wanted, input_kind: Kind | None) -> pd.DataFrame:
     """Labelled files as a table, through the file that they would have been written to."""
     kind = input_kind or (rows.input_kind(source[0]) if isinstance(source, list) else "txt")
-    own_keys = kind == "jsonl"  # rows of their own keys fit no Parquet file
+    own_keys = kind in ("json", "jsonl")  # rows of their own keys fit no Parquet file
     with tempfile.TemporaryDirectory() as folder, _watched() as report:
         path = Path(folder) / ("labelled.jsonl" if own_keys else "labelled.parquet")
         predict_files(classifier, source, path, wanted, input_kind=input_kind, progress=report)

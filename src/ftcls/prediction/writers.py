@@ -9,22 +9,24 @@ import csv
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, Protocol, TextIO
+from typing import Any, BinaryIO, Final, Protocol, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from ftcls.data.tables.delimited import Dialect
+from ftcls.data.tables.records import Kind
 from ftcls.environment.files import replacing, write_json
 from ftcls.errors import ConfigError, DataError, FtclsError
 from ftcls.prediction.columns import Columns
-from ftcls.prediction.rows import Kind, Row
+from ftcls.prediction.rows import Row
 
-OutputKind = Kind | Literal["json"]
 _SCHEMA_VERSION: Final = 1
 
 
@@ -48,7 +50,8 @@ class Layout:
     columns: tuple[str, ...]
     """Of the input; JSON lines have their own in every row."""
     new: Columns
-    delimiter: str = ","
+    dialect: Dialect = field(default_factory=Dialect)
+    """Of the input, if it is a delimited text."""
     schema: pa.Schema | None = None
     """Of the input's columns in a Parquet file; the output has one only then."""
 
@@ -85,12 +88,11 @@ class Sink(Protocol):
 class _Text:
     """Rows as lines of a text file."""
 
-    def __init__(self, file: TextIO, kind: OutputKind, layout: Layout) -> None:
+    def __init__(self, file: TextIO, kind: Kind, layout: Layout) -> None:
         self.file = file
         self.kind = kind
         self.layout = layout
-        mark = "\t" if kind == "tsv" else layout.delimiter.replace("\t", ",")
-        self.table = csv.writer(file, delimiter=mark, lineterminator="\n")
+        self.table = _table(file, kind, layout.dialect)
         self.separators = itertools.chain([""], itertools.repeat(",\n"))
 
     def begin(self) -> None:
@@ -153,16 +155,38 @@ class _Spool:
                 writer.write_table(pa.ipc.open_stream(self.file).read_all())
 
 
+class _Plain:
+    """Tab-separated rows without quoting, as the input has them: what would end a cell becomes a space."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def writerow(self, cells: Iterable[Any]) -> None:
+        self.writerows([cells])
+
+    def writerows(self, rows: Iterable[Iterable[Any]]) -> None:
+        for cells in rows:
+            texts = ("" if cell is None else str(cell) for cell in cells)
+            self.file.write("\t".join(re.sub(r"[\t\r\n]", " ", text) for text in texts) + "\n")
+
+
+def _table(file: TextIO, kind: Kind, dialect: Dialect) -> Any:
+    if kind == "tsv" and dialect.delimiter == "\t" and not dialect.quoted:
+        return _Plain(file)
+    mark = "\t" if kind == "tsv" else dialect.delimiter.replace("\t", ",")
+    return csv.writer(file, delimiter=mark, lineterminator="\n")
+
+
 def _fitting(row: Row, schema: pa.Schema) -> Row:
     """What a table can hold of a row that could not be read: a value of another type as text, or not at all."""
-    found: Row = {}
-    for field in schema:
-        value = row.get(field.name)
+    found: dict[str, Any] = {}
+    for column in schema:
+        value = row.get(column.name)
         try:
-            pa.scalar(value, field.type)
+            pa.scalar(value, column.type)
         except (pa.ArrowInvalid, pa.ArrowTypeError):
-            value = json.dumps(value, ensure_ascii=False, default=str) if pa.types.is_string(field.type) else None
-        found[field.name] = value
+            value = json.dumps(value, ensure_ascii=False, default=str) if pa.types.is_string(column.type) else None
+        found[column.name] = value
     return found
 
 
@@ -223,7 +247,7 @@ def _note_of(output: Path) -> Path:
 
 
 @contextlib.contextmanager
-def to_stream(stream: TextIO, kind: OutputKind, layout: Layout) -> Iterator[Sink]:
+def to_stream(stream: TextIO, kind: Kind, layout: Layout) -> Iterator[Sink]:
     """Write rows to a stream."""
     text = _Text(stream, kind, layout)
     text.begin()

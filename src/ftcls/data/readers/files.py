@@ -1,89 +1,179 @@
 """One's own files: a table per split, one table, or a folder per class."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from ftcls.data.corpus import Check, SplitName, Task
-from ftcls.data.labels import natural
+from ftcls.data.labels import as_name, natural
 from ftcls.data.raw import BadRows, Raw, RawSplit
+from ftcls.data.readers.label_columns import Indicators, Label, columns_of, labels_of
+from ftcls.data.tables.cells import text_of
+from ftcls.data.tables.encoding import encoding_of
 from ftcls.data.tables.read import read_table
-from ftcls.data.tables.table import Cell, Table, encoding_of
-from ftcls.errors import DataError
+from ftcls.data.tables.table import Table
+from ftcls.errors import ConfigError, DataError
 
-_SPLIT_FOLDERS: dict[str, SplitName] = {
+_SPLITS: Final[Mapping[str, SplitName]] = {
     "train": "train",
+    "training": "train",
     "validation": "validation",
     "valid": "validation",
     "val": "validation",
     "dev": "validation",
     "test": "test",
+    "testing": "test",
 }
-"""Folder names that mean a split, inside a folder of one's own."""
-_ON = frozenset({"1", "1.0", "true", "True", "TRUE"})
-_OFF = frozenset({"0", "0.0", "false", "False", "FALSE"})
-
-Labels = list[tuple[str, ...] | str | None]
-
-
-@dataclass(frozen=True)
-class Several:
-    """Several labels in one column."""
-
-    column: str
-    separator: str | None
-    """What stands between two labels; None: the cells are lists."""
+"""Names of folders, and words in a split column, that mean a split."""
+_NUMBERED: Final[Mapping[str, SplitName]] = {"0": "train", "1": "validation", "2": "test"}
+"""Numbers in a split column, as Ludwig has them (https://ludwig.ai/latest/configuration/preprocessing/)."""
+_COLUMNS: Final = ("split", "fold", "set", "subset", "partition")
+"""Names of columns that may say which split a row is of."""
 
 
-@dataclass(frozen=True)
-class Indicators:
-    """A column of 0 and 1 for each label."""
-
-    columns: tuple[str, ...]
-
-
-Label = str | Several | Indicators
-
-
-def read(path: Path | Mapping[SplitName, Path], *, text: Sequence[str], label: Label, task: Task) -> Raw:
+def read(
+    path: Path | Mapping[SplitName, Path],
+    *,
+    text: Sequence[str],
+    label: Label,
+    task: Task,
+    names: Sequence[str] | None = None,
+    split_column: str | None = None,
+) -> Raw:
     """The rows of one file, of a file per split, or of a folder.
 
-    A folder has one folder of ``*.txt`` files per label, or such folders inside ``train``, ``validation`` (or
-    ``valid``, ``val``, ``dev``) and ``test``. One file or folder of labels alone is the split ``train``.
+    A folder has one folder of text files per label, or such folders inside ``train``, ``validation`` (or ``valid``,
+    ``val``, ``dev``) and ``test``. One file or folder of labels alone is the split ``train``.
 
     Args:
         path: the file or folder, or one for each split.
         text: the text columns, joined by a space; not for folders.
         label: the label column, or columns; not for folders.
         task: what the labels are, as the config declares.
+        names: the labels as the config lists them.
+        split_column: the column of one file that says which split a row is of.
 
     Raises:
+        ConfigError: a split column beside a folder or several files.
         DataError: a file or a column is missing, or cannot be read.
     """
+    order = label.columns if isinstance(label, Indicators) else None
+    if split_column is not None:
+        return _by_column(path, split_column, text=text, label=label, task=task, names=names, order=order)
     paths = _split_folders(path) if isinstance(path, Path) else dict(path)
     # A file that stands for several splits (`ftcls eval --data FILE`) is read once.
-    found = {one: _folder(one) if one.is_dir() else _table(one, text, label, task) for one in paths.values()}
-    splits = {name: found[one][0] for name, one in paths.items()}
-    windows = [place for _, places in found.values() for place in places]
-    order = label.columns if isinstance(label, Indicators) else None
-    return Raw(task, splits, order, _encodings(windows))
+    found = {
+        one: _folder(one) if one.is_dir() else _file(one, text, label, task, names)
+        for one in dict.fromkeys(paths.values())
+    }
+    splits = {name: found[one].split for name, one in paths.items()}
+    alone = isinstance(path, Path) and not path.is_dir()
+    unused = [check for each in found.values() if alone for check in each.unused]
+    checks = (*_encodings(found.values()), *_swallowed(found.values()), *_left_out(found.values()), *unused)
+    return Raw(task, splits, order, checks)
 
 
-def _encodings(places: Sequence[str]) -> tuple[Check, ...]:
-    if not places:
-        return ()
-    advice = "Not UTF-8, read as Windows-1252. If letters with accents look wrong, save as UTF-8."
-    return (Check("encoding", "info", len(places), tuple(places[:3]), advice),)
+@dataclass(frozen=True)
+class _Found:
+    """The rows of one file or folder, and what there is to say about it."""
+
+    split: RawSplit
+    windows: tuple[str, ...] = ()
+    """Files that are not UTF-8 but Windows-1252."""
+    swallowed: BadRows = field(default_factory=BadRows)
+    left_out: tuple[str, ...] = ()
+    """What lies in a folder of texts and was not read."""
+    unused: tuple[Check, ...] = ()
+    """A column that says which split a row is of, and that nobody asked for."""
+
+
+def _by_column(
+    path: Path | Mapping[SplitName, Path],
+    column: str,
+    *,
+    text: Sequence[str],
+    label: Label,
+    task: Task,
+    names: Sequence[str] | None,
+    order: tuple[str, ...] | None,
+) -> Raw:
+    """One table whose rows say which split they are of; a row keeps its number in the file."""
+    if not isinstance(path, Path) or path.is_dir():
+        raise ConfigError("data.split.column: is a column of one file; leave it out for a folder or a file per split")
+    table = read_table(path, (*text, *columns_of(label), column))
+    whole = rows_of(table, text, label, task, names)
+    values = [as_name(cell) if isinstance(cell, str) else None for cell in table.column(column)]
+    known = _NUMBERED if {*values} <= {*_NUMBERED, None} else _SPLITS
+    meant = [known.get((value or "").lower()) for value in values]
+    place = {number: index for index, number in enumerate(table.numbers.tolist())}
+    of_row = [meant[place[number]] for number in whole.rows.tolist()]
+    bad = whole.bad
+    for index, name in enumerate(of_row):
+        if name is None:
+            value = values[place[int(whole.rows[index])]]
+            bad.add(whole.place(index), f"column {column!r} holds {value!r}, not {_listed(known)}")
+    splits: dict[SplitName, RawSplit] = {}
+    for name in dict.fromkeys(_SPLITS.values()):
+        chosen = [index for index, each in enumerate(of_row) if each == name]
+        if chosen:
+            splits[name] = _taken(whole, chosen, BadRows() if splits else bad)
+    if "train" not in splits:
+        seen = ", ".join(sorted({repr(value) for value in values if value is not None})[:5])
+        raise DataError(f"{path}: column {column!r} says of no row that it is for training (it holds {seen})")
+    found = _Found(whole, (str(path),) if table.encoding == "cp1252" else (), table.swallowed)
+    return Raw(task, splits, order, (*_encodings([found]), *_swallowed([found])))
+
+
+def _listed(known: Mapping[str, SplitName]) -> str:
+    return ", ".join(known)
+
+
+def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
+    return RawSplit(
+        texts=[whole.texts[index] for index in chosen],
+        labels=[whole.labels[index] for index in chosen],
+        rows=whole.rows[list(chosen)],
+        size=whole.size,
+        place=lambda index: whole.place(chosen[index]),
+        bad=bad,
+    )
+
+
+def _encodings(found: Iterable[_Found]) -> Iterator[Check]:
+    places = [place for each in found for place in each.windows]
+    if places:
+        advice = "Not UTF-8, read as Windows-1252. If letters with accents look wrong, save as UTF-8."
+        yield Check("encoding", "info", len(places), tuple(places[:3]), advice)
+
+
+def _swallowed(found: Iterable[_Found]) -> Iterator[Check]:
+    rows = BadRows()
+    for each in found:
+        rows.join(each.swallowed)
+    if rows.count:
+        advice = (
+            "Rows whose quotes have lines inside them that look like rows of their own: a quote that is opened and not "
+            "closed takes the rows up to the next quote into one text. Write a quote inside a text twice."
+        )
+        yield Check("rows_inside_quotes", "warning", rows.count, tuple(rows.examples[:3]), advice)
+
+
+def _left_out(found: Iterable[_Found]) -> Iterator[Check]:
+    places = [place for each in found for place in each.left_out]
+    if places:
+        advice = "Folders inside the folder of a label are not read; move their files one level up to use them."
+        yield Check("folders_left_out", "warning", len(places), tuple(places[:3]), advice)
 
 
 def _split_folders(path: Path) -> dict[SplitName, Path]:
     if not path.is_dir():
         return {"train": path}
     found: dict[SplitName, Path] = {}
-    for folder in sorted(child for child in path.iterdir() if child.is_dir() and child.name.lower() in _SPLIT_FOLDERS):
-        name = _SPLIT_FOLDERS[folder.name.lower()]
+    for folder in sorted(child for child in path.iterdir() if child.is_dir() and child.name.lower() in _SPLITS):
+        name = _SPLITS[folder.name.lower()]
         if name in found:
             raise DataError(f"{path}: both {found[name].name} and {folder.name} hold the {name} split; keep one")
         found[name] = folder
@@ -92,33 +182,87 @@ def _split_folders(path: Path) -> dict[SplitName, Path]:
     return found or {"train": path}
 
 
-def _folder(path: Path) -> tuple[RawSplit, list[str]]:
-    """The rows, and the files that are not UTF-8 but Windows-1252."""
-    folders = [path / name for name in natural(child.name for child in path.iterdir() if child.is_dir())]
-    files = [folder / name for folder in folders for name in natural(file.name for file in folder.glob("*.txt"))]
+def _folder(path: Path) -> _Found:
+    """Every file of every label's folder but hidden ones, whatever its name ends in; what is no text is a bad row."""
+    folders = [
+        path / name for name in natural(child.name for child in path.iterdir() if _shown(child) and child.is_dir())
+    ]
+    inside = [child for folder in folders for child in _in_order(folder)]
+    files = [child for child in inside if child.is_file()]
     if not files:
         raise DataError(
-            f"{path}: no text in it; a folder has one folder per label with *.txt files, or these in train and test. "
-            "Tables are named one by one: path: {train: train.csv, test: test.csv}"
+            f"{path}: no text in it; a folder has one folder per label with a text file per row, or these in train and "
+            "test. Tables are named one by one: path: {train: train.csv, test: test.csv}"
         )
-    encodings = [encoding_of(file) for file in files]
+    bad = BadRows()
+    texts: dict[int, str] = {}
+    windows = []
+    for number, file in enumerate(files):
+        try:
+            encoding = encoding_of(file)
+            text = file.read_text(encoding=encoding)
+        except (DataError, UnicodeError) as error:
+            bad.add(str(file), f"no text ({error})")
+            continue
+        if "\0" in text:
+            bad.add(str(file), "no text: it has zero bytes")
+            continue
+        texts[number] = text
+        windows += [str(file)] if encoding == "cp1252" else []
+    kept = list(texts)
     split = RawSplit(
-        texts=[file.read_text(encoding=encoding) for file, encoding in zip(files, encodings, strict=True)],
-        labels=[file.parent.name for file in files],
-        rows=np.arange(len(files)),
+        texts=list(texts.values()),
+        labels=[as_name(files[number].parent.name) for number in kept],
+        rows=np.array(kept, dtype=np.int64),
         size=len(files),
-        place=lambda index: str(files[index]),
+        place=lambda index: str(files[kept[index]]),
+        bad=bad,
     )
-    return split, [str(file) for file, encoding in zip(files, encodings, strict=True) if encoding == "cp1252"]
+    return _Found(split, tuple(windows), left_out=tuple(str(child) for child in inside if child.is_dir()))
 
 
-def _table(path: Path, text: Sequence[str], label: Label, task: Task) -> tuple[RawSplit, list[str]]:
-    """The rows, and the file if it is not UTF-8 but Windows-1252."""
-    table = read_table(path, (*text, *columns_of(label)))
-    return rows_of(table, text, label, task), [str(path)] if table.encoding == "cp1252" else []
+def _shown(path: Path) -> bool:
+    """Whether a file is one that a person put there: ``.DS_Store`` is not."""
+    return not path.name.startswith(".")
 
 
-def rows_of(table: Table, text: Sequence[str], label: Label, task: Task) -> RawSplit:
+def _in_order(folder: Path) -> list[Path]:
+    return [folder / name for name in natural(child.name for child in folder.iterdir() if _shown(child))]
+
+
+def _file(path: Path, text: Sequence[str], label: Label, task: Task, names: Sequence[str] | None) -> _Found:
+    columns = (*text, *columns_of(label))
+    table = read_table(path, columns)
+    split = rows_of(table, text, label, task, names)
+    windows = (str(path),) if table.encoding == "cp1252" else ()
+    return _Found(split, windows, table.swallowed, unused=tuple(_unused(table, columns)))
+
+
+def _unused(table: Table, columns: Sequence[str]) -> Iterator[Check]:
+    """A column that looks as if it said which split a row is of."""
+    name = split_column(table, columns)
+    if name is not None:
+        advice = (
+            f"Column {name!r} says which split a row is of and is not used: the splits are cut at random. "
+            f"data.split: {{column: {name}}} uses it."
+        )
+        yield Check("unused_split_column", "warning", table.rows, (name,), advice)
+
+
+def split_column(table: Table, without: Sequence[str] = ()) -> str | None:
+    """The column of a table that says which split a row is of: called so, and holding such words in every row."""
+    for name in table.columns:
+        if name.strip().lower() in _COLUMNS and name not in without:
+            cells = table.values[name] if name in table.values else read_table(table.path, [name]).column(name)
+            values = {cell.strip().lower() if isinstance(cell, str) else None for cell in cells}
+            if "train" in {_SPLITS.get(value or "") for value in values} and values <= set(_SPLITS):
+                return name
+    return None
+
+
+def rows_of(
+    table: Table, text: Sequence[str], label: Label, task: Task, names: Sequence[str] | None = None
+) -> RawSplit:
     """The rows of a table: those without a text, or whose labels are not what they should be, are bad ones.
 
     Raises:
@@ -127,7 +271,7 @@ def rows_of(table: Table, text: Sequence[str], label: Label, task: Task) -> RawS
     bad = BadRows()
     bad.join(table.bad)
     texts, without = _texts(table, text)
-    labels, wrong = _labels(table, label, task)
+    labels, wrong = labels_of(table, label, task, names)
     refused = wrong | {index: f"no text in column {' + '.join(text)}" for index in without}
     for index in sorted(refused):
         bad.add(table.place(index), refused[index])
@@ -142,98 +286,7 @@ def rows_of(table: Table, text: Sequence[str], label: Label, task: Task) -> RawS
     )
 
 
-def columns_of(label: Label) -> tuple[str, ...]:
-    """The columns that a label is read from."""
-    match label:
-        case Several(column=column):
-            return (column,)
-        case Indicators(columns=columns):
-            return columns
-        case column:
-            return (column,)
-
-
 def _texts(table: Table, columns: Sequence[str]) -> tuple[list[str], list[int]]:
     """The n texts, and the numbers of those of which nothing is there; an empty text is there."""
-    cells = [table.column(name) for name in columns]
-    if len(cells) == 1:
-        texts = ["" if cell is None else _flat(cell) for cell in cells[0]]
-        return texts, [index for index, cell in enumerate(cells[0]) if cell is None]
-    rows = list(zip(*cells, strict=True))
-    texts = [" ".join(_flat(cell) for cell in row if cell is not None) for row in rows]
-    return texts, [index for index, row in enumerate(rows) if all(cell is None for cell in row)]
-
-
-def _flat(cell: str | list[str]) -> str:
-    return cell if isinstance(cell, str) else " ".join(cell)
-
-
-def _labels(table: Table, label: Label, task: Task) -> tuple[Labels, dict[int, str]]:
-    """The n labels, and the reason for each row that has none because its cells are not what they should be."""
-    match label:
-        case Indicators(columns=columns):
-            return _indicated(table, columns)
-        case Several(column=column, separator=None):
-            return _lists(table, column)
-        case Several(column=column, separator=separator):
-            return _each(table.column(column), lambda cell: _separated(cell, separator)), {}
-        case column:
-            return _single(table, column, task)
-
-
-def _each(cells: Sequence[Cell], convert: Callable[[Cell], tuple[str, ...] | str | None]) -> Labels:
-    """Convert each distinct text once, which also makes the rows share one object for one label."""
-    known: dict[Cell, tuple[str, ...] | str | None] = {}
-    labels: Labels = []
-    for cell in cells:
-        if isinstance(cell, list):
-            labels.append(convert(cell))
-            continue
-        if cell not in known:
-            known[cell] = convert(cell)
-        labels.append(known[cell])
-    return labels
-
-
-def _single(table: Table, column: str, task: Task) -> tuple[Labels, dict[int, str]]:
-    cells = table.column(column)
-    if task == "multilabel" and not any(isinstance(cell, list) for cell in cells):
-        raise DataError(
-            f"{table.path}: task multilabel needs several labels in a row, column {column!r} holds single texts; "
-            f'write label: {{column: {column}, separator: "|"}} with the character between two labels, or '
-            "label: {columns: [...]} for a column of 0 and 1 per label"
-        )
-    return _each(cells, lambda cell: _tuple(cell) if isinstance(cell, list) else _name(cell)), {}
-
-
-def _lists(table: Table, column: str) -> tuple[Labels, dict[int, str]]:
-    cells = table.column(column)
-    wrong = {index: f"{column!r} is no list: {cell!r}" for index, cell in enumerate(cells) if isinstance(cell, str)}
-    return _each(cells, lambda cell: _tuple(cell) if isinstance(cell, list) else None), wrong
-
-
-def _separated(cell: Cell, separator: str | None) -> tuple[str, ...] | None:
-    return _tuple(cell.split(separator)) if isinstance(cell, str) else _tuple(cell or ())
-
-
-def _tuple(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name in map(str.strip, names) if name))
-
-
-def _name(cell: str | None) -> str | None:
-    """A label without white space around it, which is never meant; None where nothing is left."""
-    return cell.strip() or None if cell is not None else None
-
-
-def _indicated(table: Table, columns: Sequence[str]) -> tuple[Labels, dict[int, str]]:
-    names: list[list[str]] = [[] for _ in range(table.rows)]
-    wrong: dict[int, str] = {}
-    for column in columns:
-        for index, cell in enumerate(table.column(column)):
-            value = cell.strip() if isinstance(cell, str) else cell
-            if isinstance(value, str) and value in _ON:
-                names[index].append(column)
-            elif not (isinstance(value, str) and value in _OFF):
-                wrong[index] = f"column {column!r} holds {cell!r}, not 0 or 1"
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
-    return [shared.setdefault(one, one) for one in map(tuple, names)], wrong
+    found = [text_of(row) for row in zip(*(table.column(name) for name in columns), strict=True)]
+    return [text or "" for text in found], [index for index, text in enumerate(found) if text is None]

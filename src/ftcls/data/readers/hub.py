@@ -11,9 +11,12 @@ from datasets import ClassLabel, Dataset, DatasetDict, List, load_dataset
 from datasets.exceptions import DatasetsError
 
 from ftcls.data.corpus import SplitName, Task
+from ftcls.data.labels import as_name
 from ftcls.data.raw import Raw
-from ftcls.data.readers.files import Indicators, Label, Several, columns_of, rows_of
-from ftcls.data.tables.table import Cell, Table, missing_column
+from ftcls.data.readers.files import rows_of
+from ftcls.data.readers.label_columns import Indicators, Label, Several, columns_of
+from ftcls.data.tables.cells import Cell
+from ftcls.data.tables.table import Table, missing_column
 from ftcls.environment.hub_access import ERRORS, connect, unavailable
 from ftcls.errors import DataError, UnavailableError
 
@@ -131,7 +134,7 @@ def _labels(rows: Dataset, label: Label) -> tuple[str, ...] | None:
             return None
         case _:
             classes = _class_label(rows, *columns_of(label))
-            return None if classes is None else tuple(classes.names)
+            return None if classes is None else tuple(as_name(name) or name for name in classes.names)
 
 
 def _class_label(rows: Dataset, column: str) -> ClassLabel | None:

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ftcls.data.tables.cells import Cell, Misfit, arrow_cells, cell_of, text_of
 from ftcls.data.tables.table import missing_column
 from ftcls.environment.files import replacing
 from ftcls.errors import DataError
@@ -60,8 +61,7 @@ def joined_texts(frame: pd.DataFrame, columns: Sequence[str]) -> list[str | None
         DataError: a column is not there, or a cell holds something that is no text.
     """
     cells = [_cells(frame, name) for name in columns]
-    rows = ([cell for cell in row if cell is not None] for row in zip(*cells, strict=True))
-    return [" ".join(row) if row else None for row in rows]
+    return [text_of(row) for row in zip(*cells, strict=True)]
 
 
 def store(frame: pd.DataFrame, columns: Sequence[str], folder: Path, name: str) -> Path:
@@ -96,28 +96,36 @@ def _column(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame[name]
 
 
-def _cells(frame: pd.DataFrame, name: str) -> list[str | None]:
-    found: list[str | None] = []
-    for index, cell in enumerate(_column(frame, name)):
-        if isinstance(cell, list | tuple | dict | bytes | np.ndarray):
-            raise DataError(f"{_NAME}, row {index} (from 0): {name!r} is no text but a {type(cell).__name__}")
-        found.append(None if pd.isna(cell) else str(cell))
+def _cells(frame: pd.DataFrame, name: str) -> list[Cell]:
+    """The cells of a column, as they would be read from the file that `store` writes."""
+    found: list[Cell] = []
+    for index, cell in enumerate(arrow_cells(pa.chunked_array([_arrow(_column(frame, name))]))):
+        if isinstance(cell, Misfit):
+            raise DataError(f"{_NAME}, row {index} (from 0): column {name!r} {cell.reason}")
+        found.append(cell)
     return found
 
 
 def _arrow(column: pd.Series) -> pa.Array:
     if column.dtype == object:  # anything at all: numbers among texts, lists, missing values of several kinds
-        column = pd.Series([_plain(cell) for cell in column], dtype=object)
+        column = pd.Series([_plain(cell, column.name, row) for row, cell in enumerate(column)], dtype=object)
     try:
         return pa.Array.from_pandas(column)
     except pa.ArrowException as error:
         raise DataError(f"{_NAME}: column {column.name!r} cannot be read as texts or lists of them: {error}") from error
 
 
-def _plain(cell: Any) -> str | list[str] | None:
-    if isinstance(cell, list | tuple | set | frozenset | np.ndarray):
-        return [str(item) for item in (sorted(cell) if isinstance(cell, set | frozenset) else cell)]
-    return None if pd.isna(cell) else str(cell)
+def _plain(value: Any, name: Any, row: int) -> str | list[str] | None:
+    if isinstance(value, set | frozenset):
+        value = sorted(value)
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, tuple):
+        value = list(value)
+    cell = cell_of(value) if isinstance(value, list | dict | bytes) or not pd.isna(value) else None
+    if isinstance(cell, Misfit):
+        raise DataError(f"{_NAME}, row {row} (from 0): column {name!r} {cell.reason}")
+    return cell
 
 
 def _quoted(value: Any) -> str:

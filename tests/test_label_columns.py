@@ -1,0 +1,180 @@
+"""What the cells of a label column mean."""
+
+import json
+
+import pytest
+
+from ftcls.config import schema
+from ftcls.data.labels import alike, as_name
+from ftcls.data.read import read
+from ftcls.data.readers import files
+from ftcls.data.readers.label_columns import Several, written_lists
+from ftcls.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def put(tmp_path):
+    def write(name, content):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+        return path
+
+    return write
+
+
+def labels(path, label="tags", task="multilabel", names=None):
+    return files.read(path, text=("text",), label=label, task=task, names=names).splits["train"].labels
+
+
+def corpus(path, **keys):
+    return read(schema.Data(source="files", path=str(path), task=keys.pop("task", "multiclass"), **keys), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (["['a', 'b']", "[]", "['c']"], [("a", "b"), (), ("c",)]),
+        (['["a, b"]', "[]", '["it\'s"]'], [("a, b",), (), ("it's",)]),
+        (["[1, 2.5]", "[]", "[3]"], [("1", "2.5"), (), ("3",)]),
+    ],
+)
+@pytest.mark.parametrize("label", ["tags", Several("tags", None), Several("tags", ",")])
+def test_lists_written_as_text_are_lists(put, cells, found, label):
+    rows = "".join(f'x,"{cell.replace(chr(34), chr(34) * 2)}"\n' for cell in cells)
+    assert labels(put("a.csv", f"text,tags\n{rows}"), label) == found
+
+
+def test_a_list_that_numpy_printed_is_none():
+    # Python would read ['a' 'b'] as one text.
+    assert written_lists(["['a' 'b']", "['c']"]) is None
+    assert written_lists(["[NEG]", "[POS]"]) is None
+    assert written_lists(["['a']", "b"]) is None
+    assert written_lists(["", None]) is None
+
+
+def test_what_looks_like_a_list_and_is_none_is_refused_for_several_labels_and_a_label_for_one(put):
+    path = put("a.csv", "text,tags\nx,[NEG]\ny,[POS]\n")
+    with pytest.raises(DataError, match=r"look like lists written as text.*\[NEG\]; write them as JSON"):
+        labels(path, Several("tags", "|"))
+    assert labels(path, task="binary") == ["[NEG]", "[POS]"]
+
+
+def test_a_place_for_each_label_needs_their_names(put):
+    lines = [json.dumps({"text": f"x{tags}", "tags": tags}) for tags in ([0, 1, 1], [0, 0, 0], [1, 0, 0])]
+    path = put("a.jsonl", "\n".join(lines))
+    with pytest.raises(DataError, match=r"lists of 3 zeros and ones.*name the 3 labels in that order: data.labels"):
+        labels(path)
+    with pytest.raises(DataError, match="It names 2"):
+        labels(path, names=("a", "b"))
+    assert labels(path, names=("a", "b", "c")) == [("b", "c"), (), ("a",)]
+    found = corpus(path, label="tags", task="multilabel", labels=["a", "b", "c"], split={"validation": 1, "test": 1})
+    assert found.labels == ("a", "b", "c")
+
+
+def test_lists_of_labels_that_are_called_0_and_1_are_lists_of_labels(put):
+    path = put("a.jsonl", '{"text": "x", "tags": [0, 1]}\n{"text": "y", "tags": [1]}\n')
+    assert labels(path) == [("0", "1"), ("1",)]
+    path = put("b.jsonl", '{"text": "x", "tags": [0, 1]}\n{"text": "y", "tags": [1, 0]}\n')
+    assert labels(path, names=("0", "1")) == [("0", "1"), ("1", "0")]
+
+
+def test_an_object_is_no_label(put):
+    path = put("a.jsonl", '{"text": "x", "tags": {"a": 1}}\n{"text": "y", "tags": ["b"]}\n')
+    split = files.read(path, text=("text",), label="tags", task="multilabel").splits["train"]
+    assert split.labels == [("b",)]
+    assert split.bad.examples == [f"{path}:1: column 'tags' holds an object"]
+
+
+def test_spellings_that_nobody_can_tell_apart_are_one_label(put):
+    assert as_name(" caf\u0065\u0301\u200b ") == "café"
+    assert as_name("\ufeff \xa0") is None
+    family = "\U0001f468\u200d\U0001f469"  # a joiner inside an emoji is part of it
+    assert as_name(family) == family
+    path = put("a.csv", "text,label\nx,cafe\u0301\ny,café\nz,tea\n")
+    assert labels(path, "label", "binary") == ["café", "café", "tea"]
+
+
+def test_labels_that_may_be_one_are_named(put):
+    assert alike(["pos", "Pos", "neg"]) == (("pos", "Pos"),)
+    assert alike(["1", "1.0", "01", "2", "a  b", "A b"]) == (("1", "1.0", "01"), ("a  b", "A b"))
+    assert alike(["1", "10", "x"]) == ()
+    rows = "".join(f"text {n},{label}\n" for n, label in enumerate(["pos", "Pos", "neg"] * 5))
+    found = corpus(put("a.csv", f"text,label\n{rows}"), text="text", label="label")
+    check = next(check for check in found.checks if check.name == "similar_labels")
+    assert check.examples == ("'Pos' and 'pos'",)
+
+
+SPLIT = "text,label,split\n" + "".join(
+    f"text {n},{'ab'[n % 2]},{split}\n" for n, split in enumerate(["train"] * 6 + ["dev"] * 2 + ["Test"] * 4)
+)
+
+
+def test_a_column_may_say_which_split_a_row_is_of(put):
+    path = put("a.csv", SPLIT)
+    found = corpus(path, split={"column": "split"}, task="binary")
+    assert {name: len(split) for name, split in found.splits.items()} == {"train": 6, "validation": 2, "test": 4}
+    assert found.splits["test"].texts == ["text 8", "text 9", "text 10", "text 11"]
+    assert found.splits["test"].rows.tolist() == [8, 9, 10, 11]
+    assert not [check for check in found.checks if check.name == "unused_split_column"]
+    numbered = put("b.csv", SPLIT.replace(",train\n", ",0\n").replace(",dev\n", ",1\n").replace(",Test\n", ",2\n"))
+    assert len(corpus(numbered, split={"column": "split"}, task="binary").splits["test"]) == 4
+
+
+def test_a_split_that_the_column_does_not_have_is_cut_from_train(put):
+    path = put("a.csv", SPLIT.replace(",dev\n", ",train\n"))
+    found = corpus(path, split={"column": "split", "validation": 2}, task="binary")
+    assert {name: len(split) for name, split in found.splits.items()} == {"train": 6, "validation": 2, "test": 4}
+
+
+def test_a_split_column_that_is_not_used_is_a_finding(put):
+    found = corpus(put("a.csv", SPLIT), task="binary")
+    check = next(check for check in found.checks if check.name == "unused_split_column")
+    assert (check.severity, check.examples) == ("warning", ("split",))
+    assert "data.split: {column: split} uses it" in check.advice
+    other = put("b.csv", SPLIT.replace(",dev\n", ",left\n"))  # a column of that name about something else
+    assert not [c for c in corpus(other, task="binary").checks if c.name == "unused_split_column"]
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "message"),
+    [
+        (SPLIT.replace(",dev\n", ",maybe\n"), "split", r"a\.csv:8: column 'split' holds 'maybe', not train, training"),
+        (SPLIT.replace(",train\n", ",test\n"), "split", "says of no row that it is for training"),
+        (SPLIT, "sets", "no column 'sets'"),
+    ],
+)
+def test_a_split_column_that_cannot_be_used_is_one_error(put, content, column, message):
+    with pytest.raises(DataError, match=message):
+        corpus(put("a.csv", content), split={"column": column}, task="binary")
+
+
+def test_a_split_column_is_one_of_a_file(put, tmp_path):
+    path = put("a.csv", SPLIT)
+    with pytest.raises(ConfigError, match=r"data\.split\.column: is a column of one file"):
+        read(schema.Data(source="files", path={"train": str(path)}, task="binary", split={"column": "split"}), seed=1)
+    with pytest.raises(ConfigError, match=r"data\.split\.column: is for source files"):
+        read(schema.Data(source="docstrings", split={"column": "split"}), seed=1)
+
+
+def test_bad_rows_come_before_what_is_wrong_with_the_labels(put):
+    path = put("a.csv", "text,label\na,x,\nb,y,\n")
+    for keys in ({}, {"on_bad_row": "drop"}):
+        with pytest.raises(
+            DataError, match=r"2 rows cannot be used:\n.*a\.csv:2: 3 fields, the header has 2; drop the"
+        ):
+            corpus(path, **keys)
+
+
+def test_every_file_of_a_class_is_read_or_named(put, tmp_path):
+    for name in ("neg/1", "neg/2.TXT", "pos/3.txt", "pos/4.md", "pos/.hidden", "pos/deeper/5.txt"):
+        put(f"set/{name}", f"text of {name}")
+    (tmp_path / "set" / "neg" / "image").write_bytes(b"\x89PNG\0\0\xff")
+    raw = files.read(tmp_path / "set", text=("text",), label="label", task="binary")
+    split = raw.splits["train"]
+    assert split.texts == ["text of neg/1", "text of neg/2.TXT", "text of pos/3.txt", "text of pos/4.md"]
+    assert split.labels == ["neg", "neg", "pos", "pos"]
+    assert split.bad.examples == [f"{tmp_path}/set/neg/image: no text: it has zero bytes"]
+    assert split.place(2) == f"{tmp_path}/set/pos/3.txt"
+    left_out = next(check for check in raw.checks if check.name == "folders_left_out")
+    assert left_out.examples == (f"{tmp_path}/set/pos/deeper",)
