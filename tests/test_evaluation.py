@@ -172,3 +172,42 @@ def test_a_label_with_a_comma_can_be_named(home, foreign, tmp_path, capsys):
     assert """--labels 'bad,"good, fine"'""" in refused(capsys, 3, folder, "--config", config)
     found = evaluated(capsys, folder, "--config", config, "--labels", 'bad,"good, fine"')
     assert found["data"]["labels"] == ["bad", "good, fine"]
+
+
+@pytest.fixture
+def copied(home, tmp_path):
+    """A run of its own, with checkpoints, whose data file may change."""
+    shutil.copy(home / "all.csv", tmp_path)
+    text = (home / "mine.yaml").read_text().replace("max_steps: 4", "max_steps: 4, save_strategy: steps, save_steps: 2")
+    (tmp_path / "mine.yaml").write_text(text)
+    assert run(["train", str(tmp_path / "mine.yaml"), "--output", str(tmp_path / "run"), "--quiet"]) == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize("known_by", ["data.json", "report.json"])
+def test_a_run_is_not_scored_on_a_file_that_has_changed(copied, capsys, known_by):
+    if known_by == "report.json":
+        (copied / "run" / "data.json").unlink()
+    written(copied / "all.csv", ROWS * 70)
+    message = refused(capsys, 3, copied / "run")
+    assert "its data has changed since it was trained, so rows of its training may now be test rows" in message
+    assert ("train: 96 rows then, 112 now" in message) == (known_by == "data.json")
+    assert f"--config {copied / 'run' / 'config.yaml'}" in message
+    evaluated(capsys, copied / "run", "--data", copied / "all.csv")
+    evaluated(capsys, copied / "run", "--config", copied / "run" / "config.yaml")
+
+
+def test_a_training_does_not_go_on_with_other_data(copied, capsys):
+    (copied / "run" / "report.json").unlink()
+    resume = ["train", str(copied / "mine.yaml"), "--output", str(copied / "run"), "--resume", "--quiet"]
+    before = (copied / "all.csv").read_text()
+    (copied / "all.csv").write_text(before.replace("dull", "slow"))
+    assert run(resume) == 2
+    message = capsys.readouterr().err
+    assert "cannot be resumed, its data has changed since:" in message
+    assert "test: 12 rows as before, but not the same ones" in message
+    (copied / "all.csv").write_text(before.replace(",neg\n", ",bad\n"))
+    assert run(resume) == 2
+    assert "labels gone: 'neg'\n  labels new: 'bad'" in capsys.readouterr().err
+    (copied / "all.csv").write_text(before)
+    assert run(resume) == 0

@@ -16,6 +16,7 @@ from ftcls.errors import ConfigError, DataError
 from ftcls.inference.classifier import Classifier, Thresholds
 from ftcls.pipeline import build_report, extra_metrics, label_alignment
 from ftcls.pipeline.own_data import Table, file_of
+from ftcls.pipeline.same_data import refuse_other_data
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 
@@ -53,20 +54,16 @@ def evaluate(
     """
     model, place = os.fspath(run), RunDir(Path(run).absolute())
     is_run = place.config.is_file()
-    if labels is not None and config is None:
-        raise ConfigError("--labels: goes with --config; a run knows its labels")
-    if checkpoint is not None and not is_run:
-        raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
-    if config is None and not is_run:
-        raise DataError(
-            f"{model}: not a run, it has no config.yaml. Name a directory that `ftcls train` wrote, or say with "
-            "--config FILE which data this checkpoint is to be scored on"
-        )
+    _check(model, is_run=is_run, config=config, checkpoint=checkpoint, labels=labels)
     experiment = load(place.config if config is None else config)
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
     weights = _weights(place, checkpoint) if is_run else model
     trained = label_alignment.renamed(load_classifier(weights, experiment), None if labels is None else tuple(labels))
     corpus = _scored_on(experiment, data, trained)
+    # Only of a run on its own data is it known what the model was trained on.
+    own = config is None and data is None
+    if own:
+        refuse_other_data(place, corpus)
     if split not in corpus.splits:
         raise DataError(f"--split {split}: there are {', '.join(corpus.splits)}")
     trained, corpus = label_alignment.align(model, trained, corpus, experiment.model)
@@ -74,8 +71,6 @@ def evaluate(
     rows = corpus.splits[split]  # type: ignore[index]
     said = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
     name = corpus.source if data is None else "dataframe" if isinstance(data, pd.DataFrame) else Path(data).stem
-    # Only of a run on its own data is it known what the model was trained on.
-    own = config is None and data is None
     found = build_report.evaluation(
         trained,
         corpus,
@@ -92,6 +87,21 @@ def evaluate(
     if output is not None:
         report_schema.write_evaluation(Path(output), found)
     return found
+
+
+def _check(
+    model: str, *, is_run: bool, config: Config | None, checkpoint: str | None, labels: Sequence[str] | None
+) -> None:
+    """Refuse what does not go together."""
+    if labels is not None and config is None:
+        raise ConfigError("--labels: goes with --config; a run knows its labels")
+    if checkpoint is not None and not is_run:
+        raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
+    if config is None and not is_run:
+        raise DataError(
+            f"{model}: not a run, it has no config.yaml. Name a directory that `ftcls train` wrote, or say with "
+            "--config FILE which data this checkpoint is to be scored on"
+        )
 
 
 def _scored_on(experiment: Experiment, data: Table | None, trained: Classifier) -> Corpus:

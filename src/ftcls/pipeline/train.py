@@ -22,6 +22,7 @@ from ftcls.pipeline.own_data import Data, with_data
 from ftcls.pipeline.prepare import prepare
 from ftcls.pipeline.run import Run
 from ftcls.pipeline.run_facts import facts
+from ftcls.pipeline.same_data import same_data
 from ftcls.reporting import run_page
 from ftcls.runs import predictions, report_schema
 from ftcls.runs.directory import RunDir
@@ -94,6 +95,7 @@ def _train(
             log.info("%s is done", run.path)
             return run
         corpus = read(experiment.data, seed=seed)
+        same_data(run, corpus, main=machine.main)
         extra = extra_metrics.load(experiment.metrics.evaluate, corpus)
         prepared = prepare(
             corpus,

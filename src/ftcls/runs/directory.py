@@ -20,6 +20,11 @@ class RunDir:
         return self.path / "config.yaml"
 
     @property
+    def data(self) -> Path:
+        """What the run's data is known by."""
+        return self.path / "data.json"
+
+    @property
     def log(self) -> Path:
         """Everything that was logged, tracebacks included."""
         return self.path / "log.txt"
