@@ -17,9 +17,9 @@ from ftcls.data.tables import frames
 from ftcls.data.tables.frames import Texts
 from ftcls.environment import devices
 from ftcls.errors import ConfigError
-from ftcls.inference import onnx_runtime, reload_check
+from ftcls.inference import onnx_runtime, padding_check, reload_check
 from ftcls.inference.forward import Backend, Torch
-from ftcls.model import hub_snapshot, loading, settings
+from ftcls.model import hub_snapshot, loading, padding, quantization, settings
 from ftcls.model.settings import Settings
 from ftcls.model.tokenize import Encoded, encode, fingerprint
 from ftcls.scoring import decision
@@ -88,8 +88,8 @@ class Classifier:
             dequantize: layers of four or eight bits as numbers of float32, which changes the logits by rounding.
 
         Raises:
-            UnavailableError: there is nothing to load, an adapter's base is not the one it was trained on, or an export
-                wants an extra that is not installed.
+            UnavailableError: there is nothing to load, an adapter's base is not the one it was trained on, the logits
+                of a text depend on those beside it, or an export wants an extra that is not installed.
             DataError: a file beside the weights is damaged.
             ConfigError: the device is not there, or it or the export cannot compute in that precision.
         """
@@ -109,6 +109,7 @@ class Classifier:
         stored = settings.load(folder) if isinstance(folder, Path) else None
         decided = Path(folder) / decision.FILE
         task: Task = stored.task if stored else _task(backend.config)
+        padding.use(tokenizer, _padding_side(backend, tokenizer, checkpoint=str(path)))
         return cls(
             backend=backend,
             tokenizer=tokenizer,
@@ -312,6 +313,16 @@ def _graph(folder: Path, device: str, precision: str) -> Backend:
             f"--precision {precision}: {folder} is an export, which computes as it was written; leave the option out"
         )
     return onnx_runtime.load(folder, device=device)
+
+
+def _padding_side(backend: Backend, tokenizer: PreTrainedTokenizerBase, *, checkpoint: str) -> padding.Side:
+    """That of the architecture, put to the test by a model in PyTorch; a graph was compared with one as it was made."""
+    expected = padding.side(backend.config)
+    if not isinstance(backend, Torch) or quantization.is_quantized(backend.model):
+        return expected
+    length = loading.longest(backend.config, tokenizer, None)
+    logits = padding_check.of_model(backend.model)
+    return padding_check.side(logits, tokenizer, max_length=length, expected=expected, checkpoint=checkpoint)
 
 
 def _task(config: PretrainedConfig) -> Task:

@@ -107,7 +107,8 @@ def logits(
         encoded: n texts.
         token_budget: most tokens, padding included, in one forward pass.
         max_rows: most texts in one forward pass.
-        alone: this process computes everything, whatever the others of a torchrun do.
+        alone: this process computes everything, whatever the others of a torchrun do, and leaves nothing behind in the
+            model that its training cannot use.
     """
     shared = _distributed() and not alone
     rank, processes = (distributed.get_rank(), distributed.get_world_size()) if shared else (0, 1)
@@ -120,7 +121,7 @@ def logits(
         return found  # type: ignore[no-any-return]
 
     model.eval()
-    with torch.inference_mode():
+    with torch.no_grad() if alone else torch.inference_mode():
         found = _through(forward, encoded, batches[rank::processes], model.config)
     if processes > 1:
         whole = torch.from_numpy(found).to(model.device)  # every row is filled by one process and zero in the others

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from ftcls.environment.files import write_json
 from ftcls.errors import DataError, UnavailableError
 from ftcls.inference import forward
+from ftcls.model.padding import Side
 from ftcls.model.tokenize import Encoded
 
 FILE: Final = "probe.json"
@@ -37,6 +38,7 @@ class Probe:
     """[rows][k], float32."""
     tolerance: float = TOLERANCE
     """Largest difference that is the same model, as a share of the largest logit or of 1."""
+    padding_side: Side = "right"
 
 
 def take(model: PreTrainedModel, encoded: Encoded, *, tolerance: float = TOLERANCE) -> Probe:
@@ -45,14 +47,16 @@ def take(model: PreTrainedModel, encoded: Encoded, *, tolerance: float = TOLERAN
     texts = [encoded.row(int(row)) for row in rows]
     return Probe(
         input_ids=tuple(tuple(map(int, ids)) for ids in texts),
-        logits=tuple(tuple(map(float, row)) for row in _logits(model, texts)),
+        logits=tuple(tuple(map(float, row)) for row in _logits(model, texts, encoded.padding_side)),
+        padding_side=encoded.padding_side,
         tolerance=tolerance,
     )
 
 
 def difference(model: PreTrainedModel, probe: Probe) -> float:
     """The largest absolute difference between the model's logits and those of the probe."""
-    found = _logits(model, [np.array(ids, dtype=np.int32) for ids in probe.input_ids])
+    texts = [np.array(ids, dtype=np.int32) for ids in probe.input_ids]
+    found = _logits(model, texts, probe.padding_side)
     return float(np.abs(found - np.array(probe.logits)).max())
 
 
@@ -93,19 +97,21 @@ def load(folder: Path) -> Probe | None:
         return None
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return Probe(
-            tuple(map(tuple, stored["input_ids"])), tuple(map(tuple, stored["logits"])), float(stored["tolerance"])
-        )
+        del stored["schema_version"]
+        stored["tolerance"] = float(stored["tolerance"])
+        texts, logits = (tuple(map(tuple, stored.pop(name))) for name in ("input_ids", "logits"))
+        return Probe(texts, logits, **stored)
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: not written by this version of ftcls: {error}") from error
 
 
-def _logits(model: PreTrainedModel, texts: list[NDArray[np.int32]]) -> NDArray[np.float32]:
+def _logits(model: PreTrainedModel, texts: list[NDArray[np.int32]], side: Side) -> NDArray[np.float32]:
     lengths = np.array([len(ids) for ids in texts], dtype=np.int64)
     encoded = Encoded(
         ids=np.concatenate(texts),
         offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
         full_lengths=lengths.astype(np.int32),
+        padding_side=side,
     )
     with _unwrapped(model):
         return forward.logits(model, encoded, token_budget=int(lengths.max()) * len(texts), alone=True)

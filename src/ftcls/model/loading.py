@@ -23,7 +23,7 @@ from transformers import (
 from ftcls.data.corpus import Task
 from ftcls.environment import hub_access
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.model import adapters, scratch, sharding
+from ftcls.model import adapters, padding, scratch, sharding
 from ftcls.model import quantization as quantized
 from ftcls.model.checkpoint import SCRATCH, resolve
 from ftcls.model.classifiable import Classifiable
@@ -53,7 +53,7 @@ def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrained
     if tokenizer.pad_token_id is None:
         # Decoders have none. The end token is safe on the right, where the mask hides it.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    tokenizer.padding_side = "right"
+    padding.use(tokenizer, "right")
     return tokenizer
 
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ftcls.environment import cache
 from ftcls.errors import DataError
+from ftcls.model import padding
 
 Truncation = Literal["head", "tail", "head_tail"]
 
@@ -35,6 +36,8 @@ class Encoded:
     """[n] tokens of each text before it was cut to max_length, special tokens included."""
     targets: NDArray[np.int64] | NDArray[np.float32] | None = None
     """int64 [n] class index, float32 [n, k] for multilabel, None for texts without labels."""
+    padding_side: padding.Side = "right"
+    """Where shorter texts are filled in a batch."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -50,22 +53,12 @@ class Encoded:
         return self.full_lengths > self.lengths
 
     def pad(self, rows: NDArray[np.int64], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Input ids and attention mask of some rows, int64 [b, t], padded on the right to the longest."""
-        return pad([self.row(int(row)) for row in rows], pad_id)
+        """Input ids and attention mask of some rows, int64 [b, t], padded to the longest."""
+        return padding.pad([self.row(int(row)) for row in rows], pad_id, self.padding_side)
 
     def row(self, index: int) -> NDArray[np.int32]:
         """The token ids of one text, int32 [t]."""
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
-
-
-def pad(texts: Sequence[NDArray[np.int32]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Input ids and attention mask of b texts, int64 [b, t], padded on the right to the longest."""
-    input_ids = np.full((len(texts), max(map(len, texts))), pad_id, dtype=np.int64)
-    attention_mask = np.zeros_like(input_ids)
-    for i, ids in enumerate(texts):
-        input_ids[i, : len(ids)] = ids
-        attention_mask[i, : len(ids)] = 1
-    return input_ids, attention_mask
 
 
 def encode(
@@ -80,14 +73,14 @@ def encode(
     """Tokenize n texts and cut each to ``max_length`` tokens.
 
     With ``cached`` the token ids are kept on disk under a hash of the tokenizer, the settings and every text, and read
-    back memory-mapped.
+    back memory-mapped. They are padded on the tokenizer's side.
 
     Raises:
         DataError: ``max_length`` leaves no room beside the special tokens.
     """
     cutter = _Cutter(tokenizer, max_length=max_length, truncation=truncation)
     if not cached:
-        return replace(cutter(texts), targets=targets)
+        return replace(cutter(texts), targets=targets, padding_side=tokenizer.padding_side)
 
     def build(folder: Path) -> None:
         found = cutter(texts)
@@ -101,6 +94,7 @@ def encode(
         offsets=np.load(folder / "offsets.npy"),
         full_lengths=np.load(folder / "full_lengths.npy"),
         targets=targets,
+        padding_side=tokenizer.padding_side,
     )
     # After reading, because an entry above the limit by itself goes too; what is mapped stays readable.
     cache.prune("encoded", CACHE_LIMIT_BYTES)

@@ -34,6 +34,7 @@ def fit_classifier(experiment: Experiment, corpus: Corpus, folder: Path) -> Clas
         corpus, experiment.model, clean=experiment.data.clean, quantized=experiment.adapter.quantization != "none"
     )
     built = build_model(experiment, corpus, prepared, machine)
+    prepared = prepared.padded(built.padding_side)
     fit_model(built, experiment, corpus, prepared, machine=machine, run=run, resume=False)
     best = best_model(experiment, machine=machine, run=run)
     logits = best.logits(prepared.encoded["validation"])

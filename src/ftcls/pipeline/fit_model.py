@@ -12,9 +12,9 @@ from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus
 from ftcls.environment.devices import Machine
 from ftcls.errors import DataError, TrainingError, UnavailableError
-from ftcls.inference import reload_check
+from ftcls.inference import padding_check, reload_check
 from ftcls.inference.classifier import Classifier
-from ftcls.model import adapters, loading, pooling, quantization
+from ftcls.model import adapters, loading, padding, pooling, quantization
 from ftcls.model.adapters import Adapted
 from ftcls.model.output_bias import start_at
 from ftcls.pipeline.evaluate import load_classifier
@@ -38,13 +38,15 @@ class Built:
     """Parameters, and those of them that are trained."""
     new_parameters: tuple[str, ...]
     """Those that the checkpoint does not have."""
+    padding_side: padding.Side
+    """Where it does not read the padding of a batch."""
 
 
 def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, machine: Machine) -> Built:
     """Load the checkpoint with a head for the corpus, add the adapter, and freeze what is not trained.
 
     Raises:
-        FtclsError: the checkpoint cannot be had, or the config does not fit it.
+        FtclsError: the checkpoint cannot be had, it reads padding, or the config does not fit it.
     """
     section, checkpoint = experiment.training, experiment.model.checkpoint
     built = loading.load_model(
@@ -58,6 +60,16 @@ def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, mach
         shards=machine.processes if machine.sharded else 1,
     )
     built = pooling.start(built, prepared.pooling)
+    side = prepared.tokenizer.padding_side
+    # A forward pass before training leaves the weights of a sharded model gathered; it is checked when it is read back.
+    if not (machine.sharded or quantization.is_quantized(built.model)):
+        side = padding_check.side(
+            padding_check.of_model(built.model),
+            prepared.tokenizer,
+            max_length=prepared.settings.max_length,
+            expected=side,
+            checkpoint=f"model.checkpoint: {checkpoint}",
+        )
     log.info("pooling    %s: %s", prepared.pooling.kind, prepared.pooling.reason)
     if corpus.task == "multilabel":
         start_at(built, first_answer(section, experiment.loss, corpus.splits["train"].targets, corpus.labels))
@@ -69,7 +81,7 @@ def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, mach
     model = built.model if adapted is None else adapted.model
     if section.freeze is not None:
         parameter_groups.freeze(model, section.freeze)
-    return Built(model, adapted, adapters.count(model), built.new_parameters)
+    return Built(model, adapted, adapters.count(model), built.new_parameters, side)
 
 
 def fit_model(

@@ -1,14 +1,14 @@
 """What stands between a corpus and a model: tokenizer, configuration, token ids."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from ftcls.config.schema import Model
 from ftcls.data.corpus import Corpus, SplitName
-from ftcls.model import loading, settings
+from ftcls.model import loading, padding, settings
 from ftcls.model.pooling import Pooling
 from ftcls.model.pooling import choose as choose_pooling
 from ftcls.model.settings import Settings
@@ -26,6 +26,11 @@ class Prepared:
     settings: Settings
     labels: tuple[str, ...]
     pooling: Pooling
+
+    def padded(self, side: padding.Side) -> "Prepared":
+        """The same texts, padded on that side from now on, by those who load the tokenizer too."""
+        padding.use(self.tokenizer, side)
+        return replace(self, encoded={name: replace(rows, padding_side=side) for name, rows in self.encoded.items()})
 
     def save(self, folder: Path) -> None:
         """Put beside weights what makes them a whole model."""
@@ -47,6 +52,7 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized
     config = loading.load_config(section.checkpoint, tokenizer, labels=corpus.labels, task=corpus.task)
     pooling, config = choose_pooling(section.pooling, section.checkpoint, config, quantized=quantized)
     max_length = loading.longest(config, tokenizer, section.max_length)
+    padding.use(tokenizer, padding.side(config))
     # What plain transformers cuts at when it is told to truncate.
     tokenizer.model_max_length = max_length
     return Prepared(

@@ -107,6 +107,7 @@ def _train(
         if machine.main:
             _announce(expected)
         built = build_model(experiment, corpus, prepared, machine)
+        prepared = prepared.padded(built.padding_side)
         fitted = fit_model(built, experiment, corpus, prepared, machine=machine, run=run, resume=resume)
         session.part(machine)
         if not machine.main:

@@ -27,7 +27,8 @@ from transformers.trainer_callback import PrinterCallback
 
 from ftcls.errors import TrainingError
 from ftcls.model.batching import MicroBatch, StepSampler, narrow
-from ftcls.model.tokenize import Encoded, pad
+from ftcls.model.padding import pad
+from ftcls.model.tokenize import Encoded
 from ftcls.runs.history import History
 from ftcls.training import checkpoints
 from ftcls.training.augment import Augmentation
@@ -165,7 +166,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         return total
 
     def _inputs(self, batch: MicroBatch) -> dict[str, Any]:
-        input_ids, attention_mask = pad(self._texts(batch), self.model.config.pad_token_id)
+        input_ids, attention_mask = pad(self._texts(batch), self.model.config.pad_token_id, self.encoded.padding_side)
         targets = self.encoded.targets
         if targets is None:
             raise TypeError("training needs targets")
