@@ -78,7 +78,7 @@ def pipeline(here, monkeypatch):
     results = types.ModuleType("ftcls.runs.report_schema")
     results.document = lambda report: {"status": "done"}
     tables = types.ModuleType("ftcls.reporting.run_tables")
-    tables.summary = lambda report: f"table of {report}"
+    tables.summary = lambda report, run: f"table of {report}"
     plan = types.ModuleType("ftcls.pipeline.dry_run")
     plan.smoke, plan.dry_run = stand_in.smoke, stand_in.dry_run
     for module in (stand_in, plan, results, tables):

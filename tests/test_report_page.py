@@ -15,6 +15,7 @@ from ftcls.reporting import run_page
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
+from ftcls.scoring.next_steps import NextStep
 
 TASKS = ("binary", "multiclass", "multilabel")
 HOSTILE = "<script>alert('x')</script> & \"$5^2$\""
@@ -196,6 +197,33 @@ def test_the_verdict_is_about_the_chosen_metric(tmp_path):
         assert "worse than the baseline" not in text
         assert ("paired bootstrap" in text) == (said is not None)
         assert said is None or said in text
+
+
+def test_what_to_try_next_stands_on_the_page_as_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = (NextStep("Train <longer>.", {"training.num_train_epochs": 8}), NextStep("More rows.", {}))
+    run = make(tmp_path, "multiclass", change=lambda report, made: (replace(report, next_steps=steps), made))
+    text = Reader(read(run)).text
+    assert (
+        "What to try next, the most promising first Train <longer>. "
+        "ftcls train run/config.yaml training.num_train_epochs=8 --output run-2 More rows. "
+        'Label a text ftcls predict run --text "..." All metrics'
+    ) in text
+    (tmp_path / "other").mkdir()
+    assert "What to try next" not in Reader(read(make(tmp_path / "other", "multiclass"))).text
+
+
+def test_the_command_prints_what_to_try_next_before_the_path(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    steps = (NextStep("Train longer.", {"training.num_train_epochs": 8}),)
+    run = make(tmp_path, "binary", change=lambda report, made: (replace(report, next_steps=steps), made))
+    assert app.run(["report", "run"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "What to try next, the most promising first",
+        "1. Train longer.",
+        "   ftcls train run/config.yaml training.num_train_epochs=8 --output run-2",
+        str(run.page),
+    ]
 
 
 def test_what_has_nothing_to_say_is_left_out(tmp_path):

@@ -10,11 +10,12 @@ from ftcls.data.corpus import Check
 from ftcls.reporting import run_tables
 from ftcls.runs import report_schema
 from ftcls.scoring import metrics
+from ftcls.scoring.next_steps import NextStep
 
 
 def shown(renderable, **options):
     file = io.StringIO()
-    Console(width=80, file=file, **options).print(renderable)
+    Console(width=80, file=file, **options).print(renderable, crop=False)
     return file.getvalue()
 
 
@@ -89,6 +90,30 @@ def test_without_a_difference_in_the_chosen_metric_there_is_no_verdict():
 def test_a_summary_without_baseline_says_nothing_of_one():
     report, _ = synthetic.report("binary", with_baseline=False)
     assert "baseline" not in shown(run_tables.summary(report))
+
+
+def test_the_summary_ends_in_lines_to_paste_that_are_not_broken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keys = {"training.learning_rate": 2e-5, "training.num_train_epochs": 8}
+    steps = (
+        NextStep("The validation loss still falls at the end: train twice as long. " * 2, keys),
+        NextStep("More rows.", {}),
+    )
+    report = replace(synthetic.report("binary")[0], next_steps=steps)
+    text = shown(run_tables.summary(report, run=tmp_path / "runs" / "made"))
+    assert text.endswith(
+        "What to try next, the most promising first\n"
+        "1. The validation loss still falls at the end: train twice as long. The\n"
+        "   validation loss still falls at the end: train twice as long.\n"
+        "   ftcls train runs/made/config.yaml training.learning_rate=2e-5 training.num_train_epochs=8 "
+        "--output runs/made-2\n"
+        "2. More rows.\n"
+        "\n"
+        "page     runs/made/report.html\n"
+        'predict  ftcls predict runs/made --text "..."\n'
+    )
+    nothing = shown(run_tables.summary(replace(report, next_steps=()), run=tmp_path))
+    assert "What to try next" not in nothing
 
 
 def test_of_many_labels_the_worst_and_the_best_are_shown():

@@ -31,7 +31,6 @@ def test_what_is_printed_is_what_a_shell_reads(tmp_path, capsys):
         end = trial.command.index("--output")
         assert said[3:end] == list(trial.command[3:end])
         assert said[-1] == "--resume"
-    assert trials.line(["a=[x, y]", "b"]) == '"a=[x, y]" b'
 
 
 def test_another_config_has_another_folder(tmp_path):

@@ -73,7 +73,7 @@ def show(renderable: Any) -> None:
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
-    console.print(renderable)
+    console.print(renderable, crop=False)  # a line that is made to be copied stays whole
 
 
 def never_fail_on_a_character() -> None:

@@ -26,7 +26,8 @@ def report(
     """Draw the page and the plots of a finished run again, from its report, history and predictions.
 
     The page is one HTML file that opens from disk; the plots are PNG and SVG files in plots/. No model is loaded. Where
-    the predictions give another figure than report.json, both stand on the page.
+    the predictions give another figure than report.json, both stand on the page. What to try next is printed too, then
+    the path of the page.
 
     Of any Hugging Face Trainer's trainer_state.json the losses are listed, with gradient-norm spikes, plateaus, and
     whether and from which step the training over-fitted; --output writes the same as JSON.
@@ -50,6 +51,11 @@ def report(
         return
     for problem in written.disagreements:
         typer.echo(f"warning: {problem}", err=True)
+    from ftcls.reporting import run_tables
+    from ftcls.runs.report_schema import read_report
+
+    for line in run_tables.next_steps(read_report(RunDir(run)), run):
+        console.show(line)
     typer.echo(written.path)
 
 

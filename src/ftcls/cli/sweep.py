@@ -127,6 +127,7 @@ def sweep(
 
 
 def _print(file: str, output: Path | None, *, smoke: bool, offline: bool, allow_code: bool, as_json: bool) -> None:
+    from ftcls.reporting.commands import line
     from ftcls.search import sweep as sweeping
     from ftcls.search import trials
 
@@ -139,7 +140,7 @@ def _print(file: str, output: Path | None, *, smoke: bool, offline: bool, allow_
         console.emit({"trials": [{"trial": each.name, "command": list(each.command)} for each in planned.trials]})
         return
     for each in planned.trials:
-        typer.echo(trials.line(each.command))
+        typer.echo(line(each.command))
 
 
 def _show(outcome: "Outcome", *, as_json: bool) -> None:

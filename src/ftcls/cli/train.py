@@ -98,5 +98,5 @@ def _run(
         return
     from ftcls.reporting import run_tables
 
-    console.show(run_tables.summary(report))
+    console.show(run_tables.summary(report, run=run.path))
     typer.echo(run.path)

@@ -24,5 +24,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+// A command is selected whole by a click, and goes to the clipboard by a button where the browser lets a page do that.
+for (const box of navigator.clipboard ? document.querySelectorAll(".command") : []) {
+  const line = box.textContent;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "copy";
+  button.addEventListener("click", () => navigator.clipboard.writeText(line).then(
+    () => { button.textContent = "copied"; }, () => { button.remove(); }));
+  box.prepend(button);
+}
 // Paper has nothing to click on: print what is folded, too.
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; }));

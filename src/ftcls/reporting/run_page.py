@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from ftcls.environment.files import write_text
-from ftcls.reporting import error_analysis, gallery, plots
+from ftcls.reporting import commands, error_analysis, gallery, plots
 from ftcls.reporting.error_analysis import Mistake
 from ftcls.reporting.recompute import disagreements
 from ftcls.runs import history, report_schema
@@ -116,6 +116,11 @@ def _context(
         "score": found.metrics[_SPLIT][metric],
         "interval": found.intervals[_SPLIT][metric],
         "verdict": _verdict(found, metric),
+        "steps": [
+            {"sentence": step.sentence, "command": commands.train_again(run.path, step.keys) if step.keys else None}
+            for step in found.next_steps
+        ],
+        "predict": commands.predict(run.path),
         "majority": document.get("majority"),
         "label_intervals": (document.get("label_intervals") or {}).get(_SPLIT),
         "without_leaks": document.get("metrics_without_leaks"),

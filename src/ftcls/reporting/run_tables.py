@@ -5,12 +5,15 @@ Colours only underline what the words say already, so a log file loses nothing.
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ftcls.data.corpus import Check
+from ftcls.reporting import commands
+from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
 from ftcls.scoring.diagnosis import Spike
 from ftcls.scoring.differences import Verdict, verdict
@@ -35,8 +38,11 @@ _VERDICTS: dict[Verdict, tuple[str, str]] = {
 """In words, and the colour that underlines them."""
 
 
-def summary(report: Report) -> RenderableType:
-    """The end of a training run: the score and how sure it is, the baseline beside it, everything else below."""
+def summary(report: Report, *, run: Path | None = None) -> RenderableType:
+    """The end of a training run: the score and how sure it is, the baseline beside it, everything else below.
+
+    Last comes what to do next, where the run lies in a folder.
+    """
     test, model, where = report.metrics["test"], _tail(report.model.checkpoint), report.environment
     title = Text(f"{report.run.name}", style="bold")
     title.append(f"  {model} on {where.device} in {where.precision}, {_duration(report.run.seconds)}", style="not bold")
@@ -57,7 +63,34 @@ def summary(report: Report) -> RenderableType:
     warnings = [check for check in report.data.checks if check.severity == "warning"]
     if warnings:
         parts += [Text(), *(_warning(check) for check in warnings)]
+    if run is not None:
+        parts += [*next_steps(report, run), Text(), *_use(run)]
     return Group(*parts)
+
+
+def next_steps(report: Report, run: Path) -> list[Text]:
+    """What to try next, each with the command to paste; nothing where a run has nothing to mend."""
+    if not report.next_steps:
+        return []
+    lines = [Text(), Text("What to try next, the most promising first", style="bold")]
+    for number, step in enumerate(report.next_steps, 1):
+        lines += map(
+            Text,
+            textwrap.wrap(step.sentence, _ADVICE_WIDTH, initial_indent=f"{number}. ", subsequent_indent="   "),
+        )
+        if step.keys:
+            lines.append(_whole(f"   {commands.train_again(run, step.keys)}"))
+    return lines
+
+
+def _use(run: Path) -> list[Text]:
+    """Where the page lies, and the line that uses the model."""
+    return [_whole(f"page     {commands.place(RunDir(run).page)}"), _whole(f"predict  {commands.predict(run)}")]
+
+
+def _whole(text: str) -> Text:
+    """A line that is not broken, so that it can be copied."""
+    return Text(text, no_wrap=True, overflow="ignore")
 
 
 def evaluation(evaluation: Evaluation) -> RenderableType:

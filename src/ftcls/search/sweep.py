@@ -13,11 +13,12 @@ from filelock import FileLock, Timeout
 from ftcls.config import sweep as sweep_config
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError, UnavailableError
+from ftcls.reporting.commands import line
 from ftcls.search import page, results, schedule, space, watch
 from ftcls.search.executors import Executor, Processes
 from ftcls.search.schedule import Progress, Queue, StopRequest
 from ftcls.search.space import Space
-from ftcls.search.trials import Options, Plan, Trial, line, trials
+from ftcls.search.trials import Options, Plan, Trial, trials
 
 log = logging.getLogger(__name__)
 

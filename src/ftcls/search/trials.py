@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from ftcls.search.space import Axis, Choice, Space
 
 _HASH: Final = 8
 _LONGEST_SLUG: Final = 80
-_SAFE: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -150,17 +148,6 @@ def trial(space: Space, choices: Sequence[Choice], folder: Path, options: Option
     command = ("ftcls", "train", base, *settings, "--output", str(path), "--resume", *options.arguments())
     values = {axis.name: choice.value for axis, choice in zip(space.axes, choices, strict=True)}
     return Trial(name, labels, values, experiment.seed, config, RunDir(path.absolute()), command)
-
-
-def line(command: Sequence[str]) -> str:
-    """A command as one types it: quoted so that bash, zsh and cmd.exe read it alike where that is possible."""
-    return " ".join(_quoted(word) for word in command)
-
-
-def _quoted(word: str) -> str:
-    if _SAFE.fullmatch(word):
-        return word
-    return shlex.quote(word) if re.search(r'["$`\\!%]', word) else f'"{word}"'
 
 
 def _slug(axes: Sequence[Axis], choices: Sequence[Choice]) -> str:

@@ -1,0 +1,51 @@
+"""Lines to type, as the terminal and the page show them."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from ftcls.config.source import flow
+from ftcls.scoring.next_steps import Value
+
+_SAFE: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+_NUMBERED: Final = re.compile(r"(.+)-([2-9]|[1-9]\d)")
+"""A run that took the next number, its name being taken; in ``imdb-2000`` the number is part of the name."""
+
+
+def line(command: Sequence[str]) -> str:
+    """A command as one types it: quoted so that bash, zsh and cmd.exe read it alike where that is possible."""
+    return " ".join(_quoted(word) for word in command)
+
+
+def train_again(run: Path, keys: Mapping[str, Value]) -> str:
+    """Train the config of a run with other keys, into a run of its own beside it."""
+    settings = [f"{key}={flow(value)}" for key, value in keys.items()]
+    return line(["ftcls", "train", place(run / "config.yaml"), *settings, "--output", place(_beside(run))])
+
+
+def predict(run: Path) -> str:
+    """Label a text with a run."""
+    return f'{line(["ftcls", "predict", place(run)])} --text "..."'
+
+
+def place(path: Path) -> str:
+    """A path as one types it here: from the working directory if it lies below, else whole."""
+    absolute, here = path.absolute(), Path.cwd()
+    return (absolute.relative_to(here) if absolute.is_relative_to(here) else absolute).as_posix()
+
+
+def _beside(run: Path) -> Path:
+    """The first free name after that of a run: ``news``, ``news-2``, ``news-3``."""
+    numbered = _NUMBERED.fullmatch(run.name)
+    name, number = (numbered[1], int(numbered[2])) if numbered else (run.name, 1)
+    while (path := run.with_name(f"{name}-{number + 1}")).exists():
+        number += 1
+    return path
+
+
+def _quoted(word: str) -> str:
+    if _SAFE.fullmatch(word):
+        return word
+    return shlex.quote(word) if re.search(r'["$`\\!%]', word) else f'"{word}"'

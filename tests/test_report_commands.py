@@ -1,0 +1,61 @@
+"""Lines to type: what a shell makes of them is what was meant."""
+
+import shlex
+
+import pytest
+
+from ftcls.config.load import load
+from ftcls.reporting import commands
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_a_shell_would_read_otherwise_is_quoted():
+    assert commands.line(["a=[x, y]", "b"]) == '"a=[x, y]" b'
+    words = ["it's", "$HOME", 'say "x"', "plain.yaml", "a=2e-5", "ü"]
+    assert shlex.split(commands.line(words)) == words
+
+
+def test_a_run_is_trained_again_with_other_keys_into_a_folder_beside_it(here):
+    run = here / "runs" / "news"
+    run.mkdir(parents=True)
+    keys = {"training.num_train_epochs": 8, "training.learning_rate": 2e-5, "data.subset.train": None}
+    line = commands.train_again(run, keys)
+    assert line == (
+        "ftcls train runs/news/config.yaml training.num_train_epochs=8 training.learning_rate=2e-5 "
+        "data.subset.train=null --output runs/news-2"
+    )
+    config = {
+        "name": "news",
+        "data": {"source": "ag_news", "subset": {"train": 9}},
+        "model": {"checkpoint": "scratch:bert"},
+    }
+    changed = load(config, shlex.split(line)[3:6])
+    assert (changed.training.num_train_epochs, changed.training.learning_rate) == (8, 2e-5)
+    assert changed.data.subset.train is None
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "next_name"),
+    [
+        ("news", [], "news-2"),
+        ("news", ["news-2", "news-3"], "news-4"),
+        ("news-2", [], "news-3"),
+        ("imdb-2000", [], "imdb-2000-2"),
+        ("a-1", [], "a-1-2"),
+    ],
+)
+def test_the_new_run_has_the_first_free_name(here, name, taken, next_name):
+    for each in (name, *taken):
+        (here / each).mkdir()
+    assert commands.train_again(here / name, {"seed": 1}).endswith(f"--output {next_name}")
+
+
+def test_a_run_elsewhere_has_its_whole_path(here, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("else where") / "run"
+    assert commands.predict(elsewhere) == f'ftcls predict "{elsewhere}" --text "..."'
+    assert commands.predict(here / "run") == 'ftcls predict run --text "..."'
