@@ -61,6 +61,7 @@ def test_a_checkpoint_is_trained_as_by_one_process(tmp_path):
     size = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config = BertConfig(vocab_size=len(tokenizer), num_labels=4, **size, **still)
+    config.id2label = dict(enumerate(["Business", "Sci/Tech", "World", "Sports"]))  # in another order than the data's
     AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "checkpoint")
     tokenizer.save_pretrained(tmp_path / "checkpoint")
     model = experiment.model.model_copy(update={"checkpoint": str(tmp_path / "checkpoint")})
@@ -69,6 +70,7 @@ def test_a_checkpoint_is_trained_as_by_one_process(tmp_path):
 
     sharded = on_two_processes([str(file)], tmp_path / "two")
     alone = train.train(load(file), output=tmp_path / "one").files
+    assert "is put into the order World, Sports, Business, Sci/Tech" in sharded.log.read_text(encoding="utf-8")
     for two, one in zip(steps_of(sharded), steps_of(alone), strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
         assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)

@@ -16,7 +16,7 @@ from ftcls.data.corpus import Split, Task
 from ftcls.data.tables import frames
 from ftcls.data.tables.frames import Texts
 from ftcls.environment import devices
-from ftcls.errors import ConfigError
+from ftcls.errors import ConfigError, UnavailableError
 from ftcls.inference import onnx_runtime, padding_check, reload_check
 from ftcls.inference.forward import Backend, Torch
 from ftcls.model import hub_snapshot, loading, padding, quantization, settings
@@ -105,10 +105,10 @@ class Classifier:
                 weights.config.pad_token_id = tokenizer.pad_token_id
             backend = Torch(weights, machine.precision)
             reload_difference = reload_check.check(backend.model, folder) if isinstance(folder, Path) else None
-        labels = tuple(backend.config.id2label[i] for i in range(backend.config.num_labels))
+        labels = loading.label_names(backend.config, str(path))
         stored = settings.load(folder) if isinstance(folder, Path) else None
         decided = Path(folder) / decision.FILE
-        task: Task = stored.task if stored else _task(backend.config)
+        task = _task(backend.config, stored, checkpoint=str(path))
         padding.use(tokenizer, _padding_side(backend, tokenizer, checkpoint=str(path)))
         return cls(
             backend=backend,
@@ -325,7 +325,24 @@ def _padding_side(backend: Backend, tokenizer: PreTrainedTokenizerBase, *, check
     return padding_check.side(logits, tokenizer, max_length=length, expected=expected, checkpoint=checkpoint)
 
 
-def _task(config: PretrainedConfig) -> Task:
-    if config.problem_type == "multi_label_classification":
-        return "multilabel"
+def _task(config: PretrainedConfig, stored: Settings | None, *, checkpoint: str) -> Task:
+    """What the outputs are, as ftcls wrote it down, else as `transformers.pipeline` reads them.
+
+    Raises:
+        UnavailableError: they are no classes.
+    """
+    if config.problem_type == "regression":
+        raise UnavailableError(
+            f"{checkpoint}: it was trained for regression (problem_type in its config.json): its output is a number "
+            "and no class. ftcls classifies; train a classifier from it, with model.checkpoint"
+        )
+    if config.num_labels == 1 and stored is not None and stored.task != "multilabel":
+        raise UnavailableError(
+            f"{checkpoint}: {settings.FILE} says {stored.task}, and the model has one output, which says the same of "
+            f'every text; if it is the score of one label by itself, write "task": "multilabel" there'
+        )
+    if stored is not None:
+        return stored.task
+    if config.problem_type == "multi_label_classification" or config.num_labels == 1:
+        return "multilabel"  # one output: a sigmoid
     return "binary" if config.num_labels == 2 else "multiclass"

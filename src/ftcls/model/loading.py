@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,21 @@ def load_config(
     if getattr(config, "use_cache", None):
         config.use_cache = False  # keys and values of a text that is read once
     return config
+
+
+def label_names(config: PretrainedConfig, checkpoint: str) -> tuple[str, ...]:
+    """The names of a classifier's k outputs, in their order.
+
+    Raises:
+        UnavailableError: its configuration does not number them from 0, or one name stands twice.
+    """
+    names = tuple(str(config.id2label[i]) for i in range(config.num_labels) if i in config.id2label)
+    if len(set(names)) != config.num_labels:
+        raise UnavailableError(
+            f"{checkpoint}: its config.json names no label for each output: id2label must have the keys 0 to "
+            f"{config.num_labels - 1} and as many different names"
+        )
+    return names
 
 
 def longest(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, wanted: int | None) -> int:
@@ -174,17 +189,12 @@ def load_model(
     quantized.keep_layout(model)
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
     fresh = set(info["missing_keys"]) | mismatched
-    if shards == 1 and not _has_new_head(model, fresh):
-        known = _pretrained(AutoConfig, checkpoint).id2label
-        fresh.update(follow_names(model, known, checkpoint=checkpoint))
+    known = label_names(_pretrained(AutoConfig, checkpoint), checkpoint)
+    fresh.update(follow_names(model, dict(enumerate(known)), fresh=fresh, checkpoint=checkpoint))
     new = tuple(sorted(fresh))
     if new:
         log.info("new parameters, not in %s: %s", checkpoint, ", ".join(new))
     return Classifiable(model, new)
-
-
-def _has_new_head(model: PreTrainedModel, new: Collection[str]) -> bool:
-    return any(not name.startswith(f"{model.base_model_prefix}.") for name in new)
 
 
 def _reread(model: PreTrainedModel, options: dict[str, Any]) -> PreTrainedModel:

@@ -19,7 +19,6 @@ import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
 from torch import nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -29,6 +28,7 @@ from transformers import (
 )
 
 from ftcls.errors import ConfigError
+from ftcls.model import sharding
 from ftcls.model.checkpoint import SCRATCH, resolve
 from ftcls.model.classifiable import Classifiable
 from ftcls.model.encoder_layers import ARCHITECTURES, layers
@@ -166,15 +166,9 @@ def _identity(like: torch.Tensor) -> torch.Tensor:
 
 def _fill(parent: nn.Module, name: str, *, weight: Callable[[torch.Tensor], torch.Tensor], shift: float = 0.0) -> None:
     module = parent.get_submodule(name)
-    _set(module.get_parameter("weight"), weight)
-    _set(module.get_parameter("bias"), lambda like: torch.full_like(like, shift))
-
-
-def _set(parameter: nn.Parameter, make: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    value = make(torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device))
-    if isinstance(parameter.data, DTensor):  # this process has a share of it
-        value = distribute_tensor(value, parameter.data.device_mesh, parameter.data.placements)
-    parameter.copy_(value)
+    for part, make in (("weight", weight), ("bias", lambda like: torch.full_like(like, shift))):
+        parameter = module.get_parameter(part)
+        sharding.fill(parameter, make(torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)))
 
 
 def _extended(kind: Kind, reason: str, config: PretrainedConfig) -> tuple[Pooling, PretrainedConfig]:
