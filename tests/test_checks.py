@@ -24,10 +24,16 @@ def corpus(texts, targets, labels=("no", "yes"), task="binary"):
     return Corpus("files", task, labels, splits, "yes" if task == "binary" else None)
 
 
-def found(made, *, lengths=None, truncation="head"):
+def found(made, *, lengths=None, unknown=None, truncation="head"):
     lengths = lengths or {name: np.full(len(split), 10) for name, split in made.splits.items()}
     all_of_them = data_checks.found(
-        made, lengths=lengths, max_length=64, truncation=truncation, seed=0, work=data_checks.BRIEF
+        made,
+        lengths=lengths,
+        unknown=unknown or {},
+        max_length=64,
+        truncation=truncation,
+        seed=0,
+        work=data_checks.BRIEF,
     )
     return {check.name: check for check in all_of_them}
 
@@ -77,6 +83,25 @@ def test_truncation_is_a_finding_where_enough_texts_are_cut(cut, severity):
         kept = found(made, lengths=lengths, truncation="head_tail")["truncated_texts"].advice
         assert "whose middle the model" in kept
         assert "head_tail" not in kept
+
+
+@pytest.mark.parametrize(
+    ("percent", "severity"), [(1, None), (2, "info"), (9, "info"), (10, "warning"), (40, "warning")]
+)
+def test_unknown_tokens_are_a_finding_where_there_are_enough(percent, severity):
+    made = corpus(*clean())
+    lengths = {name: np.full(100, 50) for name in made.splits}
+    unknown = {name: np.zeros(100, dtype=np.int64) for name in made.splits}
+    unknown["train"][10 : 10 + 2 * (percent - 1)] = 25
+    unknown["train"][7] = 50  # every token of that text
+    check = found(made, lengths=lengths, unknown=unknown).get("unknown_tokens")
+    assert (check.severity if check else None) == severity
+    if check:
+        assert check.count == 2 * percent - 1
+        assert check.examples[0].startswith("train:7: good")
+        assert check.examples[0].endswith("(50 of 50 tokens)")
+        assert check.rows["train"][:3] == (7, 10, 11)
+        assert f"(train {percent}.0%, validation 0.0%, test 0.0%)" in check.advice
 
 
 @pytest.mark.parametrize(

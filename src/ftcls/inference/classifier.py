@@ -105,6 +105,7 @@ class Classifier:
                 weights.config.pad_token_id = tokenizer.pad_token_id
             backend = Torch(weights, machine.precision)
             reload_difference = reload_check.check(backend.model, folder) if isinstance(folder, Path) else None
+        loading.check_vocabulary(tokenizer, backend.config, str(path))
         labels = loading.label_names(backend.config, str(path))
         stored = settings.load(folder) if isinstance(folder, Path) else None
         decided = Path(folder) / decision.FILE

@@ -72,12 +72,13 @@ def load_config(
     """The model's configuration, with the task, the label names and the pad token in it.
 
     Raises:
-        UnavailableError: the checkpoint cannot be had.
+        UnavailableError: the checkpoint cannot be had, or the tokenizer is not its own.
     """
     if checkpoint.startswith(SCRATCH):
         config = scratch.config(checkpoint.removeprefix(SCRATCH), tokenizer)
     else:
         config = _pretrained(AutoConfig, checkpoint)
+    check_vocabulary(tokenizer, config, checkpoint)
     config.problem_type = "multi_label_classification" if task == "multilabel" else "single_label_classification"
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: i for i, label in enumerate(labels)}
@@ -85,6 +86,22 @@ def load_config(
     if getattr(config, "use_cache", None):
         config.use_cache = False  # keys and values of a text that is read once
     return config
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, checkpoint: str) -> None:
+    """See that the model has a row for every token; it may have more.
+
+    Raises:
+        UnavailableError: it has fewer.
+    """
+    rows = getattr(config.get_text_config(), "vocab_size", None)
+    highest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    if isinstance(rows, int) and highest[1] >= rows:
+        raise UnavailableError(
+            f"{checkpoint}: its tokenizer numbers {highest[1] + 1:,} tokens (the last is {highest[0]!r}), and the "
+            f"model's embedding has {rows:,} rows: they are not of the same model. Take the tokenizer files of the "
+            "checkpoint that the weights come from"
+        )
 
 
 def label_names(config: PretrainedConfig, checkpoint: str) -> tuple[str, ...]:
@@ -143,7 +160,7 @@ def load_model(
 ) -> Classifiable:
     """A sequence classifier with float32 weights, those of its layers quantized where that is asked for.
 
-    Weights that do not fit (a head with another number of labels) and weights that are missing start at random and are
+    Weights of the head that do not fit (another number of labels) and weights that are missing start at random and are
     named in the result.
 
     Args:
@@ -158,7 +175,7 @@ def load_model(
 
     Raises:
         ConfigError: the checkpoint is an adapter.
-        UnavailableError: the checkpoint cannot be had.
+        UnavailableError: the checkpoint cannot be had, or its configuration is not that of its weights.
     """
     set_seed(seed)
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
@@ -188,6 +205,12 @@ def load_model(
     )
     quantized.keep_layout(model)
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
+    pretrained = sorted(name for name in mismatched if name.startswith(f"{model.base_model_prefix}."))
+    if pretrained:
+        raise UnavailableError(
+            f"model.checkpoint: {checkpoint}: its config.json does not fit its weights: {', '.join(pretrained[:3])} "
+            f"{'has' if len(pretrained) == 1 else 'have'} another shape there. Take both from the same checkpoint"
+        )
     fresh = set(info["missing_keys"]) | mismatched
     known = label_names(_pretrained(AutoConfig, checkpoint), checkpoint)
     fresh.update(follow_names(model, dict(enumerate(known)), fresh=fresh, checkpoint=checkpoint))

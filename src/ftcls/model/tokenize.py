@@ -170,6 +170,15 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[NDArray[np.int32
     return np.array(whole[:start], dtype=np.int32), np.array(whole[start + len(body) :], dtype=np.int32)
 
 
+def unknown_tokens(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> NDArray[np.int64]:
+    """Tokens of each of n texts that stand for something the tokenizer does not know, int64 [n]."""
+    around = np.concatenate(special_tokens(tokenizer))
+    if tokenizer.unk_token_id is None or tokenizer.unk_token_id in around or not len(encoded):
+        return np.zeros(len(encoded), dtype=np.int64)  # GPT-2's is its end token, and its bytes are never unknown
+    found = np.asarray(encoded.ids) == tokenizer.unk_token_id
+    return np.add.reduceat(found, encoded.offsets[:-1], dtype=np.int64)
+
+
 def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str) -> str:
     digest = hashlib.sha256(FORMAT)
     digest.update(repr((fingerprint(tokenizer), max_length, truncation, len(texts))).encode())

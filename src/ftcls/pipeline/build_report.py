@@ -21,7 +21,7 @@ from ftcls.model import adapters
 from ftcls.model.adapters import Adapted
 from ftcls.model.baselines.linear import Baseline
 from ftcls.model.pooling import Pooling
-from ftcls.model.tokenize import Encoded
+from ftcls.model.tokenize import Encoded, unknown_tokens
 from ftcls.pipeline import data_checks
 from ftcls.pipeline.estimate import Forecast
 from ftcls.pipeline.prepare import Prepared
@@ -220,6 +220,7 @@ def data(corpus: Corpus, prepared: Prepared, *, seed: int) -> report_schema.Data
     found = data_checks.found(
         corpus,
         lengths={name: rows.full_lengths for name, rows in encoded.items()},
+        unknown={name: unknown_tokens(rows, prepared.tokenizer) for name, rows in encoded.items()},
         max_length=settings.max_length,
         truncation=settings.truncation,
         seed=seed,

@@ -18,6 +18,10 @@ USUAL: Final = 200_000_000
 """Work of `ftcls data`: a minute."""
 _CUT_INFO, _CUT_WARNING = 0.05, 0.25
 """Shares of truncated texts in a split from which on they are a finding, and a warning."""
+UNKNOWN_INFO, UNKNOWN_WARNING = 0.02, 0.1
+"""Shares of unknown tokens in a split from which on they are a finding, and a warning."""
+_MOST_UNKNOWN = 5
+"""Texts with unknown tokens shown as examples."""
 _SUSPECTS = 20
 """Suspect labels shown as examples."""
 
@@ -26,6 +30,7 @@ def found(
     corpus: Corpus,
     *,
     lengths: Mapping[SplitName, NDArray[np.integer]],
+    unknown: Mapping[SplitName, NDArray[np.integer]],
     max_length: int,
     truncation: str,
     seed: int,
@@ -36,6 +41,7 @@ def found(
     Args:
         corpus: all splits.
         lengths: [n] tokens of each text before truncation, by split.
+        unknown: [n] tokens of each text that the tokenizer does not know, by split; of no split where nobody knows.
         max_length: tokens that the model reads.
         truncation: what is kept of a longer text: head, tail or head_tail.
         seed: draws the folds of the label check.
@@ -48,6 +54,7 @@ def found(
         *leaks.checks(pooled, group),
         *outliers.checks(pooled),
         *_truncated(lengths, max_length, truncation),
+        *_unknown(pooled, unknown, lengths, max_length),
         *_noise(corpus, pooled, group, seed=seed, work=work),
     )
 
@@ -67,6 +74,35 @@ def _truncated(lengths: Mapping[SplitName, NDArray[np.integer]], max_length: int
     advice += "." if truncation == "head_tail" else "; model.truncation: head_tail keeps beginning and end."
     severity: Literal["info", "warning"] = "warning" if worst >= _CUT_WARNING else "info"
     yield Check("truncated_texts", severity, sum(cut.values()), examples, advice)
+
+
+def _unknown(
+    pooled: Pooled,
+    unknown: Mapping[SplitName, NDArray[np.integer]],
+    lengths: Mapping[SplitName, NDArray[np.integer]],
+    max_length: int,
+) -> Iterator[Check]:
+    if not unknown:
+        return
+    read = {name: np.minimum(length, max_length) for name, length in lengths.items()}
+    shares = {name: counts.sum() / max(1, read[name].sum()) for name, counts in unknown.items()}
+    worst = max(shares.values())
+    if worst < UNKNOWN_INFO:
+        return
+    counts, of = (np.concatenate([by_split[name] for name in pooled.names]) for by_split in (unknown, read))
+    rows = np.flatnonzero(counts)
+    rows = rows[np.argsort(-counts[rows] / of[rows], kind="stable")]
+    part = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    examples = tuple(
+        f"{pooled.shown(row)} ({counts[row]} of {of[row]} tokens)" for row in rows[:_MOST_UNKNOWN].tolist()
+    )
+    advice = (
+        f"Tokens that the checkpoint's tokenizer does not know ({part}): the model reads one mark for all of them. "
+        "Is the text in a script or language that the checkpoint was not trained on? Then take one that was, such as "
+        "xlm-roberta-base. Or does it hold signs that data.clean could replace?"
+    )
+    severity: Literal["info", "warning"] = "warning" if worst >= UNKNOWN_WARNING else "info"
+    yield Check("unknown_tokens", severity, len(rows), examples, advice, pooled.by_split(rows))
 
 
 _LOST = {"head": "end", "tail": "beginning", "head_tail": "middle"}

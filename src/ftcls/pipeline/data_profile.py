@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from ftcls.config.load import Config, Overrides, load
 from ftcls.config.schema import Experiment
 from ftcls.data.checks import leaks
-from ftcls.data.corpus import Corpus, Split, fingerprint
+from ftcls.data.corpus import Corpus, Split, SplitName, fingerprint
 from ftcls.data.read import read
 from ftcls.data.split import label_sets, text_ids
 from ftcls.data.summary import Leaking, Lengths, Overview, Profile, Shared, SplitProfile
 from ftcls.errors import UnavailableError
 from ftcls.model.loading import LONGEST
+from ftcls.model.tokenize import unknown_tokens
 from ftcls.pipeline import data_checks as checks
 from ftcls.pipeline.own_data import Data, with_data
 from ftcls.pipeline.prepare import prepare
@@ -45,9 +46,8 @@ def inspect_data(
     with tempfile.TemporaryDirectory() as folder:
         experiment = with_data(load(config, overrides), data, Path(folder))
         corpus = read(experiment.data, seed=experiment.seed)
-    lengths, max_length, unit = _lengths(corpus, experiment)
-    pieces = np.split(lengths, np.cumsum([len(split) for split in corpus.splits.values()])[:-1])
-    rows = _rows(corpus, lengths, max_length)
+    measured = _measure(corpus, experiment)
+    rows = _rows(corpus, np.concatenate(list(measured.lengths.values())), measured.max_length)
     return Profile(
         name=experiment.name,
         source=corpus.source,
@@ -56,14 +56,15 @@ def inspect_data(
         labels=corpus.labels,
         positive_label=corpus.positive_label,
         checkpoint=experiment.model.checkpoint,
-        max_length=max_length,
-        unit=unit,
+        max_length=measured.max_length,
+        unit=measured.unit,
         used=_overview(rows, _used(corpus), corpus.labels),
         given=_overview(rows, _given(corpus), corpus.labels),
         checks=checks.found(
             corpus,
-            lengths=dict(zip(corpus.splits, pieces, strict=True)),
-            max_length=max_length,
+            lengths=measured.lengths,
+            unknown=measured.unknown,
+            max_length=measured.max_length,
             truncation=experiment.model.truncation,
             seed=experiment.seed,
             work=None if thorough else checks.USUAL,
@@ -94,17 +95,35 @@ class _Rows:
         return _Rows(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
-def _lengths(corpus: Corpus, experiment: Experiment) -> tuple[NDArray[np.int64], int, str]:
-    """Length of every text of every split, max_length, and the unit of both."""
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """The texts as a tokenizer reads them."""
+
+    lengths: Mapping[SplitName, NDArray[np.int64]]
+    max_length: int
+    unit: str
+    """Of both."""
+    unknown: Mapping[SplitName, NDArray[np.int64]]
+    """Tokens that it does not know; empty where there is none to ask."""
+
+
+def _measure(corpus: Corpus, experiment: Experiment) -> _Measured:
     try:
         prepared = prepare(corpus, experiment.model, clean=experiment.data.clean)
     except UnavailableError as error:
         log.warning("words are counted, not tokens: %s", str(error).splitlines()[0])
-        texts = (text for split in corpus.splits.values() for text in split.texts)
-        words = np.array([len(text.split()) for text in texts], dtype=np.int64)
-        return words, experiment.model.max_length or LONGEST, "words"
-    lengths = [prepared.encoded[name].full_lengths.astype(np.int64) for name in corpus.splits]
-    return np.concatenate(lengths), prepared.settings.max_length, "tokens"
+        words = {
+            name: np.array([len(text.split()) for text in split.texts], dtype=np.int64)
+            for name, split in corpus.splits.items()
+        }
+        return _Measured(words, experiment.model.max_length or LONGEST, "words", unknown={})
+    encoded = {name: prepared.encoded[name] for name in corpus.splits}
+    return _Measured(
+        {name: rows.full_lengths.astype(np.int64) for name, rows in encoded.items()},
+        prepared.settings.max_length,
+        "tokens",
+        unknown={name: unknown_tokens(rows, prepared.tokenizer) for name, rows in encoded.items()},
+    )
 
 
 def _rows(corpus: Corpus, lengths: NDArray[np.int64], max_length: int) -> _Rows:

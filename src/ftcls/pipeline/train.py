@@ -15,11 +15,12 @@ from ftcls.data.read import read
 from ftcls.environment import devices
 from ftcls.inference import latency
 from ftcls.model.baselines import linear
-from ftcls.pipeline import build_report, dry_run, extra_metrics, session, tune_decision
+from ftcls.model.tokenize import unknown_tokens
+from ftcls.pipeline import build_report, data_checks, dry_run, extra_metrics, session, tune_decision
 from ftcls.pipeline.estimate import Forecast, forecast
 from ftcls.pipeline.fit_model import best_model, build_model, fit_model
 from ftcls.pipeline.own_data import Data, with_data
-from ftcls.pipeline.prepare import prepare
+from ftcls.pipeline.prepare import Prepared, prepare
 from ftcls.pipeline.run import Run
 from ftcls.pipeline.run_facts import facts
 from ftcls.pipeline.same_data import same_data
@@ -106,6 +107,7 @@ def _train(
         expected = forecast(experiment, prepared, machine)
         if machine.main:
             _announce(expected)
+            _warn_of_unknown_tokens(prepared)
         built = build_model(experiment, corpus, prepared, machine)
         prepared = prepared.padded(built.padding_side)
         fitted = fit_model(built, experiment, corpus, prepared, machine=machine, run=run, resume=resume)
@@ -174,6 +176,18 @@ def _train(
 def _announce(expected: Forecast) -> None:
     for line in expected.lines():
         log.log(logging.INFO if expected.fits else logging.WARNING, "%s", line)
+
+
+def _warn_of_unknown_tokens(prepared: Prepared) -> None:
+    """Said before the training; the report has it among its findings."""
+    train = prepared.encoded["train"]
+    share = unknown_tokens(train, prepared.tokenizer).sum() / train.lengths.sum()
+    if share >= data_checks.UNKNOWN_WARNING:
+        log.warning(
+            "%.0f %% of the tokens of train are unknown to the checkpoint's tokenizer: the model reads one mark for "
+            "all of them. Another script or language than it was trained on?",
+            100 * share,
+        )
 
 
 def _draw(run: RunDir, report: report_schema.Report) -> None:
