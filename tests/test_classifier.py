@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from ftcls.errors import DataError
+from ftcls.errors import DataError, UnavailableError
 from ftcls.inference.classifier import Classifier
 from ftcls.model import loading, settings
 from ftcls.model.settings import Settings
+from ftcls.runs.directory import create
 
 TEXTS = [f"{word} {n} and more words to read" for n in range(8) for word in ("good", "bad", "dull")]
 
@@ -42,6 +43,13 @@ def test_one_text_is_no_list_of_texts(folder):
         with pytest.raises(DataError, match=r"'one text': give a list of texts, \[text\] for one"):
             call("one text")
         assert len(call([])) == 0
+
+
+def test_a_mistyped_run_is_answered_with_the_nearest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = create("", name="reviews", output=tmp_path / "runs" / "reviews")
+    with pytest.raises(UnavailableError, match=r"; did you mean runs/reviews\?$"):
+        Classifier.from_pretrained(f"./{run.path.relative_to(tmp_path).parent}/reviws")
 
 
 def test_a_fingerprint_stands_for_everything_that_a_prediction_depends_on(folder):

@@ -49,7 +49,7 @@ class Pipeline(types.ModuleType):
         self.calls = []
         self.failure = None
 
-    def smoke(self, experiment):
+    def smoke(self, experiment, overrides=()):
         self.calls.append("smoke")
         return experiment.model_copy(update={"name": "small"})
 
@@ -57,7 +57,9 @@ class Pipeline(types.ModuleType):
         sys.stdout.write("noise of a library\n")
         return Plan(7)
 
-    def train(self, experiment, *, output=None, smoke=False, resume=False, command="", allow_code=False, announce):
+    def train(
+        self, experiment, *, overrides, output=None, smoke=False, resume=False, command="", allow_code=False, announce
+    ):
         if smoke:
             experiment = self.smoke(experiment)
         place = RunDir((output or Path("runs") / experiment.name).absolute())
@@ -254,7 +256,7 @@ def test_a_bug_is_exit_code_1_with_its_traceback_in_the_log_of_the_run(pipeline,
 
 def test_a_bug_before_there_is_a_run_has_a_log_of_its_own(pipeline, here, monkeypatch, capsys):
     monkeypatch.setenv("FTCLS_CACHE", str(here / "cache"))
-    monkeypatch.setattr(sys.modules["ftcls.pipeline.dry_run"], "smoke", lambda experiment: 1 / 0)
+    monkeypatch.setattr(sys.modules["ftcls.pipeline.dry_run"], "smoke", lambda experiment, overrides: 1 / 0)
     assert run(["train", "mine.yaml", "--smoke", "--dry-run"]) == 1
     (log,) = (here / "cache" / "logs").iterdir()
     assert str(log) in capsys.readouterr().err

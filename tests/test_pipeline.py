@@ -1,5 +1,6 @@
 import csv
 import json
+import logging
 import math
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from ftcls.runs import history, predictions, report_schema
 from ftcls.runs.directory import RunDir
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+PHASES = ("scoring", "baseline", "checks", "intervals", "plots")
 TINY = ("model.checkpoint=scratch:bert", "model.max_length=32", "training.max_steps=6", "training.batch_size=8")
 
 
@@ -46,6 +48,28 @@ def test_a_run_directory_holds_what_the_readme_says(run):
         "report.html", "plots/loss.png", "plots/loss.svg", "plots/confusion.svg", "plots/length.png",
     } <= there  # fmt: skip
     assert not [name for name in there if Path(name).name.startswith(".")]
+
+
+def test_a_smoke_run_takes_its_overrides_and_logs_every_phase_and_its_results(tmp_path):
+    logger = logging.getLogger("ftcls")
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
+    try:
+        made = pipeline.train("ag_news", overrides=["training.max_steps=6"], smoke=True, output=tmp_path / "run")
+    finally:
+        logger.setLevel(before)
+    assert made.report.training.steps == 6
+    assert made.report.run.smoke
+    assert made.report.next_steps == ()
+    text = made.files.log.read_text(encoding="utf-8")
+    places = [text.index(f" INFO ftcls.environment.progress: {name} ") for name in PHASES]
+    assert places == sorted(places)
+    assert "baseline   TF-IDF + linear SVM on " in text
+    results = text[text.index("results\n") :]
+    assert "A smoke run: it shows that every stage works" in results
+    assert "f1_macro on the" in results
+    assert "\x1b" not in results
+    assert f"predict  ftcls predict {made.path}" in results
 
 
 def test_the_report_keeps_to_its_schema_and_to_the_run(run, experiment):

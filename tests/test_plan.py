@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -194,6 +195,52 @@ def test_what_does_not_cost_time_is_kept_in_small():
     assert (small.metrics, small.loss, small.seed) == (Metrics(best="accuracy"), given.loss, 7)
     assert small.model.truncation == "tail"
     assert small.training.weight_decay == given.training.weight_decay
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("training.max_steps=40", {"max_steps": 40, "batch_size": 8, "eval_steps": 4}),
+        ("training.num_train_epochs=2", {"max_steps": None, "num_train_epochs": 2.0}),
+        ("training.learning_rate=5e-4", {"learning_rate": 5e-4, "max_steps": 8}),
+        ("training.eval_strategy=epoch", {"eval_strategy": "epoch", "eval_steps": None, "save_steps": 4}),
+        ("training.early_stopping_patience=2", {"early_stopping_patience": 2, "eval_strategy": "steps"}),
+        ("training.token_budget=512", {"token_budget": 512}),
+    ],
+)
+def test_an_override_beside_smoke_has_its_effect(override, expected):
+    small = dry_run.smoke(load("ag_news", [override]), [override])
+    assert {key: getattr(small.training, key) for key in expected} == expected
+    assert Experiment.model_validate(small.model_dump()) == small
+    key, _, _ = override.partition("=")
+    assert dry_run.smoke(load("ag_news", [override]), {key: None}) == small  # as Python gives them
+
+
+def test_a_length_beside_smoke_has_its_effect():
+    assert dry_run.smoke(load("ag_news", ["model.max_length=32"]), ["model.max_length=32"]).model.max_length == 32
+    assert dry_run.smoke(load("ag_news", ["model.max_length=32"])).model.max_length == dry_run.SMOKE_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("model.checkpoint=roberta-base", "model.checkpoint"),
+        ("data.path=here", "data.path"),
+        ("data.subset.train=50", "data.subset.train"),
+        ("data.subset={train: 50}", "data.subset"),
+        ("training.freeze=6", "training.freeze"),
+        ("report.trackers=[tensorboard]", "report.trackers"),
+    ],
+)
+def test_an_override_that_smoke_sets_aside_is_refused(override, key):
+    message = rf"--smoke: {re.escape(key)}: no effect, since a smoke run takes few rows of its own"
+    with pytest.raises(ConfigError, match=message):
+        dry_run.smoke(load("ag_news", [override]), [override])
+
+
+def test_an_override_that_agrees_with_smoke_is_none_too_many():
+    overrides = ["model.checkpoint=scratch:bert", "data.subset.test=null"]
+    assert dry_run.smoke(load("ag_news", overrides), overrides).model.checkpoint == "scratch:bert"
 
 
 def test_trackers_are_left_out_in_small(tmp_path):

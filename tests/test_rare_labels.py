@@ -105,6 +105,10 @@ def test_the_commands_have_the_settings_of_the_protocol(script):
 def test_smoke_goes_to_every_command(script):
     assert all(run.words[-1] == "--smoke" for run in every_run(script, smoke=True))
     assert all("--smoke" not in run.words for run in every_run(script))
+    # Beside it what a smoke run would set aside is an error.
+    said = " ".join(word for run in every_run(script, smoke=True) for word in run.words)
+    assert "data.path" not in said
+    assert "checkpoint" not in said
 
 
 def test_an_unknown_data_set_lists_the_known_ones(script):

@@ -12,6 +12,7 @@ import synthetic
 from ftcls.cli import app
 from ftcls.errors import DataError
 from ftcls.reporting import run_page
+from ftcls.reporting.figures_as_text import number
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
@@ -77,7 +78,7 @@ def read(run):
 
 
 def shown(value):
-    return run_page._number(value)
+    return number(value)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -197,6 +198,15 @@ def test_the_verdict_is_about_the_chosen_metric(tmp_path):
         assert "worse than the baseline" not in text
         assert ("paired bootstrap" in text) == (said is not None)
         assert said is None or said in text
+
+
+def test_the_page_of_a_smoke_run_gives_no_verdict(tmp_path):
+    run = make(
+        tmp_path, "binary", change=lambda report, made: (replace(report, run=replace(report.run, smoke=True)), made)
+    )
+    text = Reader(read(run)).text
+    assert "A smoke run: it shows that every stage works, and its scores mean nothing." in text
+    assert "paired bootstrap" not in text
 
 
 def test_what_to_try_next_stands_on_the_page_as_commands(tmp_path, monkeypatch):

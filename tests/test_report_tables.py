@@ -10,6 +10,7 @@ from ftcls.data.corpus import Check
 from ftcls.reporting import run_tables
 from ftcls.runs import report_schema
 from ftcls.scoring import metrics
+from ftcls.scoring.diagnosis import Diagnosis
 from ftcls.scoring.next_steps import NextStep
 
 
@@ -77,6 +78,17 @@ def test_the_verdict_is_about_the_chosen_metric_whatever_others_say():
     assert "f1_micro on the 200 test examples" in text
     assert "+.1000  +.0500 to +.2000, p = 0.001\n  the model is better than the baseline" in text
     assert "WORSE" not in text
+
+
+def test_a_smoke_run_says_that_its_scores_mean_nothing_and_gives_no_verdict():
+    report, _ = synthetic.report("binary")
+    report = replace(report, diagnosis=Diagnosis(overfitted=True, from_step=9, spikes=(), sentence="Over-fitted."))
+    assert "Over-fitted." in shown(run_tables.summary(report))
+    text = shown(run_tables.summary(replace(report, run=replace(report.run, smoke=True))))
+    assert text.splitlines()[1] == "A smoke run: it shows that every stage works, and its scores mean nothing."
+    for word in ("difference", "better", "Over-fitted"):
+        assert word not in text
+    assert "TF-IDF + linear SVM" in text
 
 
 def test_without_a_difference_in_the_chosen_metric_there_is_no_verdict():

@@ -29,6 +29,32 @@ def test_a_taken_name_is_numbered_from_two(tmp_path):
     assert names == ["news", "news-2", "news-3", "news-4"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("runs/reviws", "; did you mean runs/reviews?"),
+        ("reviews", "; did you mean runs/reviews?"),
+        ("run/reviews", "; did you mean runs/reviews?"),
+        ("other/news-3", "; did you mean other/news-2?"),
+        ("other/reviews", "; did you mean runs/reviews?"),
+        ("runs/reviews", ""),
+        ("runs/quite-another", ""),
+        ("runs/notes", ""),
+    ],
+)
+def test_a_mistyped_run_is_answered_with_the_nearest(tmp_path, monkeypatch, typed, hint):
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/reviews", "runs/imdb", "other/news-2"):
+        create("", name="x", output=tmp_path / name)
+    (tmp_path / "runs" / "notes-1").mkdir()  # no run
+    assert directory.nearest(typed) == hint
+
+
+def test_without_any_run_there_is_no_nearest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert directory.nearest("runs/news") == ""
+
+
 def test_a_gap_in_the_numbers_is_filled_and_files_count_as_taken(tmp_path):
     (tmp_path / "news").write_text("a file")
     (tmp_path / "news-3").mkdir()

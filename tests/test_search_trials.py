@@ -33,6 +33,12 @@ def test_what_is_printed_is_what_a_shell_reads(tmp_path, capsys):
         assert said[-1] == "--resume"
 
 
+def test_beside_smoke_a_trial_leaves_out_what_smoke_sets_aside(tmp_path):
+    for trial in planned(tmp_path, options=trials.Options(smoke=True)).trials:
+        settings = [word.partition("=")[0] for word in trial.command[3 : trial.command.index("--output")]]
+        assert settings == ["training.learning_rate", "training.num_train_epochs", "seed"]
+
+
 def test_another_config_has_another_folder(tmp_path):
     before = {trial.name for trial in planned(tmp_path).trials}
     path = write(tmp_path, GRID, BASE + "training: {weight_decay: 0.1}\n")

@@ -78,7 +78,7 @@ def _lines(found: "Export", output: Path) -> list[str]:
         f"{seen.texts:,} texts ({seen.source}): logits differ by at most {seen.max_logit_difference:.2g}, "
         f"most probable label the same in {seen.same_argmax:.2%}, labels in {seen.same_labels:.2%}",
         *(
-            f"change of {each.metric}: {each.value + 0:+.4f} ({each.interval[0]:+.4f} to {each.interval[1]:+.4f})"
+            f"change of {each.metric}: {each.value:+z.4f} ({each.interval[0]:+z.4f} to {each.interval[1]:+z.4f})"
             for each in seen.metrics
         ),
     ]

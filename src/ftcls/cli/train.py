@@ -43,17 +43,27 @@ def train(
     """
     console.configure(quiet=quiet, offline=offline)
     experiment = load(config, overrides or ())
+    given = tuple(overrides or ())
     if dry_run:
-        _plan(experiment, smoke=smoke, as_json=as_json)
+        _plan(experiment, given, smoke=smoke, as_json=as_json)
     else:
-        _run(context, experiment, output=output, smoke=smoke, resume=resume, allow_code=allow_code, as_json=as_json)
+        _run(
+            context,
+            experiment,
+            given,
+            output=output,
+            smoke=smoke,
+            resume=resume,
+            allow_code=allow_code,
+            as_json=as_json,
+        )
 
 
-def _plan(experiment: Experiment, *, smoke: bool, as_json: bool) -> None:
+def _plan(experiment: Experiment, overrides: tuple[str, ...], *, smoke: bool, as_json: bool) -> None:
     with console.results_only():
         from ftcls.pipeline import dry_run as plan
 
-        found = plan.dry_run(plan.smoke(experiment) if smoke else experiment)
+        found = plan.dry_run(plan.smoke(experiment, overrides) if smoke else experiment)
     if as_json:
         console.emit(asdict(found))
     else:
@@ -63,6 +73,7 @@ def _plan(experiment: Experiment, *, smoke: bool, as_json: bool) -> None:
 def _run(
     context: typer.Context,
     experiment: Experiment,
+    overrides: tuple[str, ...],
     *,
     output: Path | None,
     smoke: bool,
@@ -83,6 +94,7 @@ def _run(
         command = shlex.join(["ftcls", *current.arguments])
         run = pipeline.train(
             experiment,
+            overrides=overrides if smoke else (),  # they are in the experiment; smoke has to know them
             output=output,
             smoke=smoke,
             resume=resume,

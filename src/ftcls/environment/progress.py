@@ -4,16 +4,20 @@ Elsewhere (a log, CI, a pipe) there is no bar, and jobs write lines to the log `
 off: ``logging.getLogger("ftcls").setLevel("WARNING")``, which is what ``--quiet`` does.
 """
 
+import contextlib
 import html
 import logging
 import sys
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES: Final = 10.0
 """Without a bar: often enough to see that it moves, seldom enough to keep a CI log readable."""
@@ -55,6 +59,22 @@ def bar(what: str) -> Bar:
             return _Notebook(what)
         case None:
             return _Nowhere()
+
+
+@contextlib.contextmanager
+def phases() -> Iterator[Callable[[str, str], None]]:
+    """Say what a job does now, phase by phase: call what this gives with a name and a few words.
+
+    Each phase is a line in the log; on a terminal and in a notebook a bar without an end moves until the next one.
+    """
+    with contextlib.ExitStack() as shown:
+
+        def begin(name: str, words: str) -> None:
+            shown.close()
+            log.info("%-10s %s", name, words)
+            shown.enter_context(bar(name)).update(None, "")
+
+        yield begin
 
 
 def console() -> Console:

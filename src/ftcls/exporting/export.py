@@ -21,7 +21,7 @@ from ftcls.errors import ConfigError, DataError, ExportError
 from ftcls.inference import onnx_runtime
 from ftcls.inference.classifier import Classifier
 from ftcls.reporting import export_card
-from ftcls.runs import export_record, predictions
+from ftcls.runs import directory, export_record, predictions
 from ftcls.runs.directory import RunDir
 from ftcls.runs.export_record import Agreement, Export, Format, Precision
 from ftcls.scoring.apply import apply
@@ -92,8 +92,9 @@ def export(
     is_run = place.config.is_file() and place.model.is_dir()
     if not is_run and texts is None:
         raise DataError(
-            f"{run}: not a run with a model and validation texts to compare the export on; name a directory that "
-            "`ftcls train` wrote, or with --texts FILE (one text per line) any model folder or Hub checkpoint"
+            f"{run}: not a run with a model and validation texts to compare the export on{directory.nearest(run)}; "
+            "name a directory that `ftcls train` wrote, or with --texts FILE (one text per line) any model folder or "
+            "Hub checkpoint"
         )
     if to == "onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):  # before the weights are loaded

@@ -22,6 +22,7 @@ from ftcls.inference.forward import Backend, Torch
 from ftcls.model import hub_snapshot, loading, padding, quantization, settings
 from ftcls.model.settings import Settings
 from ftcls.model.tokenize import Encoded, encode, fingerprint
+from ftcls.runs import directory
 from ftcls.scoring import decision
 from ftcls.scoring.apply import apply
 from ftcls.scoring.decision import Decision
@@ -95,8 +96,13 @@ class Classifier:
         """
         devices.quiet()
         machine = devices.choose(device, precision)
-        folder = hub_snapshot.local(str(path))
-        tokenizer = loading.load_tokenizer(str(folder), train_texts=())
+        try:
+            folder = hub_snapshot.local(str(path))
+            tokenizer = loading.load_tokenizer(str(folder), train_texts=())
+        except UnavailableError as error:
+            if near := directory.nearest(path):
+                raise UnavailableError(f"{error}{near}") from error
+            raise
         if isinstance(folder, Path) and onnx_runtime.is_in(folder):
             backend, reload_difference = _graph(folder, machine.device, precision), None
         else:

@@ -54,7 +54,9 @@ def report(
     run: RunDir,
     corpus: Corpus,
     prepared: Prepared,
+    about: report_schema.Data,
     *,
+    smoke: bool,
     machine: Machine,
     expected: Forecast,
     fitted: Fit,
@@ -73,7 +75,6 @@ def report(
     started: datetime,
 ) -> report_schema.Report:
     """The whole of report.json."""
-    about = data(corpus, prepared, seed=experiment.seed)
     finished = datetime.now(UTC)
     return report_schema.Report(
         status="stopped_early" if fitted.stopped_early else "done",
@@ -87,6 +88,7 @@ def report(
             seconds=(finished - started).total_seconds(),
             ftcls_version=ftcls.__version__,
             git_commit=git_commit(),
+            smoke=smoke,
         ),
         environment=environment(machine),
         data=about,

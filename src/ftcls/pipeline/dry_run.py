@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Final
 
 import ftcls
+from ftcls.config.load import Overrides
 from ftcls.config.schema import Experiment, Report, Split, Subset
+from ftcls.config.smoke import keys, refuse_without_effect
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
 from ftcls.environment import cache, devices
@@ -146,12 +148,28 @@ def dry_run(experiment: Experiment) -> Plan:
     )
 
 
-def smoke(experiment: Experiment) -> Experiment:
+# Keys that answer one question: where one of them was asked for, the others are not smoke's either.
+_TOGETHER: Final = (
+    ("num_train_epochs", "max_steps"),
+    ("eval_strategy", "eval_steps"),
+    ("save_strategy", "save_steps"),
+)
+
+
+def smoke(experiment: Experiment, overrides: Overrides = ()) -> Experiment:
     """The same experiment in small: generated or few examples, a small model from scratch, eight steps, no network.
 
     A known data set is replaced by its miniature, written to disk in the original form, so that the real reader parses
     it. Sources that are local anyway keep their own rows, but few of them.
+
+    Args:
+        experiment: what was asked for, overrides included.
+        overrides: those of them that were given beside smoke: they stand.
+
+    Raises:
+        ConfigError: one that cannot stand, such as ``model.checkpoint``.
     """
+    asked = keys(overrides)
     split = experiment.data.split
     if split.test == "rest":  # nothing is left where no subset is drawn
         split = split.model_copy(update={"test": Split().test})
@@ -170,16 +188,17 @@ def smoke(experiment: Experiment) -> Experiment:
     # Weights by name would not fit the labels of a miniature.
     loss = experiment.loss
     by_name = [key for key in ("class_weights", "pos_weight") if isinstance(getattr(loss, key), dict)]
-    training = {**SMOKE_TRAINING, "freeze": experiment.training.freeze and 1}  # the small model has two layers
+    training = {**_schedule(asked), "freeze": experiment.training.freeze and 1}  # the small model has two layers
     adapter = experiment.adapter
     if adapter.target_modules != adapters.ALL_LINEAR:  # names of another architecture
         adapter = adapter.model_copy(update={"target_modules": None})
-    return experiment.model_copy(
+    length = experiment.model.max_length if "model.max_length" in asked else SMOKE_LENGTH
+    small = experiment.model_copy(
         update={
             "name": f"{experiment.name}-smoke",
             "data": data,
             "model": experiment.model.model_copy(
-                update={"checkpoint": "scratch:bert", "max_length": SMOKE_LENGTH, "attention": None}
+                update={"checkpoint": "scratch:bert", "max_length": length, "attention": None}
             ),
             "adapter": adapter,
             "loss": loss.model_copy(update=dict.fromkeys(by_name)),
@@ -187,3 +206,12 @@ def smoke(experiment: Experiment) -> Experiment:
             "report": Report(),
         }
     )
+    refuse_without_effect(overrides, experiment, small)
+    return small
+
+
+def _schedule(asked: tuple[str, ...]) -> dict[str, object]:
+    """The keys of training that smoke sets, but for those that were asked for and what belongs to them."""
+    named = {key.removeprefix("training.") for key in asked if key.startswith("training.")}
+    named |= {key for group in _TOGETHER if not named.isdisjoint(group) for key in group}
+    return {key: value for key, value in SMOKE_TRAINING.items() if key not in named}

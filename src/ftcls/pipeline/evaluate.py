@@ -17,7 +17,7 @@ from ftcls.inference.classifier import Classifier, Thresholds
 from ftcls.pipeline import build_report, extra_metrics, label_alignment
 from ftcls.pipeline.own_data import Table, file_of
 from ftcls.pipeline.same_data import refuse_other_data
-from ftcls.runs import report_schema
+from ftcls.runs import directory, report_schema
 from ftcls.runs.directory import RunDir
 
 
@@ -99,8 +99,8 @@ def _check(
         raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
     if config is None and not is_run:
         raise DataError(
-            f"{model}: not a run, it has no config.yaml. Name a directory that `ftcls train` wrote, or say with "
-            "--config FILE which data this checkpoint is to be scored on"
+            f"{model}: not a run, it has no config.yaml{directory.nearest(model)}. Name a directory that `ftcls "
+            "train` wrote, or say with --config FILE which data this checkpoint is to be scored on"
         )
 
 

@@ -12,7 +12,7 @@ from ftcls.config.load import Config, Overrides, load
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
-from ftcls.environment import devices
+from ftcls.environment import devices, progress
 from ftcls.inference import latency
 from ftcls.model.baselines import linear
 from ftcls.model.tokenize import unknown_tokens
@@ -24,7 +24,7 @@ from ftcls.pipeline.prepare import Prepared, prepare
 from ftcls.pipeline.run import Run
 from ftcls.pipeline.run_facts import facts
 from ftcls.pipeline.same_data import same_data
-from ftcls.reporting import run_page
+from ftcls.reporting import run_page, run_tables
 from ftcls.runs import predictions, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import decision
@@ -68,8 +68,16 @@ def train(
     home = session.HOME if place is None else place.absolute().parent
     experiment = with_data(load(config, overrides), data, home)
     if smoke:
-        experiment = dry_run.smoke(experiment)
-    run = _train(experiment, output=place, resume=resume, command=command, allow_code=allow_code, announce=announce)
+        experiment = dry_run.smoke(experiment, overrides)
+    run = _train(
+        experiment,
+        output=place,
+        smoke=smoke,
+        resume=resume,
+        command=command,
+        allow_code=allow_code,
+        announce=announce,
+    )
     return Run(run.path)
 
 
@@ -77,6 +85,7 @@ def _train(
     experiment: Experiment,
     *,
     output: Path | None,
+    smoke: bool,
     resume: bool,
     command: str,
     allow_code: bool,
@@ -91,7 +100,10 @@ def _train(
     if not machine.main:
         logging.getLogger("ftcls").setLevel(logging.WARNING)  # one process speaks for all
     log.info("%s, %s: %s", machine.name, machine.precision, machine.reason)
-    with session.opened(experiment, machine, output=output, resume=resume, announce=announce) as run:
+    with (
+        session.opened(experiment, machine, output=output, resume=resume, announce=announce) as run,
+        progress.phases() as phase,
+    ):
         if run.done:
             log.info("%s is done", run.path)
             return run
@@ -114,12 +126,14 @@ def _train(
         session.part(machine)
         if not machine.main:
             return run
+        phase("scoring", " and ".join(f"{len(prepared.encoded[name]):,} {name}" for name in SCORED) + " examples")
         undecided = best_model(experiment, machine=machine, run=run)
         logits = {name: undecided.logits(prepared.encoded[name]) for name in SCORED}
         tuned = tune_decision.tune(undecided, logits["validation"], corpus.splits["validation"], experiment.decision)
         decision.save(tuned.decision, corpus.labels, run.model / decision.FILE)
         trained = replace(undecided, decision=tuned.decision)
         found = {name: trained.decided(corpus.splits[name], logits[name]) for name in SCORED}
+        phase("baseline", f"{linear.NAME} on {len(corpus.splits['train']):,} train examples")
         simple, constant = linear.fit(corpus, seed=seed), linear.majority(corpus)
         for name, rows in found.items():
             encoded = prepared.encoded[name]
@@ -132,11 +146,16 @@ def _train(
             )
         for kind, simplest in (("baseline", simple), ("majority", constant)):
             predictions.write(run.predictions / f"test-{kind}.parquet", simplest.predictions)
+        phase("checks", "labels, repeats, leaks and odd texts of the data")
+        about = build_report.data(corpus, prepared, seed=seed)
+        phase("intervals", "of every score, and the differences from the simple models")
         report = build_report.report(
             experiment,
             run,
             corpus,
             prepared,
+            about,
+            smoke=smoke,
             machine=machine,
             expected=expected,
             fitted=fitted,
@@ -167,9 +186,12 @@ def _train(
             command=command,
             started=started,
         )
-        report = replace(report, next_steps=next_steps(facts(report, experiment)))
+        if not smoke:
+            report = replace(report, next_steps=next_steps(facts(report, experiment)))
+        phase("plots", "and the page")
         _draw(run, report)
         report_schema.write_report(run, report)
+        log.debug("results\n%s", run_tables.as_text(report, run=run.path))  # the terminal gets them in colour
     return run
 
 

@@ -186,7 +186,7 @@ def _cell(text: str) -> str:
 def _number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "-"
-    return f"{value:,.{digits}f}"
+    return f"{value:z,.{digits}f}"
 
 
 def _chance(p: float | None) -> str:
@@ -201,7 +201,7 @@ def _p(p: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.4f}"
+    return f"{value:+z.4f}"
 
 
 def _interval(interval: Sequence[float] | None) -> str:

@@ -97,7 +97,7 @@ def _adapter(difference: float | None) -> list[str]:
 
 def _change(each: Difference) -> str:
     low, high = each.interval
-    return f"| change of {each.metric} (95 % interval) | {each.value + 0:+.4f} ({low:+.4f} to {high:+.4f}) |"
+    return f"| change of {each.metric} (95 % interval) | {each.value:+z.4f} ({low:+z.4f} to {high:+z.4f}) |"
 
 
 def _share(share: float) -> str:

@@ -283,8 +283,8 @@ def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
         found = report.baseline.difference[metric]
         if verdict(found) != "better":
             yield (
-                f"It is not shown to be better than {report.baseline.name}: {metric} {found.value:+.4f} "
-                f"({found.interval[0]:+.4f} to {found.interval[1]:+.4f})."
+                f"It is not shown to be better than {report.baseline.name}: {metric} {found.value:+z.4f} "
+                f"({found.interval[0]:+z.4f} to {found.interval[1]:+z.4f})."
             )
     test = report.data.splits["test"]
     drawn = experiment.data.subset.test is not None

@@ -14,7 +14,9 @@ import jinja2
 from ftcls.environment.files import write_text
 from ftcls.reporting import commands, error_analysis, gallery, plots
 from ftcls.reporting.error_analysis import Mistake
+from ftcls.reporting.figures_as_text import duration, number, signed
 from ftcls.reporting.recompute import disagreements
+from ftcls.reporting.run_tables import SMOKE
 from ftcls.runs import history, report_schema
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs.directory import RunDir
@@ -116,6 +118,7 @@ def _context(
         "score": found.metrics[_SPLIT][metric],
         "interval": found.intervals[_SPLIT][metric],
         "verdict": _verdict(found, metric),
+        "smoke": SMOKE if found.run.smoke else None,
         "steps": [
             {"sentence": step.sentence, "command": commands.train_again(run.path, step.keys) if step.keys else None}
             for step in found.next_steps
@@ -142,8 +145,8 @@ def _context(
 
 
 def _verdict(found: Report, metric: str) -> dict[str, Any] | None:
-    """The paired difference from the baseline in the chosen metric, in words too; None where it was not taken."""
-    if found.baseline is None or metric not in found.baseline.difference:
+    """The paired difference from the baseline in the chosen metric, in words too; None where there is no verdict."""
+    if found.run.smoke or found.baseline is None or metric not in found.baseline.difference:
         return None
     one = found.baseline.difference[metric]
     kind = verdict(one)
@@ -184,19 +187,8 @@ def _text(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _number(value: float | None, digits: int = 4) -> str:
-    if value is None:
-        return "-"
-    text = f"{value:.{digits}f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
-
-
-def _signed(value: float) -> str:
-    return f"{'-' if value < 0 else '+'}{_number(abs(value))}"
-
-
 def _interval(interval: Sequence[float] | None) -> str:
-    return "-" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
+    return "-" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
 
 
 def _cell(value: Any) -> str:
@@ -204,14 +196,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return _interval(value) if len(value) == 2 else ", ".join(map(_cell, value))
     if isinstance(value, float) or value is None:
-        return _number(value)
+        return number(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 _TEMPLATES = jinja2.Environment(
@@ -222,5 +208,5 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters |= {
-    "number": _number, "signed": _signed, "interval": _interval, "cell": _cell, "duration": _duration,
+    "number": number, "signed": signed, "interval": _interval, "cell": _cell, "duration": duration,
 }  # fmt: skip

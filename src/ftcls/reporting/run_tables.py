@@ -3,16 +3,18 @@
 Colours only underline what the words say already, so a log file loses nothing.
 """
 
+import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ftcls.data.corpus import Check
 from ftcls.reporting import commands
+from ftcls.reporting.figures_as_text import duration, number, signed
 from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
 from ftcls.scoring.diagnosis import Spike
@@ -28,8 +30,10 @@ _CHECKPOINT_WIDTH = 36
 _EXAMPLES = 2
 _EXAMPLE_WIDTH = 60
 _ADVICE_WIDTH = 78
+_FILE_WIDTH = 120
 _SPIKES = 5
 """Most gradient-norm spikes named."""
+SMOKE = "A smoke run: it shows that every stage works, and its scores mean nothing."
 _VERDICTS: dict[Verdict, tuple[str, str]] = {
     "better": ("the model is better than the baseline", "green"),
     "worse": ("the model is WORSE than the baseline", "red"),
@@ -45,9 +49,10 @@ def summary(report: Report, *, run: Path | None = None) -> RenderableType:
     """
     test, model, where = report.metrics["test"], _tail(report.model.checkpoint), report.environment
     title = Text(f"{report.run.name}", style="bold")
-    title.append(f"  {model} on {where.device} in {where.precision}, {_duration(report.run.seconds)}", style="not bold")
+    title.append(f"  {model} on {where.device} in {where.precision}, {duration(report.run.seconds)}", style="not bold")
     parts: list[RenderableType] = [
         title,
+        *([Text(SMOKE, style="yellow")] if report.run.smoke else []),
         Text(),
         *_headline(report),
         Text(),
@@ -68,15 +73,22 @@ def summary(report: Report, *, run: Path | None = None) -> RenderableType:
     return Group(*parts)
 
 
+def as_text(report: Report, *, run: Path) -> str:
+    """The summary without colours, as it goes to a file."""
+    file = io.StringIO()
+    Console(file=file, width=_FILE_WIDTH, color_system=None).print(summary(report, run=run), crop=False)
+    return file.getvalue()
+
+
 def next_steps(report: Report, run: Path) -> list[Text]:
     """What to try next, each with the command to paste; nothing where a run has nothing to mend."""
     if not report.next_steps:
         return []
     lines = [Text(), Text("What to try next, the most promising first", style="bold")]
-    for number, step in enumerate(report.next_steps, 1):
+    for place, step in enumerate(report.next_steps, 1):
         lines += map(
             Text,
-            textwrap.wrap(step.sentence, _ADVICE_WIDTH, initial_indent=f"{number}. ", subsequent_indent="   "),
+            textwrap.wrap(step.sentence, _ADVICE_WIDTH, initial_indent=f"{place}. ", subsequent_indent="   "),
         )
         if step.keys:
             lines.append(_whole(f"   {commands.train_again(run, step.keys)}"))
@@ -118,13 +130,13 @@ def _headline(report: Report) -> list[Text]:
     if report.baseline is not None:
         baseline = report.baseline
         lines.append((baseline.name, baseline.metrics["test"][metric], baseline.intervals["test"][metric]))
-        # A verdict in another metric would be one about another question.
-        difference = baseline.difference.get(metric)
+        # A verdict in another metric would be one about another question, and of a smoke run there is none.
+        difference = None if report.run.smoke else baseline.difference.get(metric)
     width = max(len(name) for name, _, _ in lines)
     texts = [Text(f"{metric} on the {rows:,} test examples, with its 95 % interval")]
     for index, (name, value, interval) in enumerate(lines):
         line = Text(f"  {name:{width}}   ")
-        line.append(_number(value), style="" if index else "bold")
+        line.append(number(value), style="" if index else "bold")
         texts.append(line.append(f"  {_interval(interval)}"))
     if difference is not None:
         texts += _difference(difference, f"  {'difference':{width}}")
@@ -135,9 +147,7 @@ def _difference(difference: Difference, name: str) -> list[Text]:
     low, high = difference.interval
     units = "rows" if difference.clusters is None else "clusters"
     count = difference.rows if difference.clusters is None else difference.clusters
-    figures = Text(
-        f"{name}  {_signed(difference.value)}  {_signed(low)} to {_signed(high)}, p = {difference.p_value:.3f}"
-    )
+    figures = Text(f"{name}  {signed(difference.value)}  {signed(low)} to {signed(high)}, p = {difference.p_value:.3f}")
     words, style = _VERDICTS[verdict(difference)]
     said = Text(f"  {words}", style=style).append(f" (paired bootstrap, {count:,} {units})", style="default")
     return [figures, said]
@@ -159,9 +169,9 @@ def _metrics(
     for name in names:
         cells = [Text(name)]
         for split, values in metrics.items():
-            cells += [Text(_number(values[name])), Text(_interval(intervals[split][name]))]
+            cells += [Text(number(values[name])), Text(_interval(intervals[split][name]))]
         if baseline is not None:
-            cells.append(Text(_number(baseline.metrics["test"].get(name))))
+            cells.append(Text(number(baseline.metrics["test"].get(name))))
         table.add_row(*cells)
     return table
 
@@ -185,16 +195,16 @@ def _decision(report: Report) -> list[Text]:
         low, high = difference.interval
         lines.append(
             Text(
-                f"  {name:<9} {_number(plain['test'][name])} at one half, "
-                f"{_number(report.metrics['test'][name])} at the tuned thresholds: {_signed(difference.value)}"
+                f"  {name:<9} {number(plain['test'][name])} at one half, "
+                f"{number(report.metrics['test'][name])} at the tuned thresholds: {signed(difference.value)}"
             )
         )
-        lines.append(Text(f"  {'':<9} {_signed(low)} to {_signed(high)}, p = {difference.p_value:.3f}", style="dim"))
+        lines.append(Text(f"  {'':<9} {signed(low)} to {signed(high)}, p = {difference.p_value:.3f}", style="dim"))
     if decided.temperature != 1:
-        lines.append(Text(f"  temperature {_number(decided.temperature)}"))
+        lines.append(Text(f"  temperature {number(decided.temperature)}"))
     if decided.calibration_error is not None:
         error = decided.calibration_error
-        text = f"  expected calibration error {_number(error.before)}, {_number(error.after)} after"
+        text = f"  expected calibration error {number(error.before)}, {number(error.after)} after"
         lines.append(Text(text if decided.temperature != 1 else text.partition(",")[0]))
     if decided.shared:
         lines.append(Text(f"  {len(decided.shared)} labels with few validation rows share a threshold"))
@@ -215,9 +225,7 @@ def _without_leaks(found: WithoutLeaks | None, split: str, metric: str) -> list[
         Text(f"({found.equal:,} equal, {found.near:,} nearly equal; {found.examples:,} rows are left)"),
     ]
     for name in dict.fromkeys((metric, "accuracy")):
-        lines.append(
-            Text(f"  {name:<{_NAME_WIDTH}} {_number(found.metrics[name])}  {_interval(found.intervals[name])}")
-        )
+        lines.append(Text(f"  {name:<{_NAME_WIDTH}} {number(found.metrics[name])}  {_interval(found.intervals[name])}"))
     return lines
 
 
@@ -238,9 +246,9 @@ def _labels(scores: PerLabel, intervals: LabelCertainty | None, split: str) -> l
         table.add_column(column, justify="right", no_wrap=True, style="dim" if column == "95 %" else "")
     for name in names:
         each = scores[name]
-        cells = [_number(each.precision), _number(each.recall), _number(each.f1)]
+        cells = [number(each.precision), number(each.recall), number(each.f1)]
         cells += [_interval(intervals[name].f1, digits=2)] if intervals else []
-        cells += [_number(each.average_precision), *([_number(each.threshold)] if tuned else []), f"{each.support:,}"]
+        cells += [number(each.average_precision), *([number(each.threshold)] if tuned else []), f"{each.support:,}"]
         table.add_row(Text(_line(name)), *map(Text, cells))
     return [Text(title, style="bold"), table]
 
@@ -249,8 +257,8 @@ def _training(report: Report) -> list[Text]:
     training = report.training
     rate = f"{training.examples_per_second:,.1f} examples/s, {training.tokens_per_second:,.0f} tokens/s"
     lines = [
-        f"{training.steps:,} steps, {training.epochs:.3g} epochs in {_duration(training.seconds)}: {rate}",
-        f"best step {training.best.step:,}: {training.best.metric} {_number(training.best.value)} on validation"
+        f"{training.steps:,} steps, {training.epochs:.3g} epochs in {duration(training.seconds)}: {rate}",
+        f"best step {training.best.step:,}: {training.best.metric} {number(training.best.value)} on validation"
         + (", stopped early" if training.stopped_early else "")
         + (", resumed" if training.resumed else ""),
     ]
@@ -259,7 +267,7 @@ def _training(report: Report) -> list[Text]:
         lines.append(
             f"peak memory {_bytes(training.peak_memory_bytes)}" + (f", estimated {_bytes(said)}" if said else "")
         )
-    if report.diagnosis is not None:
+    if report.diagnosis is not None and not report.run.smoke:
         lines += textwrap.wrap(report.diagnosis.sentence, _ADVICE_WIDTH)
         lines += textwrap.wrap(_spikes(report.diagnosis.spikes), _ADVICE_WIDTH)
     return [Text(line) for line in lines]
@@ -293,27 +301,8 @@ def _tail(checkpoint: str) -> str:
     return checkpoint if len(checkpoint) <= _CHECKPOINT_WIDTH else f"...{checkpoint[3 - _CHECKPOINT_WIDTH :]}"
 
 
-def _number(value: float | None, digits: int = 4) -> str:
-    if value is None:
-        return "-"
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("0") if text.startswith("0.") else text
-
-
-def _signed(value: float) -> str:
-    return ("-" if value < 0 else "+") + _number(abs(value))
-
-
 def _interval(interval: Interval | None, digits: int = 4) -> str:
-    return "-" if interval is None else f"{_number(interval[0], digits)}-{_number(interval[1], digits)}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    return "-" if interval is None else f"{number(interval[0], digits)}-{number(interval[1], digits)}"
 
 
 def _bytes(count: int) -> str:

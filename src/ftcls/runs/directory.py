@@ -1,5 +1,7 @@
 """The run directory: where everything of a run lives, and how one is made that nobody else has."""
 
+import difflib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,20 @@ class RunDir:
     def done(self) -> bool:
         """Whether the run is complete."""
         return self.report.is_file()
+
+
+def nearest(path: str | os.PathLike[str], *, home: Path = Path("runs")) -> str:
+    """``; did you mean runs/news?`` where nothing is at a path and a run of nearly its name is near; else empty.
+
+    Near is beside it, and in `home`.
+    """
+    typed = Path(path)
+    if typed.exists():
+        return ""
+    folders = dict.fromkeys((home, typed.parent))  # of two runs of one name the one beside it counts
+    runs = {found.parent.name: found.parent for folder in folders for found in folder.glob("*/config.yaml")}
+    close = difflib.get_close_matches(typed.name, runs, n=1)
+    return f"; did you mean {runs[close[0]].as_posix()}?" if close else ""
 
 
 def create(config_text: str, *, name: str, output: Path | None, home: Path = Path("runs")) -> RunDir:

@@ -67,6 +67,7 @@ class Run:
     seconds: float
     ftcls_version: str
     git_commit: str | None
+    smoke: bool = False
 
 
 @dataclass(frozen=True)
@@ -341,8 +342,8 @@ def read_report(run: directory.RunDir) -> Report:
     """
     if not run.path.is_dir():
         raise DataError(
-            f"{run.path}: no such folder, so no report.json. Name a run that `ftcls train` wrote; a repository of the "
-            "Hub has its model, but neither its report nor its predictions"
+            f"{run.path}: no such folder, so no report.json{directory.nearest(run.path)}. Name a run that `ftcls "
+            "train` wrote; a repository of the Hub has its model, but neither its report nor its predictions"
         )
     if not run.done:
         raise DataError(

@@ -11,6 +11,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from ftcls.config.load import dump, load, shown
+from ftcls.config.smoke import sets_aside
 from ftcls.config.source import flow
 from ftcls.errors import ConfigError
 from ftcls.runs.directory import RunDir
@@ -144,7 +145,12 @@ def trial(space: Space, choices: Sequence[Choice], folder: Path, options: Option
     path = folder / "trials" / name
     base = shown(space.file.base, "")
     resolved = experiment.model_dump(mode="json")
-    settings = [f"{setting.key}={_written(resolved, setting.key)}" for each in choices for setting in each.settings]
+    settings = [
+        f"{setting.key}={_written(resolved, setting.key)}"
+        for each in choices
+        for setting in each.settings
+        if not (options.smoke and sets_aside(setting.key))  # beside --smoke such a key is an error
+    ]
     command = ("ftcls", "train", base, *settings, "--output", str(path), "--resume", *options.arguments())
     values = {axis.name: choice.value for axis, choice in zip(space.axes, choices, strict=True)}
     return Trial(name, labels, values, experiment.seed, config, RunDir(path.absolute()), command)
