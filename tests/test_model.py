@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from ftcls.data.corpus import Task
-from ftcls.environment import devices
+from ftcls.environment import devices, hub_access
 from ftcls.errors import DataError, UnavailableError
 from ftcls.inference.classifier import Classifier
 from ftcls.inference.forward import logits
@@ -49,7 +49,7 @@ def never_the_hub(monkeypatch):
     def asked():
         pytest.fail("the Hub was asked")
 
-    monkeypatch.setattr(loading.hub_access, "connect", asked)
+    monkeypatch.setattr(hub_access, "connect", asked)
 
 
 def tiny(labels=LABELS, task: Task = "multiclass", seed=0):

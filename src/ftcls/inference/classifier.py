@@ -107,7 +107,8 @@ class Classifier:
             backend, reload_difference = _graph(folder, machine.device, precision), None
         else:
             weights = loading.load_trained(str(folder), device=machine.device, dequantize=dequantize)
-            if weights.config.pad_token_id is None:  # by it decoders find the last token of a text
+            # By it decoders find the last token of a text; some write a number that is no token.
+            if weights.config.pad_token_id not in tokenizer.get_vocab().values():
                 weights.config.pad_token_id = tokenizer.pad_token_id
             backend = Torch(weights, machine.precision)
             reload_difference = reload_check.check(backend.model, folder) if isinstance(folder, Path) else None

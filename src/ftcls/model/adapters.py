@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from huggingface_hub import try_to_load_from_cache
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
@@ -81,6 +82,9 @@ class Origin:
     quantization: quantized.Kind = "none"
     compute: str = "fp32"
     """What quantized weights compute in: fp32, bf16 or fp16."""
+
+
+_ORIGIN: Final = TypeAdapter(Origin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,12 +276,20 @@ def read_origin(folder: Path) -> Origin:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         stored.pop("schema_version")
-        return Origin(**stored)
+        origin = _ORIGIN.validate_python(asdict(Origin(**stored)))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             f"{path}: not written by this version of ftcls ({error}); an adapter made elsewhere has to be merged into "
             "its base by PEFT's merge_and_unload first"
         ) from error
+    named = origin.checkpoint or ""
+    parts = named.replace("\\", "/").split("/")
+    if ".." in parts or named.startswith(("//", "\\\\", "~")):
+        raise DataError(
+            f"{path}: names its base {named[:80]!r}: ftcls writes a Hub id, package:NAME/FOLDER or a whole "
+            "path there, and follows no other"
+        )
+    return origin
 
 
 def attach(base: PreTrainedModel, folder: Path, *, merge: bool) -> PreTrainedModel:

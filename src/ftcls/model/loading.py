@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_model
 from torch import nn
 from transformers import (
@@ -21,12 +20,12 @@ from transformers import (
 )
 
 from ftcls.data.corpus import Task
-from ftcls.environment import hub_access
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.model import adapters, padding, scratch, sharding
 from ftcls.model import quantization as quantized
 from ftcls.model.checkpoint import SCRATCH, resolve
 from ftcls.model.classifiable import Classifiable
+from ftcls.model.pretrained import pretrained, without_weights
 from ftcls.model.warm_start import follow_names
 
 log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrained
     """
     if checkpoint.startswith(SCRATCH):
         return _texts_are_text(scratch.train_tokenizer(train_texts))
-    tokenizer = _texts_are_text(_pretrained(AutoTokenizer, checkpoint))
+    tokenizer = _texts_are_text(pretrained(AutoTokenizer, checkpoint))
     if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
         # Without its files transformers makes a tokenizer of special tokens alone: every word would be unknown to it.
         raise UnavailableError(
@@ -77,7 +76,7 @@ def load_config(
     if checkpoint.startswith(SCRATCH):
         config = scratch.config(checkpoint.removeprefix(SCRATCH), tokenizer)
     else:
-        config = _pretrained(AutoConfig, checkpoint)
+        config = pretrained(AutoConfig, checkpoint)
     check_vocabulary(tokenizer, config, checkpoint)
     config.problem_type = "multi_label_classification" if task == "multilabel" else "single_label_classification"
     config.id2label = dict(enumerate(labels))
@@ -137,8 +136,7 @@ def _positions(config: PretrainedConfig, count: int) -> int:
 
     Such a table has a row for padding, which its embedding names: that is looked at, and no list of models.
     """
-    with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    model = without_weights(config)
     tables = [
         module
         for name, module in model.named_modules()
@@ -192,7 +190,7 @@ def load_model(
             f"model.checkpoint: {checkpoint}: is an adapter without the weights it belongs to. Train it with "
             "adapter.merge=true to have a whole checkpoint to start from, or name its base"
         )
-    model, info = _pretrained(
+    model, info = pretrained(
         AutoModelForSequenceClassification,
         checkpoint,
         config=config,
@@ -205,14 +203,14 @@ def load_model(
     )
     quantized.keep_layout(model)
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
-    pretrained = sorted(name for name in mismatched if name.startswith(f"{model.base_model_prefix}."))
-    if pretrained:
+    inside = sorted(name for name in mismatched if name.startswith(f"{model.base_model_prefix}."))
+    if inside:
         raise UnavailableError(
-            f"model.checkpoint: {checkpoint}: its config.json does not fit its weights: {', '.join(pretrained[:3])} "
-            f"{'has' if len(pretrained) == 1 else 'have'} another shape there. Take both from the same checkpoint"
+            f"model.checkpoint: {checkpoint}: its config.json does not fit its weights: {', '.join(inside[:3])} "
+            f"{'has' if len(inside) == 1 else 'have'} another shape there. Take both from the same checkpoint"
         )
     fresh = set(info["missing_keys"]) | mismatched
-    known = label_names(_pretrained(AutoConfig, checkpoint), checkpoint)
+    known = label_names(pretrained(AutoConfig, checkpoint), checkpoint)
     fresh.update(follow_names(model, dict(enumerate(known)), fresh=fresh, checkpoint=checkpoint))
     new = tuple(sorted(fresh))
     if new:
@@ -255,7 +253,7 @@ def load_trained(checkpoint: str, *, device: str = "cpu", dequantize: bool = Fal
         base = _base(place, device=device)
         model = adapters.attach(base, place, merge=not quantized.is_quantized(base))
         return model if quantized.is_quantized(base) else model.to(device)
-    model, info = _pretrained(
+    model, info = pretrained(
         AutoModelForSequenceClassification, checkpoint, dtype=torch.float32, output_loading_info=True
     )
     if info["missing_keys"]:
@@ -281,12 +279,12 @@ def _base(folder: Path, *, device: str, quantize: bool = True) -> PreTrainedMode
     """The frozen weights of a stored adapter; its heads are in the adapter, so none is missed here."""
     adapters.check_installed()
     origin = adapters.read_origin(folder)
-    config = _pretrained(AutoConfig, str(folder))
+    config = pretrained(AutoConfig, str(folder))
     options = {} if origin.revision is None else {"revision": origin.revision}
     if quantize and origin.quantization != "none":
         quantized.check_available(f"{folder}: its base is {origin.quantization}, which", device)
         options |= quantized.options(config, origin.quantization, compute=origin.compute, device=device)
-    base: PreTrainedModel = _pretrained(
+    base: PreTrainedModel = pretrained(
         AutoModelForSequenceClassification,
         str(folder / adapters.BASE) if origin.checkpoint is None else origin.checkpoint,
         config=config,
@@ -296,62 +294,3 @@ def _base(folder: Path, *, device: str, quantize: bool = True) -> PreTrainedMode
     )
     quantized.keep_layout(base)
     return base
-
-
-def _pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
-    place = resolve(checkpoint)
-    if isinstance(place, Path):
-        try:
-            return _read(kind, place, **options)
-        except (OSError, ValueError, SafetensorError) as error:  # the last: weights that were cut short
-            raise UnavailableError(
-                f"model.checkpoint: {place}: not a checkpoint that transformers can load: {_reason(error)}"
-            ) from error
-    hub_access.connect()
-    try:
-        return _read(kind, place, **options)
-    except (OSError, ValueError, SafetensorError) as error:
-        if _wants_its_own_code(error):
-            raise UnavailableError(f"model.checkpoint: {place}: {_reason(error)}") from error
-        raise hub_access.unavailable(
-            f"the checkpoint {place}",
-            remedy="write a local folder or package:NAME/FOLDER as model.checkpoint",
-            cause=error,
-        ) from error
-
-
-def _read(kind: Any, place: Path | str, **options: Any) -> Any:
-    """What ``from_pretrained`` gives, without a line of code that came with the checkpoint.
-
-    Without trust_remote_code=False transformers asks on standard input whether such code may run. The attention that a
-    configuration names may be a kernel on the Hub, which is code too.
-    """
-    if kind is not AutoTokenizer:
-        config = (
-            options["config"] if "config" in options else AutoConfig.from_pretrained(place, trust_remote_code=False)
-        )
-        attention = getattr(config, "_attn_implementation_internal", None)
-        names = attention.values() if isinstance(attention, dict) else [attention]
-        kernels = [name for name in names if isinstance(name, str) and "/" in name]
-        if kernels:
-            raise ValueError(f"its configuration asks for the attention kernel {kernels[0]}, which {_CODE}")
-        if kind is AutoConfig:
-            return config
-        options["config"] = config
-    return kind.from_pretrained(place, trust_remote_code=False, **options)
-
-
-_CODE = "is code from elsewhere, and ftcls runs none; remove the key from its config.json, or take another checkpoint"
-
-
-def _wants_its_own_code(error: Exception) -> bool:
-    return "trust_remote_code" in str(error)
-
-
-def _reason(error: Exception) -> str:
-    if _wants_its_own_code(error):
-        return (
-            "its architecture is none of transformers' own: it would have to run Python code that comes with the "
-            "checkpoint, and ftcls runs none. Take a checkpoint whose architecture transformers has"
-        )
-    return str(error)

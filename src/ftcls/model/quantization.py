@@ -10,11 +10,12 @@ from typing import Any, Final, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
+from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ftcls.environment.devices import DTYPES
 from ftcls.errors import ConfigError, UnavailableError
+from ftcls.model.pretrained import without_weights
 
 Kind = Literal["none", "nf4", "int8"]
 DEVICES: Final = ("cpu", "cuda")
@@ -66,8 +67,7 @@ def options(config: PretrainedConfig, kind: Kind, *, compute: str, device: str) 
 
 def outside_of_layers(config: PretrainedConfig) -> list[str]:
     """Names of the linear layers that belong to no stack of layers."""
-    with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    model = without_weights(config)
     return [name for name, within in _linear_layers(model).items() if not within]
 
 

@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
-from transformers import AutoModelForSequenceClassification, DistributedConfig, PretrainedConfig
+from transformers import DistributedConfig, PretrainedConfig
+
+from ftcls.model.pretrained import without_weights
 
 
 def options(config: PretrainedConfig, processes: int) -> dict[str, Any]:
     """What ``from_pretrained`` is given so that every process reads its share alone; nothing for one process."""
     if processes == 1:
         return {}
-    with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    model = without_weights(config)
     # Gathered one at a time; what belongs to no stack is gathered for the whole step.
     plan = {
         f"{name}.*": "free_full_weight" for name, module in model.named_modules() if isinstance(module, nn.ModuleList)

@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping
 
 import torch
 from torch import nn
-from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from ftcls.errors import UnavailableError
 from ftcls.model import sharding
+from ftcls.model.pretrained import without_weights
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +86,7 @@ def output_parameters(config: PretrainedConfig) -> dict[str, int]:
 
 
 def _shapes(config: PretrainedConfig) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    model = without_weights(config)
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 

@@ -1,0 +1,128 @@
+"""What transformers makes of a checkpoint's files: nothing of it is trusted, and whatever fails is one message."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+from transformers.utils import cached_file
+
+from ftcls.environment import hub_access
+from ftcls.errors import UnavailableError
+from ftcls.model import limits
+from ftcls.model.checkpoint import resolve
+
+# What transformers, tokenizers and safetensors raise over files that are damaged or were made to be: none of them
+# checks types before it computes with them.
+_BROKEN: Final = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError),
+    *(ValueError, SafetensorError, StrictDataclassError),
+)
+_CODE: Final = (
+    "is code from elsewhere, and ftcls runs none; remove the key from its config.json, or take another checkpoint"
+)
+
+
+def pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
+    """What ``kind.from_pretrained`` gives: a tokenizer, a configuration or a model.
+
+    Args:
+        kind: AutoTokenizer, AutoConfig or AutoModelForSequenceClassification.
+        checkpoint: as a config names it.
+        options: for ``from_pretrained``.
+
+    Raises:
+        UnavailableError: it cannot be had, cannot be read, wants code of its own or more than `limits` allows.
+        torch.OutOfMemoryError: a device is too small for it.
+    """
+    place = resolve(checkpoint)
+    if isinstance(place, str):
+        hub_access.connect()
+    try:
+        return _read(kind, place, **options)
+    except torch.OutOfMemoryError:
+        raise
+    except _BROKEN as error:
+        raise _unavailable(place, error) from error
+
+
+def without_weights(config: PretrainedConfig, checkpoint: str = "") -> PreTrainedModel:
+    """The classifier that a configuration describes, on the meta device: names, shapes and layers, no numbers.
+
+    Raises:
+        UnavailableError: it describes none.
+    """
+    try:
+        with torch.device("meta"):
+            model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    except _BROKEN as error:
+        raise _unavailable(Path(checkpoint or config.name_or_path), error) from error
+    return model
+
+
+def _unavailable(place: Path | str, error: Exception) -> UnavailableError:
+    if _wants_its_own_code(error):
+        return UnavailableError(
+            f"model.checkpoint: {place}: not a checkpoint that transformers can load: its architecture is none of "
+            "transformers' own: it would have to run Python code that comes with the checkpoint, and ftcls runs none. "
+            "Take a checkpoint whose architecture transformers has"
+        )
+    if isinstance(place, Path) or not isinstance(error, (OSError, ValueError)):
+        reason = str(error) or type(error).__name__
+        return UnavailableError(f"model.checkpoint: {place}: not a checkpoint that transformers can load: {reason}")
+    return hub_access.unavailable(
+        f"the checkpoint {place}",
+        remedy="write a local folder or package:NAME/FOLDER as model.checkpoint",
+        cause=error,
+    )
+
+
+def _read(kind: Any, place: Path | str, **options: Any) -> Any:
+    """What ``from_pretrained`` gives, without a line of code that came with the checkpoint.
+
+    Without trust_remote_code=False transformers asks on standard input whether such code may run.
+    """
+    revision = {name: options[name] for name in ("revision",) if name in options}
+    if kind is AutoTokenizer:
+        _check_config(place, **revision)  # which transformers reads for a tokenizer too
+        return kind.from_pretrained(place, trust_remote_code=False, **options)
+    if "config" not in options:
+        options["config"] = _config(place, **revision)
+    if kind is AutoConfig:
+        return options["config"]
+    if isinstance(place, Path):
+        limits.check_files(place, str(place))
+        described = without_weights(options["config"], str(place))
+        limits.check_parameters(sum(each.numel() for each in described.parameters()), place, str(place))
+    return kind.from_pretrained(place, trust_remote_code=False, **options)
+
+
+def _config(place: Path | str, **revision: str) -> PretrainedConfig:
+    """The configuration. The attention that it names may be a kernel on the Hub, which is code too."""
+    _check_config(place, **revision)
+    config: PretrainedConfig = AutoConfig.from_pretrained(place, trust_remote_code=False, **revision)
+    attention = getattr(config, "_attn_implementation_internal", None)
+    names = attention.values() if isinstance(attention, dict) else [attention]
+    kernels = [name for name in names if isinstance(name, str) and "/" in name]
+    if kernels:
+        raise ValueError(f"its configuration asks for the attention kernel {kernels[0]}, which {_CODE}")
+    return config
+
+
+def _check_config(place: Path | str, **revision: str) -> None:
+    found = place / limits.CONFIG if isinstance(place, Path) else cached_file(place, limits.CONFIG, **revision)
+    file = Path(str(found))
+    if file.is_file():
+        limits.check_config(file, str(place))
+
+
+def _wants_its_own_code(error: Exception) -> bool:
+    return "trust_remote_code" in str(error)
