@@ -1,5 +1,7 @@
 """What transformers makes of a checkpoint's files: nothing of it is trusted, and whatever fails is one message."""
 
+import importlib.util
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,8 @@ _BROKEN: Final = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError),
     *(ValueError, SafetensorError, StrictDataclassError),
 )
+_SENTENCEPIECE: Final = ("sentencepiece", "google.protobuf")
+"""Modules of the extra."""
 _CODE: Final = (
     "is code from elsewhere, and ftcls runs none; remove the key from its config.json, or take another checkpoint"
 )
@@ -75,9 +79,10 @@ def _unavailable(place: Path | str, error: Exception) -> UnavailableError:
             "transformers' own: it would have to run Python code that comes with the checkpoint, and ftcls runs none. "
             "Take a checkpoint whose architecture transformers has"
         )
-    if isinstance(place, Path) or not isinstance(error, (OSError, ValueError)):
-        reason = str(error) or type(error).__name__
-        return UnavailableError(f"model.checkpoint: {place}: not a checkpoint that transformers can load: {reason}")
+    if isinstance(place, Path) or not isinstance(error, (OSError, ValueError)) or _reason(error) != str(error):
+        return UnavailableError(
+            f"model.checkpoint: {place}: not a checkpoint that transformers can load: {_reason(error)}"
+        )
     return hub_access.unavailable(
         f"the checkpoint {place}",
         remedy="write a local folder or package:NAME/FOLDER as model.checkpoint",
@@ -122,6 +127,28 @@ def _check_config(place: Path | str, **revision: str) -> None:
     file = Path(str(found))
     if file.is_file():
         limits.check_config(file, str(place))
+
+
+def _reason(error: Exception) -> str:
+    """What to say of it; transformers asks for tiktoken where a SentencePiece model cannot be read."""
+    text = str(error) or type(error).__name__
+    if not re.search("tiktoken|sentencepiece|protobuf", text, re.IGNORECASE):
+        return text
+    missing = [name for name in _SENTENCEPIECE if not _installed(name)]
+    if not missing:
+        return f"its tokenizer file is none that SentencePiece or tiktoken can read; fetch it again ({text})"
+    return (
+        f"its tokenizer is a SentencePiece model, and {' and '.join(missing)} "
+        f"{'is' if len(missing) == 1 else 'are'} not installed; run\n"
+        '  pip install -c constraints.txt "ftcls[sentencepiece]"'
+    )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
 
 
 def _wants_its_own_code(error: Exception) -> bool:
