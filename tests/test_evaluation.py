@@ -151,7 +151,7 @@ def test_a_file_with_an_unknown_label_names_the_row(home, tmp_path, capsys):
     ("arguments", "code", "message"),
     [
         (["nothing"], 3, "nothing: not a run"),
-        (["rum"], 3, "rum: not a run, it has no config.yaml; did you mean run?"),
+        (["rum"], 3, "rum: not a run, it has no config.yaml. Did you mean run? Name a directory"),
         (["run", "--labels", "a,b"], 2, "--labels: goes with --config"),
         (["run", "--split", "dev"], 3, "--split dev: there are"),
         (["run", "--checkpoint", "step-99"], 3, "--checkpoint takes"),

@@ -225,13 +225,15 @@ def test_what_to_try_next_stands_on_the_page_as_commands(tmp_path, monkeypatch):
 
 def test_the_command_prints_what_to_try_next_before_the_path(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    steps = (NextStep("Train longer.", {"training.num_train_epochs": 8}),)
+    keys = {"training.num_train_epochs": 8, "training.learning_rate": 2e-5, "seed": 1}
+    steps = (NextStep("Train longer.", {**keys, "data.subset.train": None, "model.max_length": 256}),)
     run = make(tmp_path, "binary", change=lambda report, made: (replace(report, next_steps=steps), made))
     assert app.run(["report", "run"]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
         "What to try next, the most promising first",
         "1. Train longer.",
-        "   ftcls train run/config.yaml training.num_train_epochs=8 --output run-2",
+        "   ftcls train run/config.yaml training.num_train_epochs=8 training.learning_rate=2e-5 seed=1 "
+        "data.subset.train=null model.max_length=256 --output run-2",
         str(run.page),
     ]
 

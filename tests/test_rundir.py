@@ -32,11 +32,11 @@ def test_a_taken_name_is_numbered_from_two(tmp_path):
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
-        ("runs/reviws", "; did you mean runs/reviews?"),
-        ("reviews", "; did you mean runs/reviews?"),
-        ("run/reviews", "; did you mean runs/reviews?"),
-        ("other/news-3", "; did you mean other/news-2?"),
-        ("other/reviews", "; did you mean runs/reviews?"),
+        ("runs/reviws", " Did you mean runs/reviews?"),
+        ("reviews", " Did you mean runs/reviews?"),
+        ("run/reviews", " Did you mean runs/reviews?"),
+        ("other/news-3", " Did you mean other/news-2?"),
+        ("other/reviews", " Did you mean runs/reviews?"),
         ("runs/reviews", ""),
         ("runs/quite-another", ""),
         ("runs/notes", ""),
@@ -48,6 +48,7 @@ def test_a_mistyped_run_is_answered_with_the_nearest(tmp_path, monkeypatch, type
         create("", name="x", output=tmp_path / name)
     (tmp_path / "runs" / "notes-1").mkdir()  # no run
     assert directory.nearest(typed) == hint
+    assert directory.nearest(tmp_path / typed) == hint
 
 
 def test_without_any_run_there_is_no_nearest(tmp_path, monkeypatch):

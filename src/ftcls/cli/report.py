@@ -54,8 +54,7 @@ def report(
     from ftcls.reporting import run_tables
     from ftcls.runs.report_schema import read_report
 
-    for line in run_tables.next_steps(read_report(RunDir(run)), run):
-        console.show(line)
+    console.show(run_tables.what_to_try(read_report(RunDir(run)), run))
     typer.echo(written.path)
 
 

@@ -92,8 +92,8 @@ def export(
     is_run = place.config.is_file() and place.model.is_dir()
     if not is_run and texts is None:
         raise DataError(
-            f"{run}: not a run with a model and validation texts to compare the export on{directory.nearest(run)}; "
-            "name a directory that `ftcls train` wrote, or with --texts FILE (one text per line) any model folder or "
+            f"{run}: not a run with a model and validation texts to compare the export on.{directory.nearest(run)} "
+            "Name a directory that `ftcls train` wrote, or with --texts FILE (one text per line) any model folder or "
             "Hub checkpoint"
         )
     if to == "onnx":

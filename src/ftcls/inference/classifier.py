@@ -101,7 +101,7 @@ class Classifier:
             tokenizer = loading.load_tokenizer(str(folder), train_texts=())
         except UnavailableError as error:
             if near := directory.nearest(path):
-                raise UnavailableError(f"{error}{near}") from error
+                raise UnavailableError(f"{path}: there is no such run.{near}\n{error}") from error
             raise
         if isinstance(folder, Path) and onnx_runtime.is_in(folder):
             backend, reload_difference = _graph(folder, machine.device, precision), None

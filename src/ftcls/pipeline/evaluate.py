@@ -99,7 +99,7 @@ def _check(
         raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
     if config is None and not is_run:
         raise DataError(
-            f"{model}: not a run, it has no config.yaml{directory.nearest(model)}. Name a directory that `ftcls "
+            f"{model}: not a run, it has no config.yaml.{directory.nearest(model)} Name a directory that `ftcls "
             "train` wrote, or say with --config FILE which data this checkpoint is to be scored on"
         )
 

@@ -69,7 +69,7 @@ def summary(report: Report, *, run: Path | None = None) -> RenderableType:
     if warnings:
         parts += [Text(), *(_warning(check) for check in warnings)]
     if run is not None:
-        parts += [*next_steps(report, run), Text(), *_use(run)]
+        parts += [*_next_steps(report, run), Text(), *_use(run)]
     return Group(*parts)
 
 
@@ -80,8 +80,12 @@ def as_text(report: Report, *, run: Path) -> str:
     return file.getvalue()
 
 
-def next_steps(report: Report, run: Path) -> list[Text]:
-    """What to try next, each with the command to paste; nothing where a run has nothing to mend."""
+def what_to_try(report: Report, run: Path) -> Group:
+    """What to try next, as it ends the summary; empty where a run has nothing to mend."""
+    return Group(*_next_steps(report, run))
+
+
+def _next_steps(report: Report, run: Path) -> list[Text]:
     if not report.next_steps:
         return []
     lines = [Text(), Text("What to try next, the most promising first", style="bold")]

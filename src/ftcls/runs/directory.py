@@ -83,9 +83,9 @@ class RunDir:
 
 
 def nearest(path: str | os.PathLike[str], *, home: Path = Path("runs")) -> str:
-    """``; did you mean runs/news?`` where nothing is at a path and a run of nearly its name is near; else empty.
+    """`` Did you mean runs/news?`` where nothing is at a path and a run of nearly its name is near; else empty.
 
-    Near is beside it, and in `home`.
+    Near is beside it, and in `home`. It goes behind the sentence that says what is not there.
     """
     typed = Path(path)
     if typed.exists():
@@ -93,7 +93,10 @@ def nearest(path: str | os.PathLike[str], *, home: Path = Path("runs")) -> str:
     folders = dict.fromkeys((home, typed.parent))  # of two runs of one name the one beside it counts
     runs = {found.parent.name: found.parent for folder in folders for found in folder.glob("*/config.yaml")}
     close = difflib.get_close_matches(typed.name, runs, n=1)
-    return f"; did you mean {runs[close[0]].as_posix()}?" if close else ""
+    if not close:
+        return ""
+    found, here = runs[close[0]], Path.cwd()
+    return f" Did you mean {(found.relative_to(here) if found.is_relative_to(here) else found).as_posix()}?"
 
 
 def create(config_text: str, *, name: str, output: Path | None, home: Path = Path("runs")) -> RunDir:

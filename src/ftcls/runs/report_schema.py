@@ -342,7 +342,7 @@ def read_report(run: directory.RunDir) -> Report:
     """
     if not run.path.is_dir():
         raise DataError(
-            f"{run.path}: no such folder, so no report.json{directory.nearest(run.path)}. Name a run that `ftcls "
+            f"{run.path}: no such folder, so no report.json.{directory.nearest(run.path)} Name a run that `ftcls "
             "train` wrote; a repository of the Hub has its model, but neither its report nor its predictions"
         )
     if not run.done:
