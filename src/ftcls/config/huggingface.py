@@ -166,9 +166,7 @@ NAMES: dict[str, Translation] = {
     "model_name_or_path": _renamed("model.checkpoint"),
     "model_name": _renamed("model.checkpoint"),
     "pretrained_model_name_or_path": _renamed("model.checkpoint"),
-    "model_revision": _unneeded(
-        "a checkpoint is named by model.checkpoint alone; download another revision to a folder"
-    ),
+    "model_revision": _renamed("model.revision"),
     "tokenizer_name": _unneeded(_TOKENIZER),
     "config_name": _unneeded("the model's config is the checkpoint's own"),
     "max_seq_length": _renamed("model.max_length"),

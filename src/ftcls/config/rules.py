@@ -153,6 +153,13 @@ def _revision(experiment: Experiment) -> Found:
         yield Problem(("data", "revision"), "has no effect beside data.path; remove one of the two")
 
 
+def _model_revision(experiment: Experiment) -> Found:
+    checkpoint = experiment.model.checkpoint
+    elsewhere = checkpoint.startswith(("package:", "scratch:", ".", "/", "~")) or checkpoint.count("/") > 1
+    if experiment.model.revision is not None and elsewhere:
+        yield Problem(("model", "revision"), f"{checkpoint} does not come from the Hub; remove the line")
+
+
 def _labels(experiment: Experiment) -> Found:
     data, labels = experiment.data, experiment.data.labels
     if labels is None:
@@ -333,6 +340,7 @@ RULES: tuple[Rule, ...] = (
     _rule(_topics, "data.source", "data.topics", "data.labels"),
     _rule(_known_source, "data.source", "data.task", "data.single_label", "data.text", "data.label", "data.path"),
     _rule(_revision, "data.source", "data.revision", "data.path"),
+    _rule(_model_revision, "model.checkpoint", "model.revision"),
     _rule(_labels, "data.source", "data.task", "data.single_label", "data.labels"),
     _rule(_positive_label, "data.source", "data.task", "data.single_label", "data.labels", "data.positive_label"),
     _rule(_label_form, "data.source", "data.task", "data.label"),

@@ -169,6 +169,8 @@ class Model(Section):
 
     checkpoint: Annotated[str, Field(min_length=1)]
     """Hub id, local folder, a run, package:NAME/FOLDER, or scratch:bert (small, untrained)."""
+    revision: Annotated[str, Field(pattern=r"^[\w][\w./-]*$")] | None = None
+    """Commit, tag or branch of a checkpoint on the Hub; null: the newest. The commit that was had is in the report."""
     max_length: Annotated[int, Field(ge=4)] | None = None
     """Longest text in tokens, special tokens included; null: what the checkpoint takes, at most 512."""
     truncation: Literal["head", "tail", "head_tail"] = "head"
@@ -178,6 +180,11 @@ class Model(Section):
     auto: what the checkpoint declares (a sentence encoder), else the architecture's own way."""
     attention: Literal["eager", "sdpa", "flash_attention_2"] | None = None
     """The attention implementation; null: what the model chooses."""
+
+    @property
+    def source(self) -> str:
+        """The checkpoint with its revision, as ID@REVISION."""
+        return self.checkpoint if self.revision is None else f"{self.checkpoint}@{self.revision}"
 
 
 class Adapter(Section):

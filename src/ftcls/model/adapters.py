@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from huggingface_hub import try_to_load_from_cache
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -27,7 +26,7 @@ from ftcls.config.schema import Adapter
 from ftcls.environment.files import write_json
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.model import quantization as quantized
-from ftcls.model.checkpoint import PACKAGE, resolve
+from ftcls.model.checkpoint import PACKAGE, commit, on_hub, resolve
 from ftcls.model.classifiable import Classifiable
 
 FILE: Final = "adapter.json"
@@ -236,10 +235,10 @@ def add(built: Classifiable, section: Adapter, *, checkpoint: str, compute: str 
     # Saved with every checkpoint of the adapter, so it must not be what the adapter is put into.
     untrained = copy.deepcopy(built.untrained) if built.untrained is built.model else built.untrained
     model, full, ends = wrap(built.model, section, new_parameters=built.new_parameters, seed=seed)
-    place = BASE if untrained else str(resolve(checkpoint))
+    place = BASE if untrained else on_hub(found)[0] if isinstance(found := resolve(checkpoint), str) else str(found)
     origin = Origin(
         checkpoint=None if untrained else checkpoint if checkpoint.startswith(PACKAGE) else place,
-        revision=_commit(place),
+        revision=None if untrained else commit(checkpoint),
         quantization=section.quantization,
         compute=compute,
     )
@@ -247,12 +246,6 @@ def add(built: Classifiable, section: Adapter, *, checkpoint: str, compute: str 
     model.peft_config[_NAME].base_model_name_or_path = place
     model.peft_config[_NAME].revision = origin.revision
     return Adapted(model, heads=full, targets=ends, origin=origin, untrained=untrained)
-
-
-def _commit(place: str) -> str | None:
-    """The commit of a checkpoint that came from the Hub: of its folder in the cache, snapshots/COMMIT/config.json."""
-    cached = None if Path(place).is_dir() else try_to_load_from_cache(place, "config.json")
-    return Path(cached).parent.name if isinstance(cached, str) else None
 
 
 def _transposed(model: PreTrainedModel, chosen: Sequence[str]) -> bool:

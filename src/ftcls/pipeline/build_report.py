@@ -64,6 +64,8 @@ def report(
     size: tuple[int, int],
     adapter: model_section.Adapter | None,
     new_parameters: tuple[str, ...],
+    revision: str | None,
+    digest: str | None,
     scores: Mapping[str, report_schema.Scores],
     baseline: report_schema.BaselineScores,
     metrics_without_leaks: WithoutLeaks | None,
@@ -100,6 +102,8 @@ def report(
             adapter=adapter,
             quantization=None if experiment.adapter.quantization == "none" else experiment.adapter.quantization,
             new_parameters=new_parameters,
+            revision=revision,
+            digest=digest,
             pooling=prepared.pooling,
         ),
         training=training(fitted, run, expected=expected, batch_size=experiment.training.batch_size),
@@ -264,6 +268,8 @@ def model(
     adapter: model_section.Adapter | None,
     quantization: str | None,
     new_parameters: tuple[str, ...],
+    revision: str | None,
+    digest: str | None,
     pooling: Pooling,
 ) -> model_section.Model:
     """The model as it was trained; ``size`` counts its parameters, and those of them that were trained."""
@@ -278,6 +284,8 @@ def model(
         quantization=quantization,
         max_length=trained.settings.max_length,
         new_parameters=new_parameters,
+        revision=revision,
+        digest=digest,
         pooling=model_section.Pooling(pooling.kind, pooling.reason),
     )
 

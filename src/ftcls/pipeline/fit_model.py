@@ -15,6 +15,7 @@ from ftcls.errors import DataError, TrainingError, UnavailableError
 from ftcls.inference import padding_check, reload_check
 from ftcls.inference.classifier import Classifier
 from ftcls.model import adapters, loading, padding, pooling, quantization
+from ftcls.model import checkpoint as origin
 from ftcls.model.adapters import Adapted
 from ftcls.model.output_bias import start_at
 from ftcls.pipeline.evaluate import load_classifier
@@ -40,6 +41,10 @@ class Built:
     """Those that the checkpoint does not have."""
     padding_side: padding.Side
     """Where it does not read the padding of a batch."""
+    revision: str | None
+    """The commit of its checkpoint on the Hub."""
+    digest: str | None
+    """Of its checkpoint's weights in a folder."""
 
 
 def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, machine: Machine) -> Built:
@@ -48,7 +53,7 @@ def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, mach
     Raises:
         FtclsError: the checkpoint cannot be had, it reads padding, or the config does not fit it.
     """
-    section, checkpoint = experiment.training, experiment.model.checkpoint
+    section, checkpoint = experiment.training, experiment.model.source
     built = loading.load_model(
         checkpoint,
         prepared.config,
@@ -81,7 +86,15 @@ def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, mach
     model = built.model if adapted is None else adapted.model
     if section.freeze is not None:
         parameter_groups.freeze(model, section.freeze)
-    return Built(model, adapted, adapters.count(model), built.new_parameters, side)
+    return Built(
+        model,
+        adapted,
+        adapters.count(model),
+        built.new_parameters,
+        side,
+        revision=origin.commit(checkpoint),
+        digest=origin.digest(checkpoint),
+    )
 
 
 def fit_model(

@@ -48,9 +48,9 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized
         UnavailableError: the checkpoint cannot be had.
         DataError: max_length leaves no room for text.
     """
-    tokenizer = loading.load_tokenizer(section.checkpoint, train_texts=corpus.splits["train"].texts)
-    config = loading.load_config(section.checkpoint, tokenizer, labels=corpus.labels, task=corpus.task)
-    pooling, config = choose_pooling(section.pooling, section.checkpoint, config, quantized=quantized)
+    tokenizer = loading.load_tokenizer(section.source, train_texts=corpus.splits["train"].texts)
+    config = loading.load_config(section.source, tokenizer, labels=corpus.labels, task=corpus.task)
+    pooling, config = choose_pooling(section.pooling, section.source, config, quantized=quantized)
     max_length = loading.longest(config, tokenizer, section.max_length)
     padding.use(tokenizer, padding.side(config))
     # What plain transformers cuts at when it is told to truncate.

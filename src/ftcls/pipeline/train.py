@@ -163,6 +163,8 @@ def _train(
             size=built.size,
             adapter=build_report.adapter(experiment.adapter, built.adapted, undecided),
             new_parameters=built.new_parameters,
+            revision=built.revision,
+            digest=built.digest,
             scores={
                 name: report_schema.scores(
                     rows,

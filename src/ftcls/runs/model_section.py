@@ -49,3 +49,7 @@ class Model:
     """Weights that the checkpoint did not hold, or that start anew."""
     pooling: Pooling | None = None
     """None: a run of an earlier version."""
+    revision: str | None = None
+    """The commit of a checkpoint that came from the Hub."""
+    digest: str | None = None
+    """The sha256 of the weights of a checkpoint in a folder or a package; of several files that of their sums."""
