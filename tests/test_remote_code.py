@@ -9,6 +9,8 @@ import pytest
 from transformers import BertConfig, BertForSequenceClassification
 
 import ftcls
+from ftcls.cli.app import run
+from ftcls.data.readers import hub
 from ftcls.errors import UnavailableError
 from ftcls.inference.classifier import Classifier
 from ftcls.model import loading
@@ -96,6 +98,52 @@ def test_an_attention_kernel_of_the_hub_is_refused(planted, silent, key):
     tokenizer = loading.load_tokenizer(str(folder), train_texts=TEXTS)
     with pytest.raises(UnavailableError, match="attention kernel kernels-community/flash-attn"):
         loading.load_config(str(folder), tokenizer, labels=("a", "b"), task="binary")
+
+
+@pytest.mark.parametrize("words", [["predict", "{}", "--text", "one"], ["eval", "{}", "--config", "{}/c.yaml"]])
+def test_the_commands_end_with_exit_code_4_and_run_nothing(planted, silent, capsys, words):
+    folder, mark = planted("strangers_own")
+    configured(folder)
+    assert run([word.format(folder) for word in words]) == 4
+    assert "it would have to run Python code that comes with the checkpoint" in capsys.readouterr().err
+    assert not mark.exists()
+
+
+def configured(folder):
+    rows = "".join(f"{word} {i},{label}\n" for i in range(20) for word, label in (("one", "a"), ("two", "b")))
+    (folder / "rows.csv").write_text(f"text,label\n{rows}")
+    (folder / "c.yaml").write_text(
+        f"name: x\ndata: {{source: files, path: rows.csv, task: binary}}\nmodel: {{checkpoint: '{folder}'}}\n"
+        "training: {max_steps: 1, batch_size: 4, device: cpu, precision: fp32}\n"
+    )
+    return folder / "c.yaml"
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", None])
+def test_train_ends_with_exit_code_4_before_the_first_batch_and_runs_nothing(planted, silent, capsys, key, tmp_path):
+    folder, mark = planted("bert" if key else "strangers_own")
+    if key:
+        stored = json.loads((folder / "config.json").read_text())
+        del stored["auto_map"]
+        (folder / "config.json").write_text(json.dumps({**stored, key: "kernels-community/flash-attn"}))
+    assert run(["train", str(configured(folder)), "--output", str(tmp_path / "run")]) == 4
+    said = capsys.readouterr().err
+    assert ("attention kernel kernels-community/flash-attn" if key else "would have to run Python code") in said
+    assert not mark.exists()
+    assert not (tmp_path / "run" / "report.json").exists()
+
+
+def test_a_data_set_that_is_a_script_is_refused_and_not_run(tmp_path, monkeypatch, silent):
+    """load_dataset has no trust_remote_code any more (datasets 5): scripts are refused whatever is asked for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "me" / "scripted").mkdir(parents=True)
+    (tmp_path / "me" / "scripted" / "scripted.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    with pytest.raises(
+        UnavailableError,
+        match=r"the data set me/scripted cannot be had: it is a Python script, which nobody.*\nSave it, or",
+    ):
+        hub.load("me/scripted", revision=None, remedy="save it")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_every_call_that_could_run_a_checkpoints_code_forbids_it():

@@ -49,7 +49,11 @@ def load(dataset: str, *, revision: str | None, remedy: str, config: str | None 
     try:
         found = load_dataset(dataset, *([config] if config else []), revision=revision)
     except (*ERRORS, DatasetsError, RuntimeError) as error:
-        # RuntimeError: a data set that is a Python script, which datasets no longer runs.
+        if isinstance(error, RuntimeError) and "scripts are no longer supported" in str(error):
+            raise UnavailableError(
+                f"the data set {dataset} cannot be had: it is a Python script, which nobody runs any more ({error})\n"
+                f"{remedy[0].upper()}{remedy[1:]}, or name a data set of Parquet, CSV or JSON files."
+            ) from error
         raise unavailable(f"the data set {dataset}", remedy=remedy, cause=error) from error
     return found, _commit(dataset, found, revision)
 
