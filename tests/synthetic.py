@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ftcls.data.corpus import Check
-from ftcls.runs import model_section, report_schema
+from ftcls.runs import model_section, report_schema, training_section
 from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.metrics import Predictions
 
@@ -132,14 +132,14 @@ def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
             max_length=128,
             new_parameters=("classifier.weight", "classifier.bias"),
         ),
-        training=report_schema.Training(
+        training=training_section.Training(
             epochs=2.0,
             steps=500,
             micro_batches=640,
             batch_size=8,
             token_budget=2048,
-            best=report_schema.Best(step=250, metric="f1_macro", value=scores["validation"].metrics["f1_macro"]),
-            loss=report_schema.Losses(first=1.4, last=0.2, min=report_schema.LowestLoss(value=0.15, step=480)),
+            best=training_section.Best(step=250, metric="f1_macro", value=scores["validation"].metrics["f1_macro"]),
+            loss=training_section.Losses(first=1.4, last=0.2, min=training_section.LowestLoss(value=0.15, step=480)),
             evaluations=({"step": 250, "epoch": 1.0, **scores["validation"].metrics},),
             seconds=280.0,
             examples_per_second=14.3,

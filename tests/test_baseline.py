@@ -93,7 +93,7 @@ def test_a_corpus_gives_predictions_of_its_test_rows(task):
         "test": Split(test, gold, np.arange(40) + 7, clusters=np.arange(40) // 2),
     }
     positive = "a" if task == "binary" else None
-    found = linear.fit(Corpus("made", task, ("a", "b"), splits, positive_label=positive), seed=0)
+    _, found = linear.fit(Corpus("made", task, ("a", "b"), splits, positive_label=positive), seed=0)
     assert found.name == linear.NAME
     assert found.predictions.positive == (0 if task == "binary" else None)
     assert found.predictions.rows[0] == 7

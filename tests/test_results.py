@@ -10,7 +10,7 @@ import pytest
 import synthetic
 from ftcls.errors import DataError
 from ftcls.runs import predictions as prediction_files
-from ftcls.runs import report_schema
+from ftcls.runs import report_schema, training_section
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import metrics
 
@@ -77,8 +77,8 @@ def test_the_report_has_every_key_that_readers_rely_on():
 
 def test_numbers_that_are_not_finite_become_null(tmp_path):
     report, _ = synthetic.report("binary", with_baseline=False)
-    losses = report_schema.Losses(
-        first=float("inf"), last=float("nan"), min=report_schema.LowestLoss(value=0.1, step=3)
+    losses = training_section.Losses(
+        first=float("inf"), last=float("nan"), min=training_section.LowestLoss(value=0.1, step=3)
     )
     changed = replace(report, training=replace(report.training, loss=losses))
     report_schema.write_report(RunDir(tmp_path), changed)

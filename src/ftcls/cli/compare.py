@@ -13,7 +13,10 @@ from ftcls.environment import json_files
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN...", help="Run directories; RUN:baseline, RUN:majority: its simple models."),
+        typer.Argument(
+            metavar="RUN RUN...",
+            help="Run directories; RUN:tfidf, RUN:frozen, RUN:stack, RUN:majority: simpler models of a run.",
+        ),
     ],
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="validation or test.")] = "test",
     metric: Annotated[

@@ -12,7 +12,10 @@ from ftcls.cli import console, options
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run directory; with --config also a model folder or a Hub checkpoint."),
+        typer.Argument(
+            metavar="RUN",
+            help="A run directory, or RUN:tfidf; with --config also a model folder or a Hub checkpoint.",
+        ),
     ],
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="train, validation or test.")] = "test",
     data: Annotated[

@@ -15,13 +15,15 @@ from ftcls.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ftcls.inference.classifier import Classifier
+    from ftcls.inference.base_classifier import BaseClassifier
     from ftcls.prediction.files import Summary
     from ftcls.prediction.stream import Stream
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, a model folder or a Hub checkpoint.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run directory, RUN:tfidf, a model folder or a Hub checkpoint.")
+    ],
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -162,7 +164,7 @@ def _given(sources: list[Path]) -> "list[Path] | Stream":
 
 
 def _texts(
-    classifier: "Classifier", texts: list[str], *, top: int | None, abstain: float | None, as_json: bool
+    classifier: "BaseClassifier", texts: list[str], *, top: int | None, abstain: float | None, as_json: bool
 ) -> None:
     from ftcls.prediction.columns import Columns
 

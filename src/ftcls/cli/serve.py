@@ -8,7 +8,9 @@ from ftcls.cli import console, options
 
 
 def serve(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, a model folder or a Hub checkpoint.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run directory, RUN:tfidf, a model folder or a Hub checkpoint.")
+    ],
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Others than loopback want the variable FTCLS_TOKEN.")
     ] = "127.0.0.1",

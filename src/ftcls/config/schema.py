@@ -346,8 +346,15 @@ class Decision(Section):
     """`tuned`: logits are divided by what makes probabilities most truthful on validation."""
 
 
+LadderRung = Literal["majority", "tfidf", "frozen", "stack"]
+
+
 class Report(Section):
-    """Where else the run is logged."""
+    """What is reported beside the model, and where else the run is logged."""
+
+    ladder: tuple[LadderRung, ...] = ("majority", "tfidf", "frozen", "stack")
+    """Simpler models on the same rows: the most frequent label, a linear model of TF-IDF, the pretrained encoder with a
+    logistic regression, and a mixture of these with the fine-tuned model. `RUN:NAME` predicts with one."""
 
     trackers: tuple[Tracker, ...] = ()
     """Experiment trackers; each is an extra, none can stop a run."""

@@ -24,6 +24,7 @@ from ftcls.reporting import export_card
 from ftcls.runs import directory, export_record, predictions
 from ftcls.runs.directory import RunDir
 from ftcls.runs.export_record import Agreement, Export, Format, Precision
+from ftcls.runs.references import reference
 from ftcls.scoring.apply import apply
 from ftcls.scoring.metrics import Predictions
 
@@ -88,6 +89,8 @@ def export(
     """
     if precision == "int8" and to != "onnx":
         raise ConfigError(f"--precision int8: goes with --to onnx, not with --to {to}")
+    if (name := reference(str(run)).name) is not None:
+        raise ConfigError(f"{run}: simple models need no export; models/{name} of the run is all of it")
     place = RunDir(Path(run).absolute())
     is_run = place.config.is_file() and place.model.is_dir()
     if not is_run and texts is None:

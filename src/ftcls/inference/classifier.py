@@ -1,8 +1,8 @@
 """A trained model as people use it: texts in, labels and probabilities out."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 import ftcls
-from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
-from ftcls.data.tables import frames
-from ftcls.data.tables.frames import Texts
 from ftcls.environment import devices
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.inference import onnx_runtime, padding_check, reload_check
+from ftcls.inference.base_classifier import Answer, BaseClassifier
 from ftcls.inference.forward import Backend, Torch
 from ftcls.model import hub_snapshot, loading, padding, quantization, settings
 from ftcls.model.settings import Settings
@@ -28,26 +26,9 @@ from ftcls.scoring.apply import apply
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.metrics import Predictions
 
-Thresholds = float | Mapping[str, float] | Sequence[str]
-"""One for every label, one for some labels, or texts such as ``0.3`` and ``LABEL=0.3``."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says about one text."""
-
-    labels: tuple[str, ...]
-    """The label; for multilabel all labels from their threshold on, perhaps none."""
-    probabilities: dict[str, float]
-    """Probability of every label."""
-    tokens: int
-    """Of the text, special tokens included, before it was cut."""
-    truncated: bool
-    """Whether it was cut."""
-
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
+class Classifier(BaseClassifier):
     """Weights, tokenizer, cleaning, cutting and decision of one model."""
 
     backend: Backend
@@ -151,11 +132,6 @@ class Classifier:
         """The arithmetic of the matrix products."""
         return self.backend.precision
 
-    @property
-    def task(self) -> Task:
-        """binary, multiclass or multilabel."""
-        return self.settings.task
-
     def encode(
         self,
         texts: Sequence[str],
@@ -172,10 +148,6 @@ class Classifier:
             targets=targets,
             cached=cached,
         )
-
-    def cleaned(self, texts: Sequence[str]) -> list[str]:
-        """Raw texts as `encode` takes them."""
-        return list(clean(texts, self.settings.clean))
 
     def logits(self, encoded: Encoded) -> NDArray[np.float32]:
         """Logits of n texts that were encoded by this classifier, float32 [n, k], in input order."""
@@ -198,78 +170,21 @@ class Classifier:
             clusters=split.clusters,
         )
 
-    @property
-    def positive(self) -> int | None:
-        """Index of the positive label of a binary task."""
-        label = self.settings.positive_label
-        return None if label is None else self.labels.index(label)
+    def say(self, texts: Sequence[str]) -> Answer:
+        """Probabilities of n texts that are clean already."""
+        encoded = self.encode(texts)
+        found = decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
+        return Answer(found, encoded.full_lengths, encoded.truncated)
 
-    def with_thresholds(self, given: Thresholds) -> Self:
-        """The same classifier with other thresholds; for a binary task that of the positive label.
-
-        Raises:
-            ConfigError: see `decision.overridden`.
-        """
-        positive = self.positive
-        if positive is None and self.task == "binary":
-            positive = 1  # a checkpoint that ftcls did not train: as in the config, the second label
-        chosen = decision.overridden(
-            self.decision, _typed(given), task=self.task, labels=self.labels, positive=positive
-        )
-        return replace(self, decision=chosen)
+    def predictions_of(self, split: Split) -> Predictions:
+        """Predictions of a split, whose texts are clean."""
+        return self.predictions(split, self.encode(split.texts, split.targets, cached=True))
 
     def fingerprint(self) -> str:
         """A hash of everything that a prediction depends on; see `Backend.fingerprint` for the weights."""
         rules = (self.labels, self.settings, self.decision, self.token_budget, self.max_rows)
         found = (fingerprint(self.tokenizer), self.backend.fingerprint(), rules)
         return hashlib.sha256(repr(found).encode()).hexdigest()
-
-    def predict(self, texts: Texts) -> NDArray[Any]:
-        """The label of each of n raw texts, in input order: str [n]; multilabel: n tuples of the labels that apply.
-
-        Raises:
-            DataError: one text in place of a list, or an entry that is no text.
-        """
-        labels = [each.labels for each in self.classify(texts)]
-        if self.task != "multilabel":
-            return np.array([label for (label,) in labels], dtype=np.array(self.labels).dtype)
-        found = np.empty(len(labels), dtype=object)  # np.array would make a table of tuples of one length
-        found[:] = labels
-        return found
-
-    def decided_labels(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64] | NDArray[np.bool_]:
-        """What the thresholds make of probabilities [n, k]: int64 [n] label index; multilabel: bool [n, k]."""
-        return decision.predict(probabilities, self.task, self.decision.thresholds)
-
-    def predict_proba(self, texts: Texts) -> NDArray[np.float64]:
-        """The probabilities of n raw texts, float64 [n, k], in input order; column i is ``labels[i]``.
-
-        Raises:
-            DataError: see `predict`.
-        """
-        return self._probabilities(texts)[0]
-
-    def classify(self, texts: Texts) -> list[Prediction]:
-        """Labels, probabilities and length of each of n raw texts, in input order.
-
-        Raises:
-            DataError: see `predict`.
-        """
-        probabilities, encoded = self._probabilities(texts)
-        if encoded is None:
-            return []
-        chosen = self.decided_labels(probabilities)
-        masks = chosen if chosen.ndim == 2 else np.eye(len(self.labels), dtype=bool)[chosen]
-        rows = zip(masks, probabilities, encoded.full_lengths, encoded.truncated, strict=True)
-        return [
-            Prediction(
-                labels=tuple(label for label, given in zip(self.labels, mask, strict=True) if given),
-                probabilities=dict(zip(self.labels, map(float, row), strict=True)),
-                tokens=int(tokens),
-                truncated=bool(truncated),
-            )
-            for mask, row, tokens, truncated in rows
-        ]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write it as `from_pretrained` and plain transformers load it: weights, tokenizer, cleaning, thresholds.
@@ -298,21 +213,6 @@ class Classifier:
         """
         # The card is written from the run's report, in a room above this one.
         return ftcls.push(self.source, repository, **options)
-
-    def _probabilities(self, texts: Texts) -> tuple[NDArray[np.float64], Encoded | None]:
-        """float64 [n, k], and the texts as they were encoded; None where there are none."""
-        given = frames.texts_of(texts)
-        if not given:
-            return np.zeros((0, len(self.labels))), None
-        encoded = self.encode(self.cleaned(given))
-        return decision.probabilities(self.logits(encoded), self.task, self.decision.temperature), encoded
-
-
-def _typed(thresholds: Thresholds) -> tuple[str, ...]:
-    """Thresholds as the command line takes them."""
-    if isinstance(thresholds, Mapping):
-        return tuple(f"{label}={value}" for label, value in thresholds.items())
-    return (str(thresholds),) if isinstance(thresholds, float | int) else tuple(thresholds)
 
 
 def _graph(folder: Path, device: str, precision: str) -> Backend:

@@ -11,6 +11,7 @@ from safetensors.torch import save_model
 from torch import nn
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PretrainedConfig,
@@ -262,6 +263,21 @@ def load_trained(checkpoint: str, *, device: str = "cpu", dequantize: bool = Fal
             "Name a run, its model/ folder or a checkpoint with a classification head."
         )
     return model.to(device)
+
+
+def load_encoder(checkpoint: str) -> PreTrainedModel:
+    """A pretrained model without a head, float32.
+
+    Raises:
+        UnavailableError: the checkpoint cannot be had.
+    """
+    found: PreTrainedModel = pretrained(AutoModel, checkpoint, dtype=torch.float32)
+    return found
+
+
+def count_parameters(config: PretrainedConfig) -> int:
+    """Parameters of the classifier that a configuration describes, without making it."""
+    return sum(parameter.numel() for parameter in without_weights(config).parameters())
 
 
 def load_merged(folder: Path, *, device: str = "cpu") -> PreTrainedModel:

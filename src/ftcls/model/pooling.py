@@ -122,6 +122,16 @@ def choose(
     return _extended(wanted, "asked for", config)
 
 
+def of_vectors(checkpoint: str, config: PretrainedConfig) -> Kind:
+    """How the vector of a text is made of a checkpoint that is not trained further.
+
+    As it declares; else the last token of a decoder, and the mean of an encoder: its [CLS] was trained for nothing, or
+    for a task of its own.
+    """
+    declared = _declared(checkpoint)
+    return declared if declared is not None else "last" if _own(config) == "last" else "mean"
+
+
 def start(built: Classifiable, pooling: Pooling) -> Classifiable:
     """A model with its pooling as it starts, the parameters of it named among the new ones.
 

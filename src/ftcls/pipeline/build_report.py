@@ -16,6 +16,7 @@ from ftcls.config.schema import Adapter, Experiment
 from ftcls.data.checks import leaks
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
 from ftcls.environment.devices import Machine
+from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.classifier import Classifier
 from ftcls.model import adapters
 from ftcls.model.adapters import Adapted
@@ -26,7 +27,7 @@ from ftcls.pipeline import data_checks
 from ftcls.pipeline.estimate import Forecast
 from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.tune_decision import Decided
-from ftcls.runs import history, model_section, report_schema
+from ftcls.runs import history, model_section, report_schema, training_section
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import metrics, slices
 from ftcls.scoring import without_leaks as unleaked
@@ -143,7 +144,7 @@ def length_slices(test: Predictions, encoded: Encoded) -> dict[str, tuple[Slice,
 
 
 def evaluation(
-    trained: Classifier,
+    trained: BaseClassifier,
     corpus: Corpus,
     predictions: Predictions,
     *,
@@ -308,20 +309,20 @@ def adapter(section: Adapter, adapted: Adapted | None, trained: Classifier) -> m
     )
 
 
-def training(fitted: Fit, run: RunDir, *, expected: Forecast, batch_size: int) -> report_schema.Training:
+def training(fitted: Fit, run: RunDir, *, expected: Forecast, batch_size: int) -> training_section.Training:
     """How training went, from its outcome and history.jsonl."""
     lines = history.read(run.history)
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     lowest = min(losses, key=lambda pair: pair[1])
-    return report_schema.Training(
+    return training_section.Training(
         epochs=fitted.epochs,
         steps=fitted.steps,
         micro_batches=fitted.micro_batches,
         batch_size=batch_size,
         token_budget=fitted.token_budget,
-        best=report_schema.Best(fitted.best.step, fitted.best.metric, fitted.best.value),
-        loss=report_schema.Losses(
-            first=losses[0][1], last=losses[-1][1], min=report_schema.LowestLoss(value=lowest[1], step=lowest[0])
+        best=training_section.Best(fitted.best.step, fitted.best.metric, fitted.best.value),
+        loss=training_section.Losses(
+            first=losses[0][1], last=losses[-1][1], min=training_section.LowestLoss(value=lowest[1], step=lowest[0])
         ),
         evaluations=tuple(_evaluation(line) for line in lines if "eval_loss" in line),
         seconds=fitted.seconds,
@@ -330,7 +331,7 @@ def training(fitted: Fit, run: RunDir, *, expected: Forecast, batch_size: int) -
         peak_memory_bytes=fitted.peak_memory_bytes,
         stopped_early=fitted.stopped_early,
         resumed=fitted.resumed,
-        estimate=report_schema.Estimate(expected.peak_memory_bytes, expected.seconds),
+        estimate=training_section.Estimate(expected.peak_memory_bytes, expected.seconds),
     )
 
 

@@ -13,12 +13,14 @@ from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus
 from ftcls.data.read import read
 from ftcls.errors import ConfigError, DataError
-from ftcls.inference.classifier import Classifier, Thresholds
+from ftcls.inference.base_classifier import BaseClassifier, Thresholds
+from ftcls.inference.simple_classifier import load_classifier as load_any
 from ftcls.pipeline import build_report, extra_metrics, label_alignment
 from ftcls.pipeline.own_data import Table, file_of
 from ftcls.pipeline.same_data import refuse_other_data
 from ftcls.runs import directory, report_schema
 from ftcls.runs.directory import RunDir
+from ftcls.runs.references import reference
 
 
 def evaluate(
@@ -38,7 +40,7 @@ def evaluate(
     For a run the result also goes to its ``evals/``; beside other checkpoints nothing is written.
 
     Args:
-        run: the run directory; with ``config`` also a local or Hub checkpoint.
+        run: the run directory, or a simple model of it, ``RUN:tfidf``; with ``config`` also a local or Hub checkpoint.
         split: train, validation or test.
         data: a DataFrame or a file with the same columns, taken whole, or another copy of the data set.
         checkpoint: ``best`` or ``step-N`` of a run; None: the model of the run.
@@ -52,12 +54,13 @@ def evaluate(
         ConfigError: modules that are not allowed to run, or thresholds that are none.
         DataError: no run, no such split or checkpoint, or labels that are not those of the data.
     """
-    model, place = os.fspath(run), RunDir(Path(run).absolute())
+    model, wanted = os.fspath(run), reference(os.fspath(run))
+    place = RunDir(Path(wanted.path).absolute())
     is_run = place.config.is_file()
     _check(model, is_run=is_run, config=config, checkpoint=checkpoint, labels=labels)
     experiment = load(place.config if config is None else config)
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
-    weights = _weights(place, checkpoint) if is_run else model
+    weights: Path | str = model if wanted.name or not is_run else _weights(place, checkpoint)
     trained = label_alignment.renamed(load_classifier(weights, experiment), None if labels is None else tuple(labels))
     corpus = _scored_on(experiment, data, trained)
     # Only of a run on its own data is it known what the model was trained on.
@@ -69,13 +72,13 @@ def evaluate(
     trained, corpus = label_alignment.align(model, trained, corpus, experiment.model)
     trained = trained.with_thresholds(thresholds)
     rows = corpus.splits[split]  # type: ignore[index]
-    said = trained.predictions(rows, trained.encode(rows.texts, rows.targets, cached=True))
+    said = trained.predictions_of(rows)
     name = corpus.source if data is None else "dataframe" if isinstance(data, pd.DataFrame) else Path(data).stem
     found = build_report.evaluation(
         trained,
         corpus,
         said,
-        model=weights.name if isinstance(weights, Path) else weights,
+        model=wanted.name or (weights.name if isinstance(weights, Path) else weights),
         name=name,
         split=split,
         seed=experiment.seed,
@@ -83,7 +86,8 @@ def evaluate(
         metrics_without_leaks=build_report.without_leaks(corpus, split, said, seed=experiment.seed) if own else None,  # type: ignore[arg-type]
     )
     if is_run:
-        report_schema.write_evaluation(place.evals / f"{name}-{split}.json", found)
+        stem = f"{name}-{split}" if wanted.name is None else f"{name}-{split}-{wanted.name}"
+        report_schema.write_evaluation(place.evals / f"{stem}.json", found)
     if output is not None:
         report_schema.write_evaluation(Path(output), found)
     return found
@@ -104,7 +108,7 @@ def _check(
         )
 
 
-def _scored_on(experiment: Experiment, data: Table | None, trained: Classifier) -> Corpus:
+def _scored_on(experiment: Experiment, data: Table | None, trained: BaseClassifier) -> Corpus:
     """The corpus of the config, or other data by its columns and cleaning."""
     section = experiment.data
     if data is None:
@@ -128,9 +132,7 @@ def _weights(run: RunDir, checkpoint: str | None) -> Path:
     return place
 
 
-def load_classifier(model: Path | str, experiment: Experiment) -> Classifier:
-    """A saved model as the config's training section says that it is to be run."""
+def load_classifier(model: Path | str, experiment: Experiment) -> BaseClassifier:
+    """A saved model, or a simple one of a run, as the config's training section says that it is to be run."""
     section = experiment.training
-    return Classifier.from_pretrained(
-        model, device=section.device, token_budget=section.token_budget, max_rows=section.eval_batch_size
-    )
+    return load_any(model, device=section.device, token_budget=section.token_budget, max_rows=section.eval_batch_size)

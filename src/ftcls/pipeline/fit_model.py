@@ -18,7 +18,6 @@ from ftcls.model import adapters, loading, padding, pooling, quantization
 from ftcls.model import checkpoint as origin
 from ftcls.model.adapters import Adapted
 from ftcls.model.output_bias import start_at
-from ftcls.pipeline.evaluate import load_classifier
 from ftcls.pipeline.prepare import Prepared
 from ftcls.runs.directory import RunDir
 from ftcls.training import parameter_groups
@@ -138,13 +137,18 @@ def best_model(experiment: Experiment, *, machine: Machine, run: RunDir) -> Clas
     Raises:
         TrainingError: what was saved does not load back.
     """
-    merge = experiment.adapter.merge
+    merge, section = experiment.adapter.merge, experiment.training
     left_out = (MANIFEST, *(adapters.FILES if merge else ()))
     shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(*left_out), dirs_exist_ok=True)
     if merge:
         loading.save(loading.load_merged(run.best, device=machine.device), run.model)
     try:
-        return load_classifier(run.model, experiment)
+        return Classifier.from_pretrained(
+            run.model,
+            device=section.device,
+            token_budget=section.token_budget,
+            max_rows=section.eval_batch_size,
+        )
     except (UnavailableError, DataError) as error:
         raise TrainingError(f"the model that was saved does not load back: {error}") from error
 

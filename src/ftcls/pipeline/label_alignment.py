@@ -10,6 +10,7 @@ import numpy as np
 from ftcls.config.schema import Data, Model, SplitPaths, Subset
 from ftcls.data.corpus import Corpus, Split, Task
 from ftcls.errors import DataError
+from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.classifier import Classifier
 from ftcls.model import loading
 from ftcls.scoring import decision
@@ -44,7 +45,7 @@ def bare(labels: Sequence[str]) -> bool:
     return all(re.fullmatch(r"LABEL_\d+", label) for label in labels)
 
 
-def renamed(trained: Classifier, names: tuple[str, ...] | None) -> Classifier:
+def renamed(trained: BaseClassifier, names: tuple[str, ...] | None) -> BaseClassifier:
     """The classifier with the label names that the user gives, in the order of its outputs.
 
     Raises:
@@ -57,10 +58,10 @@ def renamed(trained: Classifier, names: tuple[str, ...] | None) -> Classifier:
             f"--labels {_typed(names)}: {len(set(names))} different names, and the model has {len(trained.labels)} "
             f"labels ({', '.join(trained.labels)}); name each of them once, in this order"
         )
-    return replace(trained, labels=names)
+    return replace(trained, labels=names)  # type: ignore[type-var]
 
 
-def align(checkpoint: str, trained: Classifier, corpus: Corpus, section: Model) -> tuple[Classifier, Corpus]:
+def align(checkpoint: str, trained: BaseClassifier, corpus: Corpus, section: Model) -> tuple[BaseClassifier, Corpus]:
     """The classifier ready for the corpus, and the corpus with its labels in the order of the classifier's outputs.
 
     A checkpoint that ftcls wrote keeps its own max_length, truncation and thresholds; any other takes those of the
@@ -71,16 +72,16 @@ def align(checkpoint: str, trained: Classifier, corpus: Corpus, section: Model) 
     """
     if set(trained.labels) != set(corpus.labels):
         raise DataError(_mismatch(checkpoint, trained.labels, corpus))
-    problem = trained.config.problem_type if trained.foreign else trained.task
+    problem = trained.config.problem_type if isinstance(trained, Classifier) and trained.foreign else trained.task
     several = problem in ("multilabel", "multi_label_classification")
     if problem is not None and several != (corpus.task == "multilabel"):
         raise DataError(f"{checkpoint}: it was trained for {problem}, and the data is {corpus.task}")
-    if trained.foreign:
+    if isinstance(trained, Classifier) and trained.foreign:
         section_length = loading.longest(trained.config, trained.tokenizer, section.max_length)
         own = replace(trained.settings, max_length=section_length, truncation=section.truncation)
         trained = replace(trained, settings=own, decision=decision.default(corpus.task, len(corpus.labels)))
     known = replace(trained.settings, task=corpus.task, positive_label=corpus.positive_label)
-    return replace(trained, settings=known), _ordered(corpus, trained.labels)
+    return replace(trained, settings=known), _ordered(corpus, trained.labels)  # type: ignore[type-var]
 
 
 def _ordered(corpus: Corpus, labels: tuple[str, ...]) -> Corpus:

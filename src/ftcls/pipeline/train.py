@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from ftcls.model.tokenize import unknown_tokens
 from ftcls.pipeline import build_report, data_checks, dry_run, extra_metrics, session, tune_decision
 from ftcls.pipeline.estimate import Forecast, forecast
 from ftcls.pipeline.fit_model import best_model, build_model, fit_model
+from ftcls.pipeline.ladder import Setting, ladder
 from ftcls.pipeline.own_data import Data, with_data
 from ftcls.pipeline.prepare import Prepared, prepare
 from ftcls.pipeline.run import Run
@@ -128,13 +130,15 @@ def _train(
             return run
         phase("scoring", " and ".join(f"{len(prepared.encoded[name]):,} {name}" for name in SCORED) + " examples")
         undecided = best_model(experiment, machine=machine, run=run)
+        scoring = time.perf_counter()
         logits = {name: undecided.logits(prepared.encoded[name]) for name in SCORED}
+        scoring = time.perf_counter() - scoring
         tuned = tune_decision.tune(undecided, logits["validation"], corpus.splits["validation"], experiment.decision)
         decision.save(tuned.decision, corpus.labels, run.model / decision.FILE)
         trained = replace(undecided, decision=tuned.decision)
         found = {name: trained.decided(corpus.splits[name], logits[name]) for name in SCORED}
         phase("baseline", f"{linear.NAME} on {len(corpus.splits['train']):,} train examples")
-        simple, constant = linear.fit(corpus, seed=seed), linear.majority(corpus)
+        (model, simple), constant = linear.fit(corpus, seed=seed), linear.majority(corpus)
         for name, rows in found.items():
             encoded = prepared.encoded[name]
             predictions.write(
@@ -188,6 +192,17 @@ def _train(
             command=command,
             started=started,
         )
+        phase("ladder", ", ".join(experiment.report.ladder) or "none")
+        rungs = ladder(
+            Setting(experiment, corpus, prepared, machine, run, found["test"]),
+            classifier=trained,
+            validation=found["validation"],
+            simple=(model, simple),
+            constant=constant,
+            training_seconds=fitted.seconds,
+            scoring_seconds=scoring,
+        )
+        report = replace(report, ladder=rungs)
         if not smoke:
             report = replace(report, next_steps=next_steps(facts(report, experiment)))
         phase("plots", "and the page")

@@ -20,13 +20,15 @@ from ftcls.data.tables import frames
 from ftcls.data.tables.records import Kind
 from ftcls.environment import progress
 from ftcls.errors import ConfigError, DataError
-from ftcls.inference.classifier import Classifier, Thresholds
+from ftcls.inference.base_classifier import BaseClassifier, Thresholds
+from ftcls.inference.simple_classifier import load_classifier
 from ftcls.prediction import rows
 from ftcls.prediction.chunks import ROWS
 from ftcls.prediction.columns import Columns
 from ftcls.prediction.files import Step, Summary, Wanted, predict_files
 from ftcls.prediction.stream import Stream
 from ftcls.runs.directory import RunDir
+from ftcls.runs.references import reference
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +55,15 @@ class Options(TypedDict, total=False):
 
 
 @overload
-def predict(run: Place | Classifier, data: Data, *, output: Place | TextIO, **options: Unpack[Options]) -> Summary: ...
+def predict(
+    run: Place | BaseClassifier, data: Data, *, output: Place | TextIO, **options: Unpack[Options]
+) -> Summary: ...
 @overload
 def predict(
-    run: Place | Classifier, data: Data, *, output: None = None, **options: Unpack[Options]
+    run: Place | BaseClassifier, data: Data, *, output: None = None, **options: Unpack[Options]
 ) -> pd.DataFrame: ...
 def predict(
-    run: Place | Classifier,
+    run: Place | BaseClassifier,
     data: Data,
     *,
     output: Place | TextIO | None = None,
@@ -78,7 +82,7 @@ def predict(
     """Label texts, or every row of a table, of files or of a stream.
 
     Args:
-        run: a run, an export, a model folder, a Hub checkpoint, or a classifier.
+        run: a run, a simple model of it (``RUN:tfidf``), an export, a model folder, a Hub checkpoint, or a classifier.
         data: n texts, a Series, a DataFrame; or files: one, a pattern such as ``reviews/*.csv``, several paths; or a
             stream.
         output: the file or stream that labelled rows are written to; None: they are returned.
@@ -130,19 +134,20 @@ def predict(
         )
 
 
-def loaded(run: Place | Classifier, *, thresholds: Thresholds = (), precision: str) -> Classifier:
+def loaded(run: Place | BaseClassifier, *, thresholds: Thresholds = (), precision: str) -> BaseClassifier:
     """A classifier for prediction, with thresholds in place of its own.
 
     Raises:
         FtclsError: see `Classifier.from_pretrained` and `Classifier.with_thresholds`.
     """
-    found = run if isinstance(run, Classifier) else Classifier.from_pretrained(os.fspath(run), precision=precision)
+    found = run if isinstance(run, BaseClassifier) else load_classifier(os.fspath(run), precision=precision)
     return found.with_thresholds(thresholds) if thresholds else found
 
 
-def text_columns(run: Place | Classifier) -> tuple[str, ...]:
+def text_columns(run: Place | BaseClassifier) -> tuple[str, ...]:
     """The text columns that a run was trained on; ``text`` where there is no config to say it."""
-    config = RunDir(Path(run.source if isinstance(run, Classifier) else run)).config
+    place = run.source if isinstance(run, BaseClassifier) else os.fspath(run)
+    config = RunDir(Path(reference(place).path)).config
     if not config.is_file():
         return (frames.TEXT,)
     text = load(config).data.text
@@ -178,7 +183,7 @@ def _source(data: Any) -> list[Path] | Stream:
         raise DataError(f"{str(error)[:200]}{hint}") from None
 
 
-def _labelled(classifier: Classifier, frame: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+def _labelled(classifier: BaseClassifier, frame: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
     """A table with the new columns beside its own, under the same index."""
     columns = Columns(classifier.task, classifier.labels, wanted.prefix, wanted.top, wanted.abstain)
     taken = next((name for name in columns.names if name in frame.columns), None)
@@ -194,7 +199,7 @@ def _labelled(classifier: Classifier, frame: pd.DataFrame, wanted: Wanted) -> pd
     return pd.concat([frame, new], axis=1)
 
 
-def _rows(classifier: Classifier, texts: Sequence[str | None], columns: Columns) -> Iterator[dict[str, Any]]:
+def _rows(classifier: BaseClassifier, texts: Sequence[str | None], columns: Columns) -> Iterator[dict[str, Any]]:
     """The new columns of each row, a chunk at a time."""
     with _watched() as report:
         for start in range(0, len(texts), ROWS):
@@ -205,7 +210,9 @@ def _rows(classifier: Classifier, texts: Sequence[str | None], columns: Columns)
             report(Step(start + len(chunk), (start + len(chunk)) / len(texts)))
 
 
-def _read(classifier: Classifier, source: list[Path] | Stream, wanted: Wanted, input_kind: Kind | None) -> pd.DataFrame:
+def _read(
+    classifier: BaseClassifier, source: list[Path] | Stream, wanted: Wanted, input_kind: Kind | None
+) -> pd.DataFrame:
     """Labelled files as a table, through the file that they would have been written to."""
     kind = input_kind or (rows.input_kind(source[0]) if isinstance(source, list) else "txt")
     own_keys = kind in ("json", "jsonl")  # rows of their own keys fit no Parquet file

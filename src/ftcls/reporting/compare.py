@@ -17,6 +17,7 @@ from ftcls.reporting.comparison import Comparison, Contender, Pair
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
+from ftcls.runs.references import reference
 from ftcls.scoring import metrics
 from ftcls.scoring.differences import SURE
 from ftcls.scoring.intervals import Difference, difference_of, refuse_unlike, resampled, score_of
@@ -24,7 +25,8 @@ from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.significance import holm, mcnemar, over_seeds
 from ftcls.scoring.wilson import Interval
 
-SIMPLE: Final = ("baseline", "majority")
+_FILES: Final = {"tfidf": "baseline", "majority": "majority", "frozen": "frozen", "stack": "stack"}
+"""Where the predictions of the simple models of a run stand."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def compare(
     Runs that differ only in their seed count as one model, whose interval is over rows and seeds.
 
     Args:
-        runs: run directories; ``RUN:baseline`` and ``RUN:majority`` are the simple models of a run, on test.
+        runs: run directories; ``RUN:tfidf`` (or ``RUN:baseline``), ``RUN:frozen``, ``RUN:stack`` and ``RUN:majority``
+            are the simple models of a run, on test.
         split: validation or test.
         metric: what is tested; None: metrics.best of the first run.
         output: a folder for JSON, Markdown, an HTML page and a plot.
@@ -116,21 +119,29 @@ def _compared(places: Sequence[str], *, split: str, metric: str | None, seed: in
 
 
 def _read(place: str, split: str) -> _Run:
-    path, colon, kind = place.rpartition(":")
-    simple = colon == ":" and kind in SIMPLE
-    run = RunDir(Path(path if simple else place).absolute())
+    found = reference(place)
+    run = RunDir(Path(found.path).absolute())
     report = report_schema.read_report(run)
     experiment = load(run.config)
     settings = experiment.model_dump(exclude={"seed", "name", "report"})
-    if not simple:
+    if found.name is None:
         said = prediction_files.read(run.predictions / f"{split}.parquet")
         return _Run(place, report.run.name, report.run.seed, ("run", repr(settings)), report, None, said)
-    scores = report.baseline if kind == "baseline" else report.majority
+    scores = _simple(report, found.name)
     if split != "test" or scores is None:
-        raise DataError(f"{place}: the {kind} is kept for the test split of newer runs only")
-    said = prediction_files.read(run.predictions / f"test-{kind}.parquet")
+        raise DataError(f"{place}: simple models are kept for the test split of newer runs only")
+    said = prediction_files.read(run.predictions / f"test-{_FILES[found.name]}.parquet")
     # The simple models of two runs are never one group: each stands for itself.
     return _Run(place, f"{scores.name} ({report.run.name})", report.run.seed, ("simple", place), report, scores, said)
+
+
+def _simple(report: report_schema.Report, name: str) -> report_schema.BaselineScores | None:
+    if name in ("tfidf", "majority"):
+        return report.baseline if name == "tfidf" else report.majority
+    rung = next((each for each in report.ladder if each.name == name and each.omitted is None), None)
+    if rung is None:
+        return None
+    return report_schema.BaselineScores(rung.title, rung.metrics, rung.intervals, rung.seconds or 0.0, rung.difference)
 
 
 def _seeds_cut(first: _Run, second: _Run) -> str:

@@ -56,6 +56,7 @@ def summary(report: Report, *, run: Path | None = None) -> RenderableType:
         Text(),
         *_headline(report),
         Text(),
+        *_ladder(report),
         _metrics(report.metrics, report.intervals, report.baseline),
         *_notes(test, report.data.positive_label),
         *_decision(report),
@@ -145,6 +146,36 @@ def _headline(report: Report) -> list[Text]:
     if difference is not None:
         texts += _difference(difference, f"  {'difference':{width}}")
     return texts
+
+
+def _ladder(report: Report) -> list[RenderableType]:
+    """Simpler models on the same rows and the mixture of all, with what each costs."""
+    if len(report.ladder) < 2:
+        return []
+    metric = report.training.best.metric
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("from the simplest", no_wrap=True)
+    table.add_column(metric, justify="right", no_wrap=True)
+    table.add_column("95 %", justify="right", no_wrap=True, style="dim")
+    table.add_column("made in", justify="right", no_wrap=True)
+    table.add_column("texts/s", justify="right", no_wrap=True)
+    for rung in report.ladder:
+        if rung.omitted is None:
+            table.add_row(
+                rung.title,
+                number(rung.metrics["test"][metric]),
+                _interval(rung.intervals["test"][metric]),
+                "-" if rung.seconds is None else duration(rung.seconds),
+                "-" if rung.texts_per_second is None else f"{rung.texts_per_second:,.0f}",
+                style="bold" if rung.name == "fine_tuned" else "",
+            )
+    left_out = [Text(f"no {each.title}: {each.omitted}", style="dim") for each in report.ladder if each.omitted]
+    mixture = [
+        Text("RUN:stack, the mixture, is better than its best part on validation rows.")
+        for each in report.ladder
+        if each.better
+    ]
+    return [table, *left_out, *mixture, Text()]
 
 
 def _difference(difference: Difference, name: str) -> list[Text]:

@@ -52,6 +52,11 @@ class RunDir:
         return self.path / "model"
 
     @property
+    def models(self) -> Path:
+        """Simple models beside the chosen one, a folder each."""
+        return self.path / "models"
+
+    @property
     def predictions(self) -> Path:
         """One Parquet file per split."""
         return self.path / "predictions"

@@ -6,7 +6,7 @@ Keys are added, never renamed. Numbers that are not finite are written as null.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from ftcls.environment.files import write_json
 from ftcls.errors import DataError
 from ftcls.runs import directory
 from ftcls.runs.model_section import Model
+from ftcls.runs.training_section import Training
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
 from ftcls.scoring.diagnosis import Diagnosis
@@ -122,63 +123,6 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Best:
-    """The evaluation that was best."""
-
-    step: int
-    metric: str
-    value: float | None
-
-
-@dataclass(frozen=True)
-class LowestLoss:
-    """The lowest logged training loss."""
-
-    value: float | None
-    step: int
-
-
-@dataclass(frozen=True)
-class Losses:
-    """The training loss, as logged."""
-
-    first: float | None
-    last: float | None
-    min: LowestLoss
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What was said before the weights were loaded; None where it could not be told."""
-
-    peak_memory_bytes: int | None
-    seconds: float | None
-    """Of all planned steps, as `Training.seconds` counts them."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """How training went."""
-
-    epochs: float
-    steps: int
-    micro_batches: int
-    batch_size: int
-    token_budget: int
-    best: Best
-    loss: Losses
-    evaluations: tuple[dict[str, float | None], ...]
-    """step, epoch, loss and every metric of the validation split."""
-    seconds: float
-    examples_per_second: float
-    tokens_per_second: float
-    peak_memory_bytes: int | None
-    stopped_early: bool
-    resumed: bool
-    estimate: Estimate | None = None
-
-
-@dataclass(frozen=True)
 class BaselineScores:
     """A simple model's scores on the same rows, and how far the run is above them."""
 
@@ -188,6 +132,29 @@ class BaselineScores:
     seconds: float
     difference: dict[str, Difference]
     """Run minus baseline on the test split, by metric."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One model of the ladder, on the same rows as the others."""
+
+    name: str
+    """What stands behind the colon in ``RUN:tfidf``; ``fine_tuned``: the run's own model."""
+    title: str
+    metrics: dict[str, Metrics]
+    intervals: dict[str, Intervals]
+    difference: dict[str, Difference]
+    """Fine-tuned model minus this one on the test split, in the chosen metric."""
+    seconds: float | None = None
+    """To make it, what it builds on left out."""
+    texts_per_second: float | None = None
+    """Validation and test rows, tokenizing left out where the fine-tuned model leaves it out."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What was chosen for it, or its weights."""
+    omitted: str | None = None
+    """Why there is none."""
+    better: bool | None = None
+    """Of the mixture: whether validation shows it to be better than its best part."""
 
 
 @dataclass(frozen=True)
@@ -264,6 +231,8 @@ class Report:
     majority: BaselineScores | None = None
     speed: Speed | None = None
     next_steps: tuple[NextStep, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+    """From the simplest model to the mixture of all."""
     schema_version: Literal[1] = 1
 
 
@@ -320,6 +289,14 @@ def scores(
         confusion=_tuples(metrics.confusion(predictions).tolist()),
         label_intervals=found.labels,
     )
+
+
+def scores_of(report: Report, name: str | None) -> tuple[Metrics, Intervals]:
+    """Test scores and intervals of a run's own model (None), or of a simple one; empty where it has none."""
+    if name is None:
+        return dict(report.metrics["test"]), dict(report.intervals["test"])
+    rung = next((each for each in report.ladder if each.name == name and each.omitted is None), None)
+    return ({}, {}) if rung is None else (rung.metrics["test"], rung.intervals["test"])
 
 
 def document(result: Report | Evaluation) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 import ftcls
 from ftcls.errors import ConfigError, DataError
-from ftcls.inference.classifier import Classifier, Prediction
+from ftcls.inference.base_classifier import BaseClassifier, Prediction
 from ftcls.prediction.files import Wanted, predict_files
 from ftcls.serving import occlusion, page, schema
 from ftcls.serving.batches import Batcher, Overloaded
@@ -38,7 +38,7 @@ _FILE_TIMEOUTS: Final = 20
 class Service:
     """What the routes need."""
 
-    classifier: Classifier
+    classifier: BaseClassifier
     limits: Limits
     model: Model
     text_columns: tuple[str, ...]
@@ -168,7 +168,7 @@ class _Remote:
     """The classifier as a file sees it, from another thread: its texts queue with those of everybody else."""
 
     def __init__(
-        self, classifier: Classifier, batcher: Batcher, loop: asyncio.AbstractEventLoop, limits: Limits
+        self, classifier: BaseClassifier, batcher: Batcher, loop: asyncio.AbstractEventLoop, limits: Limits
     ) -> None:
         self.labels = classifier.labels
         self.task = classifier.task

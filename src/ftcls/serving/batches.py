@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from ftcls.inference.classifier import Classifier, Prediction
+from ftcls.inference.base_classifier import BaseClassifier, Prediction
 
 _LONGEST_ADVICE = 60
 """Seconds: what Retry-After says at most."""
@@ -45,7 +45,7 @@ class Batcher:
     that it does not hold up small ones.
     """
 
-    def __init__(self, classifier: Classifier, *, waiting: int, together: int, delay: float) -> None:
+    def __init__(self, classifier: BaseClassifier, *, waiting: int, together: int, delay: float) -> None:
         self.classifier = classifier
         self.most_waiting = waiting
         self.together = together

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from ftcls.errors import UnavailableError
-from ftcls.inference.classifier import Classifier, Thresholds
+from ftcls.inference.base_classifier import BaseClassifier, Thresholds
 from ftcls.prediction.predict import loaded, text_columns
 
 _MEGABYTE: Final = 1024**2
 
 
 def serve(
-    run: str | os.PathLike[str] | Classifier,
+    run: str | os.PathLike[str] | BaseClassifier,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,

@@ -13,9 +13,10 @@ from typing import Final
 import uvicorn
 
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.inference.classifier import Classifier
+from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
+from ftcls.runs.references import Reference, reference
 from ftcls.serving.app import Service, create
 from ftcls.serving.guard import Guard, Limits, is_loopback
 from ftcls.serving.schema import Model
@@ -46,7 +47,7 @@ class Address:
 
 
 def run(
-    classifier: Classifier,
+    classifier: BaseClassifier,
     source: str,
     address: Address,
     limits: Limits,
@@ -103,13 +104,15 @@ def _until_stopped(server: uvicorn.Server, listening: socket.socket) -> None:
         thread.join()
 
 
-def describe(classifier: Classifier, run: str, limits: Limits) -> Model:
+def describe(classifier: BaseClassifier, run: str, limits: Limits) -> Model:
     """What callers may know of the model."""
-    place = RunDir(Path(run))
+    known = reference(run)
+    place = RunDir(Path(known.path))
     report = report_schema.read_report(place) if place.done else None
+    metrics, intervals = ({}, {}) if report is None else report_schema.scores_of(report, known.name)
     thresholds = classifier.decision.thresholds
     return Model(
-        name=Path(run).name if report is None else report.run.name,
+        name=Path(run).name if report is None else str(Reference(report.run.name, known.name)),
         task=classifier.task,
         labels=list(classifier.labels),
         positive_label=classifier.settings.positive_label,
@@ -124,8 +127,8 @@ def describe(classifier: Classifier, run: str, limits: Limits) -> Model:
             "rows": limits.rows,
             "body_bytes": limits.body_bytes,
         },
-        scores=None if report is None else dict(report.metrics["test"]),
-        intervals=None if report is None else dict(report.intervals["test"]),
+        scores=metrics or None,
+        intervals=intervals or None,
     )
 
 

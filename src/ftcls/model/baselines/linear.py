@@ -18,7 +18,9 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,8 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.svm import LinearSVC
 
 from ftcls.data.corpus import Corpus
+from ftcls.errors import DataError
+from ftcls.model.baselines import store
 from ftcls.scoring import decision
 from ftcls.scoring.decision import Task
 from ftcls.scoring.metrics import Predictions
@@ -55,6 +59,12 @@ _FEW_ROWS = 5000
 _FEW_POSITIVES = 30
 
 
+KIND: Final = "tfidf"
+_FORM: Final = f"words and pairs, {_TOKEN}, {_BUCKETS} buckets, sublinear"
+"""What a saved model's features are; another text of this constant cannot read it."""
+_ARRAYS: Final = ("features", "idf", "weights", "offsets", "machines", "seen", "prior")
+
+
 @dataclass(frozen=True)
 class Baseline:
     """What a simple model said about the test rows."""
@@ -64,12 +74,78 @@ class Baseline:
     seconds: float
 
 
-def fit(corpus: Corpus, *, seed: int) -> Baseline:
+@dataclass(frozen=True, eq=False)
+class LinearModel:
+    """TF-IDF and a calibrated linear machine for each of m labels that the training rows tell apart; k labels in all.
+
+    Weights are float32 to the last bit, so that the model is the same when it is read from a file.
+    """
+
+    task: Task
+    features: NDArray[np.int64]
+    """[f] the buckets of the hash that are features, rising."""
+    idf: NDArray[np.float32]
+    """[f]"""
+    weights: NDArray[np.float32]
+    """[f, m]"""
+    offsets: NDArray[np.float64]
+    """[3, m]: intercept of the machine, slope and intercept of the sigmoid over its margin."""
+    machines: NDArray[np.int64]
+    """[m] the label of each machine."""
+    seen: NDArray[np.int64]
+    """Labels that share the probability of a single-label task; with two of them there is one machine."""
+    prior: NDArray[np.float64]
+    """[k] share of the training rows, for what no machine says."""
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities [n, k] of n cleaned texts."""
+        found: NDArray[np.float64] = np.tile(self.prior, (len(texts), 1))
+        if not len(self.machines) or not len(texts):
+            return found
+        said = expit(self.offsets[1] * self.margins(texts) + self.offsets[2])
+        if self.task == "multilabel":
+            found[:, self.machines] = said
+            return found
+        each = np.concatenate([1 - said, said], axis=1) if len(self.seen) == 2 else said
+        found[:, self.seen] = each / each.sum(axis=1, keepdims=True) * self.prior[self.seen].sum()
+        return found
+
+    def margins(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Margins [n, m] of n cleaned texts."""
+        # In float64, in which the machines were fitted; converted once.
+        found = _weighted(_counts(texts), self.features, self.idf) @ self._columns
+        return np.asarray(found + self.offsets[0], dtype=np.float64)
+
+    @cached_property
+    def _columns(self) -> NDArray[np.float64]:
+        return np.ascontiguousarray(self.weights, dtype=np.float64)
+
+    def save(self, folder: Path, labels: Sequence[str]) -> None:
+        """Write it to a folder, as arrays and settings; nothing in it can run."""
+        settings = {"features": _FORM, "task": self.task, "labels": list(labels)}
+        store.save(folder, KIND, settings, {name: getattr(self, name) for name in _ARRAYS})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: it is not there, is damaged, or was written by another version.
+        """
+        settings, arrays = store.load(folder, KIND, _ARRAYS)
+        if settings["features"] != _FORM:
+            raise DataError(f"{folder}: made by another version of ftcls, which counts words otherwise; train anew")
+        return cls(task=settings["task"], **arrays)
+
+
+def fit(corpus: Corpus, *, seed: int) -> tuple[LinearModel, Baseline]:
     """Learn the training split of a corpus and predict its test split, thresholds at one half."""
+    started = time.perf_counter()
     train, test, k = corpus.splits["train"], corpus.splits["test"], len(corpus.labels)
-    probabilities, seconds = fit_predict(train.texts, train.targets, test.texts, task=corpus.task, k=k, seed=seed)
+    model = learn(train.texts, train.targets, task=corpus.task, k=k, seed=seed)
+    probabilities = model.probabilities(test.texts)
     predicted = decision.predict(probabilities, corpus.task, decision.default(corpus.task, k).thresholds)
-    return Baseline(NAME, _predictions(corpus, predicted, probabilities), seconds)
+    return model, Baseline(NAME, _predictions(corpus, predicted, probabilities), time.perf_counter() - started)
 
 
 def majority(corpus: Corpus) -> Baseline:
@@ -119,20 +195,49 @@ def fit_predict(
     k: int,
     seed: int,
 ) -> tuple[NDArray[np.float64], float]:
-    """Probabilities float64 [m, k] of m test texts, and the seconds it took.
-
-    `train_targets` is int64 [n], or float32 [n, k] of 0 and 1 for multilabel. Labels that the training rows do not
-    tell apart (all or none have it, or no text has a word) get their share of the training rows as probability.
-    """
+    """Probabilities float64 [m, k] of m test texts, and the seconds it took; see `learn`."""
     started = time.perf_counter()
-    train, test = _features(train_texts, test_texts)
-    learn = _multilabel if task == "multilabel" else _single_label
-    probabilities = learn(train, train_targets, test, k, seed)
-    return probabilities, time.perf_counter() - started
+    model = learn(train_texts, train_targets, task=task, k=k, seed=seed)
+    return model.probabilities(test_texts), time.perf_counter() - started
 
 
-def _features(train_texts: Sequence[str], test_texts: Sequence[str]) -> tuple[Any, Any]:
-    """Sparse float64 [n, f] and [m, f]; f is 0 where no training text has a word."""
+def learn(
+    texts: Sequence[str],
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    *,
+    task: Task,
+    k: int,
+    seed: int,
+) -> LinearModel:
+    """Learn n cleaned texts.
+
+    `targets` is int64 [n], or float32 [n, k] of 0 and 1 for multilabel. Labels that the training rows do not tell
+    apart (all or none have it, or no text has a word) get their share of the training rows as probability.
+    """
+    features, idf, train = _features(texts)
+    positive: NDArray[np.bool_] = targets > 0 if targets.ndim == 2 else targets[:, None] == np.arange(k)
+    counts = positive.sum(axis=0)
+    # Laplace: a label not seen in training is not impossible.
+    prior = (counts + 1) / (len(texts) + (2 if task == "multilabel" else k))
+    seen = np.flatnonzero(counts)
+    machines = np.flatnonzero((counts > 0) & (counts < len(texts))) if len(features) else np.array([], dtype=np.int64)
+    if task != "multilabel" and len(seen) == 2:
+        machines = machines[1:]
+    found = [_one_against_rest(train, positive[:, label], seed) for label in machines]
+    return LinearModel(
+        task=task,
+        features=features,
+        idf=idf,
+        weights=np.array([each.weights for each in found], dtype=np.float32).reshape(len(found), len(features)).T,
+        offsets=np.array([[each.intercept, *each.sigmoid] for each in found]).reshape(len(found), 3).T,
+        machines=machines,
+        seen=seen,
+        prior=prior,
+    )
+
+
+def _counts(texts: Sequence[str]) -> Any:
+    """Sparse float32 [n, buckets]: how often each word and pair of words stands in each text."""
     # Hashing needs no vocabulary in memory: a million rows have tens of millions of word pairs.
     hashing = HashingVectorizer(
         ngram_range=(1, 2),
@@ -142,58 +247,61 @@ def _features(train_texts: Sequence[str], test_texts: Sequence[str]) -> tuple[An
         norm=None,
         dtype=np.float32,
     )
-    train, test = hashing.transform(train_texts), hashing.transform(test_texts)
-    rows = np.bincount(train.indices, minlength=_BUCKETS)
-    enough = 2 if len(train_texts) >= _RARE_FROM_ROWS else 1
+    return hashing.transform(texts)
+
+
+def _features(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float32], Any]:
+    """The buckets [f] that are features, their inverse document frequency [f], and the texts by them, [n, f].
+
+    f is 0 where no text has a word.
+    """
+    counts = _counts(texts)
+    rows = np.bincount(counts.indices, minlength=_BUCKETS)
+    enough = 2 if len(texts) >= _RARE_FROM_ROWS else 1
     kept = np.sort(np.argsort(-rows, kind="stable")[: min(_FEATURES, int((rows >= enough).sum()))])
-    train, test = train[:, kept], test[:, kept]
     if not len(kept):
-        return train, test
-    weighting = TfidfTransformer(sublinear_tf=True).fit(train)
+        return kept, np.zeros(0, dtype=np.float32), counts[:, kept]
+    idf = TfidfTransformer(sublinear_tf=True).fit(counts[:, kept]).idf_.astype(np.float32)
+    return kept, idf, _weighted(counts, kept, idf)
+
+
+def _weighted(counts: Any, features: NDArray[np.int64], idf: NDArray[np.float32]) -> Any:
+    """Sparse float64 [n, f], rows of length 1: (1 + log count) · idf."""
+    weighting = TfidfTransformer(sublinear_tf=True)
+    weighting.idf_ = idf
     # liblinear computes in float64: converted once, not for every label.
-    return tuple(weighting.transform(each).astype(np.float64) for each in (train, test))
+    return weighting.transform(counts[:, features]).astype(np.float64)
 
 
-def _single_label(train: Any, targets: NDArray[Any], test: Any, k: int, seed: int) -> NDArray[np.float64]:
-    counts = np.bincount(targets, minlength=k)
-    prior = (counts + 1) / (counts.sum() + k)  # Laplace: a label not seen in training is not impossible
-    probabilities = np.tile(prior, (test.shape[0], 1))
-    seen = np.flatnonzero(counts)
-    if len(seen) < 2 or not train.shape[1]:
-        return probabilities
-    if len(seen) == 2:
-        found = _one_against_rest(train, targets == seen[1], test, seed)
-        each = np.stack([1 - found, found], axis=1)
-    else:
-        each = np.stack([_one_against_rest(train, targets == label, test, seed) for label in seen], axis=1)
-    probabilities[:, seen] = each / each.sum(axis=1, keepdims=True) * prior[seen].sum()
-    return probabilities
+@dataclass(frozen=True)
+class _Machine:
+    """One label against the rest."""
+
+    weights: NDArray[np.float64]
+    """[f]"""
+    intercept: float
+    sigmoid: tuple[float, float]
+    """Slope and intercept over the margin."""
 
 
-def _multilabel(train: Any, targets: NDArray[Any], test: Any, k: int, seed: int) -> NDArray[np.float64]:
-    counts = targets.sum(axis=0)
-    n = len(targets)
-    probabilities = np.tile((counts + 1) / (n + 2), (test.shape[0], 1)).astype(np.float64)
-    for label in range(k):
-        if 0 < counts[label] < n and train.shape[1]:
-            probabilities[:, label] = _one_against_rest(train, targets[:, label] > 0, test, seed)
-    return probabilities
-
-
-def _one_against_rest(train: Any, positive: NDArray[np.bool_], test: Any, seed: int) -> NDArray[np.float64]:
-    """The probability [m] of one label, which some of the training rows have, bool [n], and some have not."""
-    margins = _margins(train, positive, test, seed)
+def _one_against_rest(train: Any, positive: NDArray[np.bool_], seed: int) -> _Machine:
+    """The machine of one label, which some of the training rows have, bool [n], and some have not."""
+    machine = _fitted(train, positive, seed)
+    weights, intercept = machine.coef_[0], float(machine.intercept_[0])
     fewest = min(int(positive.sum()), int((~positive).sum()))
     if fewest < _FOLDS:  # too few to hold any out: the margin's sign, moved by the label's share
         share = (positive.sum() + 1) / (len(positive) + 2)
-        return _sigmoid(margins, 1.0, float(np.log(share / (1 - share))))
+        return _Machine(weights, intercept, (1.0, float(np.log(share / (1 - share)))))
     few = len(positive) < _FEW_ROWS or fewest < _FEW_POSITIVES
     part, held_out = (
         (_parts(positive, seed, _FOLDS), range(_FOLDS)) if few else (_parts(positive, seed, _HELD_OUT), (0,))
     )
-    unseen = [_margins(train[part != each], positive[part != each], train[part == each], seed) for each in held_out]
+    unseen = [
+        _fitted(train[part != each], positive[part != each], seed).decision_function(train[part == each])
+        for each in held_out
+    ]
     truth = np.concatenate([positive[part == each] for each in held_out])
-    return _sigmoid(margins, *_platt(np.concatenate(unseen), truth))
+    return _Machine(weights, intercept, _platt(np.concatenate(unseen).astype(np.float64), truth))
 
 
 def _parts(positive: NDArray[np.bool_], seed: int, count: int) -> NDArray[np.int64]:
@@ -206,13 +314,11 @@ def _parts(positive: NDArray[np.bool_], seed: int, count: int) -> NDArray[np.int
     return part
 
 
-def _margins(train: Any, positive: NDArray[np.bool_], rows: Any, seed: int) -> NDArray[np.float64]:
+def _fitted(train: Any, positive: NDArray[np.bool_], seed: int) -> LinearSVC:
     model = LinearSVC(C=_REGULARIZATION, tol=_TOLERANCE, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a thousand passes are enough for a baseline
-        model.fit(train, positive)
-    found: NDArray[np.float64] = model.decision_function(rows).astype(np.float64)
-    return found
+        return model.fit(train, positive)
 
 
 def _platt(margins: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[float, float]:
@@ -229,8 +335,3 @@ def _platt(margins: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[f
 
     found = minimize(loss, np.array([1.0, np.log((positives + 1) / (negatives + 1))]), jac=True, method="BFGS")
     return float(found.x[0]), float(found.x[1])
-
-
-def _sigmoid(margins: NDArray[np.float64], slope: float, intercept: float) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = expit(slope * margins + intercept)
-    return found

@@ -1,0 +1,57 @@
+"""Vectors of texts: what an encoder that is not fine-tuned makes of them, pooled as its checkpoint declares."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from ftcls.environment.devices import DTYPES, Precision
+from ftcls.model import batching
+from ftcls.model.pooling import Kind
+from ftcls.model.tokenize import Encoded
+
+
+def embed(
+    model: PreTrainedModel,
+    encoded: Encoded,
+    kind: Kind,
+    *,
+    pad_id: int,
+    token_budget: int,
+    precision: Precision = "fp32",
+) -> NDArray[np.float32]:
+    """Vectors of n texts, float32 [n, d], in input order.
+
+    Args:
+        model: a model without a head, on its device.
+        encoded: n texts.
+        kind: mean of the tokens, the first one (``cls``, and ``attention``, which nobody has trained) or the last.
+        pad_id: what the tokenizer pads with.
+        token_budget: most tokens, padding included, in one forward pass.
+        precision: of the matrix products.
+    """
+    device = model.device.type
+    rows: list[NDArray[np.int64]] = []
+    found: list[torch.Tensor] = []
+    model.eval()
+    with torch.inference_mode(), torch.autocast(device, DTYPES[precision], enabled=precision != "fp32"):
+        for batch in batching.plan(np.arange(len(encoded)), encoded.lengths, token_budget=token_budget):
+            ids, mask = (torch.from_numpy(each).to(model.device) for each in encoded.pad(batch.rows, pad_id))
+            states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+            rows.append(batch.rows)
+            found.append(_pooled(states.float(), mask, kind).cpu())
+    vectors = torch.cat(found).numpy()
+    order = np.concatenate(rows)
+    result = np.empty_like(vectors)
+    result[order] = vectors
+    return result
+
+
+def _pooled(states: torch.Tensor, mask: torch.Tensor, kind: Kind) -> torch.Tensor:
+    if kind == "mean":
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+    # Padding may stand on either side.
+    places = torch.arange(mask.shape[1], device=mask.device)
+    at = (mask * (places + 1)).argmax(1) if kind == "last" else mask.argmax(1)
+    return states[torch.arange(len(states), device=states.device), at]

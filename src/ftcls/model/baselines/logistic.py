@@ -1,0 +1,147 @@
+"""Logistic regression on the vectors of an encoder that is not trained: how far the checkpoint alone goes."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from ftcls.model.baselines import store
+from ftcls.scoring.decision import Task
+
+KIND: Final = "frozen"
+STRENGTHS: Final = (1.0, 10.0, 100.0)
+"""Inverse strengths C of the regularization that are tried, for vectors of length 1."""
+_TRIED_ON: Final = 5_000
+"""Most training rows that a strength is tried on."""
+_ITERATIONS: Final = 300
+_ARRAYS: Final = ("weights", "intercepts", "machines", "seen", "prior")
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticModel:
+    """A linear classifier of vectors [n, d], for the labels that the training rows tell apart; k labels in all."""
+
+    task: Task
+    strength: float
+    weights: NDArray[np.float32]
+    """[d, m]"""
+    intercepts: NDArray[np.float32]
+    """[m]"""
+    machines: NDArray[np.int64]
+    """[m] the label of each column."""
+    seen: NDArray[np.int64]
+    """Labels that share the probability of a single-label task."""
+    prior: NDArray[np.float64]
+    """[k] share of the training rows, for what is not learnt."""
+
+    def probabilities(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities [n, k]."""
+        found: NDArray[np.float64] = np.tile(self.prior, (len(vectors), 1))
+        if len(self.machines) and len(vectors):
+            margins = _unit(vectors) @ self.weights.astype(np.float64) + self.intercepts
+            if self.task == "multilabel":
+                found[:, self.machines] = expit(margins)
+            else:
+                found[:, self.seen] = softmax(margins, axis=1) * self.prior[self.seen].sum()
+        return found
+
+    def save(self, folder: Path, settings: dict[str, Any]) -> None:
+        """Write it to a folder, with what else is to be known of it."""
+        own = {"task": self.task, "strength": self.strength}
+        store.save(folder, KIND, {**settings, **own}, {name: getattr(self, name) for name in _ARRAYS})
+
+    @classmethod
+    def load(cls, folder: Path) -> tuple[Self, dict[str, Any]]:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: it is not there, or is damaged.
+        """
+        settings, arrays = store.load(folder, KIND, _ARRAYS)
+        return cls(task=settings["task"], strength=settings["strength"], **arrays), settings
+
+
+def learn(
+    vectors: NDArray[np.float32],
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    unseen: tuple[NDArray[np.float32], NDArray[np.int64] | NDArray[np.float32]],
+    *,
+    task: Task,
+    k: int,
+    seed: int,
+) -> LogisticModel:
+    """Learn n vectors [n, d], with the strength of regularization under which the loss on unseen rows is lowest.
+
+    Args:
+        vectors: [n, d].
+        targets: int64 [n], or float32 [n, k] of 0 and 1 for multilabel.
+        unseen: vectors and targets of the validation rows.
+        task: binary, multiclass or multilabel.
+        k: labels.
+        seed: draws the rows that the strengths are tried on.
+    """
+    some = np.random.default_rng(seed).permutation(len(vectors))[:_TRIED_ON]
+    losses = [
+        _loss(_fitted(vectors[some], targets[some], task, k, strength).probabilities(unseen[0]), unseen[1])
+        for strength in STRENGTHS
+    ]
+    return _fitted(vectors, targets, task, k, STRENGTHS[int(np.argmin(losses))])
+
+
+def _loss(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> float:
+    found = np.clip(probabilities, 1e-12, 1 - 1e-12)
+    if targets.ndim == 2:
+        return float(-np.where(targets > 0, np.log(found), np.log1p(-found)).mean())
+    return float(-np.log(found[np.arange(len(targets)), targets.astype(np.int64)]).mean())
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float64).tiny), dtype=np.float64)
+
+
+def _fitted(vectors: NDArray[np.float32], targets: NDArray[Any], task: Task, k: int, strength: float) -> LogisticModel:
+    positive = targets > 0 if targets.ndim == 2 else targets[:, None] == np.arange(k)
+    counts = positive.sum(axis=0)
+    prior = (counts + 1) / (len(vectors) + (2 if task == "multilabel" else k))
+    seen = np.flatnonzero(counts)
+    rows = _unit(vectors)
+    weights: Sequence[Any] = ()
+    intercepts: Sequence[Any] = ()
+    if task == "multilabel":
+        machines = np.flatnonzero((counts > 0) & (counts < len(vectors)))
+        found = [_regression(rows, positive[:, label], strength) for label in machines]
+        weights, intercepts = [each.coef_[0] for each in found], [each.intercept_[0] for each in found]
+    else:
+        machines = seen if len(seen) > 1 else seen[:0]
+        if len(machines):
+            weights, intercepts = _columns(_regression(rows, targets, strength))
+    return LogisticModel(
+        task=task,
+        strength=strength,
+        weights=np.array(weights, dtype=np.float32).reshape(len(machines), rows.shape[1]).T,
+        intercepts=np.array(intercepts, dtype=np.float32),
+        machines=machines,
+        seen=seen,
+        prior=prior,
+    )
+
+
+def _columns(model: LogisticRegression) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Weights and intercept of each label; scikit-learn gives those of the second alone where there are two."""
+    if len(model.classes_) > 2:
+        return model.coef_, model.intercept_
+    return [np.zeros_like(model.coef_[0]), model.coef_[0]], [0.0, model.intercept_[0]]
+
+
+def _regression(rows: NDArray[np.float64], targets: NDArray[Any], strength: float) -> LogisticRegression:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(rows, targets)

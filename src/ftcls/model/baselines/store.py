@@ -1,0 +1,68 @@
+"""Simple models on disk: arrays as safetensors, everything else as JSON. Nothing of it is ever run."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ftcls.environment.files import replacing, write_json
+from ftcls.errors import DataError
+
+SETTINGS: Final = "model.json"
+ARRAYS: Final = "model.safetensors"
+_SCHEMA_VERSION: Final = 1
+
+
+def save(folder: Path, kind: str, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a model of some kind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / ARRAYS) as staged:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staged)
+    write_json(folder / SETTINGS, {"schema_version": _SCHEMA_VERSION, "kind": kind, **settings})
+
+
+def digest(folder: Path) -> str:
+    """A hash of a model's files."""
+    found = hashlib.sha256()
+    for path in sorted(each for each in folder.iterdir() if each.is_file()):
+        found.update(path.name.encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Settings and arrays of a model of this kind.
+
+    Raises:
+        DataError: it is not there, is damaged, or is of another kind.
+    """
+    settings = load_settings(folder)
+    if settings["kind"] != kind:
+        raise DataError(f"{folder / SETTINGS}: a model of the kind {settings['kind']}, not {kind}")
+    try:
+        arrays = load_file(folder / ARRAYS)
+        return settings, {name: arrays[name] for name in names}
+    except (OSError, SafetensorError, KeyError) as error:
+        raise DataError(f"{folder / ARRAYS}: cannot be read ({error}); train anew") from None
+
+
+def load_settings(folder: Path) -> dict[str, Any]:
+    """Everything of a model but its arrays.
+
+    Raises:
+        DataError: it is not there, or cannot be read.
+    """
+    path = folder / SETTINGS
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["schema_version"] != _SCHEMA_VERSION or not isinstance(found["kind"], str):
+            raise ValueError(f"schema version {found['schema_version']}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); train anew") from None
+    return dict(found)
