@@ -14,8 +14,24 @@ from ftcls.config.schema import Experiment
 
 def train(
     context: typer.Context,
-    config: options.Config,
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG",
+            help="A YAML file, the name of a shipped config (see `ftcls config list`), or with --label a data file.",
+        ),
+    ],
     overrides: options.Overrides = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="COLUMN", help="Of a data file: the label column; several: a column of 0 and 1 for each."
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="COLUMN", help="Of a data file: the text column; default: the likeliest."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -40,9 +56,11 @@ def train(
     The path of the run is the first and the last line on stdout, its scores stand between them.
 
     Example: ftcls train configs/ag_news.yaml training.learning_rate=5e-5
+
+    Example: ftcls train reviews.csv --label stars
     """
     console.configure(quiet=quiet, offline=offline)
-    experiment = load(config, overrides or ())
+    experiment = load(_config(config, label, text), overrides or ())
     given = tuple(overrides or ())
     if dry_run:
         _plan(experiment, given, smoke=smoke, as_json=as_json)
@@ -57,6 +75,21 @@ def train(
             allow_code=allow_code,
             as_json=as_json,
         )
+
+
+def _config(argument: str, label: list[str] | None, text: str | None) -> str:
+    """The config that is meant; for a data file one is written beside it."""
+    if not label and text is None and Path(argument).suffix.lower() in ("", ".yaml", ".yml"):
+        return argument
+    with console.results_only():
+        from ftcls.pipeline import own_file
+
+        if not label and text is None and not own_file.is_data(argument):
+            return argument
+        path, notes = own_file.config_beside(argument, label=label or (), text=text)
+    for note in notes:
+        typer.echo(note, err=True)
+    return str(path)
 
 
 def _plan(experiment: Experiment, overrides: tuple[str, ...], *, smoke: bool, as_json: bool) -> None:

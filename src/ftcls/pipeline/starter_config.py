@@ -46,6 +46,10 @@ CHARACTERS_PER_TOKEN: Final = 4
 SPECIAL_TOKENS: Final = 2
 
 _SAMPLE: Final = 20_000
+_TEXT_NAMES: Final = ("text", "body", "review", "content", "comment", "message", "sentence", "document")
+"""Columns that are the text if they are there."""
+_NO_WORDS: Final = re.compile(r"\w+://\S+|www\.\S+|\S+@\S+|[\d\s.,:/T+Z-]+|[0-9a-fA-F-]{16,}")
+"""Addresses, dates, times, numbers, hashes."""
 _MOST_LISTED: Final = 20
 
 
@@ -56,8 +60,8 @@ class Machine:
     device: str
     """cpu, cuda or mps."""
     name: str
-    flops: float
-    """Measured rate of a matrix product, floating point operations per second."""
+    flops: float | None = None
+    """Measured rate of a matrix product, floating point operations per second; None: no time is estimated."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +132,9 @@ def describe_columns(data: Path) -> str:
     return ", ".join(read_table(data).columns)
 
 
-def seconds(parameters: int, tokens: int, epochs: float, machine: Machine) -> float:
+def seconds(parameters: int, tokens: int, epochs: float, flops: float) -> float:
     """Estimate of a training's time: arithmetic over the measured rate, times the share of it that training reaches."""
-    return FLOPS_PER_PARAMETER * parameters * tokens * epochs / (machine.flops * EFFICIENCY)
+    return FLOPS_PER_PARAMETER * parameters * tokens * epochs / (flops * EFFICIENCY)
 
 
 def spoken(duration: float) -> str:
@@ -147,15 +151,23 @@ def spoken(duration: float) -> str:
 
 
 def _text_column(columns: dict[str, list[Any]], data: Path) -> str:
+    """The column with the longest texts; addresses, dates and numbers are none, whatever their length."""
     lengths = {name: _mean_length(values) for name, values in columns.items()}
     if not lengths or not max(lengths.values()):
         raise DataError(f"{data}: no column with text beside the label; name it with --text")
-    return max(lengths, key=lambda name: lengths[name])
+    worded = {name for name in lengths if _has_words(columns[name])} or set(lengths)
+    return max(worded, key=lambda name: (name.strip().lower() in _TEXT_NAMES, lengths[name]))
 
 
 def _mean_length(values: list[Any]) -> float:
     texts = [value for value in values[:_SAMPLE] if isinstance(value, str)]
     return sum(map(len, texts)) / len(texts) if texts else 0.0
+
+
+def _has_words(values: list[Any]) -> bool:
+    """Whether most cells of a column that are not empty are something that a person wrote."""
+    texts = [value.strip() for value in values[:_SAMPLE] if isinstance(value, str) and value.strip()]
+    return sum(_NO_WORDS.fullmatch(text) is None for text in texts) > len(texts) / 2
 
 
 def _as_text(value: Any) -> str:
@@ -227,17 +239,19 @@ def _starter(
     rows = round(TRAINING_SHARE * len(texts))
     recipe = recommended(rows, task=labels.task, small=checkpoint != LARGE)
     tokens = TRAINING_SHARE * sum(min(length, max_length) for length in lengths)
-    duration = spoken(seconds(parameters, round(tokens), recipe.num_train_epochs, machine))
-    estimate = f"{duration} of training on this machine ({machine.name}, {machine.flops / 1e9:.0f} GFLOP/s measured)"
-    estimate += ": an estimate from rows, text lengths and parameters"
     notes = [f"text column: {body}, guessed: it has the longest texts (--text names another)"] if guessed else []
     notes += [] if split is None else [f"splits: column {split} says which one a row is of"]
-    notes += [f"task: {labels.task}, because {labels.reason}; written into the config, change it there", estimate]
+    notes += [f"task: {labels.task}, because {labels.reason}; written into the config, change it there"]
+    if machine.flops is not None:
+        duration = spoken(seconds(parameters, round(tokens), recipe.num_train_epochs, machine.flops))
+        notes.append(
+            f"{duration} of training on this machine ({machine.name}, {machine.flops / 1e9:.0f} GFLOP/s measured): an "
+            "estimate from rows, text lengths and parameters"
+        )
     text = f"""\
 # ftcls train {output.name if output else "CONFIG"}
 #
 # Written by `ftcls config init` for {data.name}: {len(texts)} rows.
-# {estimate[0].upper()}{estimate[1:]}.
 name: {_name(data)}
 # The same seed gives the same splits, order and scores.
 seed: 42

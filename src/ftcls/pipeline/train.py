@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from ftcls.pipeline.estimate import Forecast, forecast
 from ftcls.pipeline.fit_model import best_model, build_model, fit_model
 from ftcls.pipeline.ladder import Setting, ladder
 from ftcls.pipeline.own_data import Data, with_data
+from ftcls.pipeline.own_file import config_beside
 from ftcls.pipeline.prepare import Prepared, prepare
 from ftcls.pipeline.run import Run
 from ftcls.pipeline.run_facts import facts
@@ -48,11 +49,14 @@ def train(
     allow_code: bool = False,
     command: str = "",
     announce: Callable[[Path], None] = lambda path: None,
+    label: str | Sequence[str] | None = None,
+    text: str | None = None,
 ) -> Run:
     """Train, score and report: one config in, one run directory out.
 
     Args:
-        config: a file, the name of a shipped config, its sections as nested mappings, or an experiment.
+        config: a file, the name of a shipped config, its sections as nested mappings, or an experiment; with `label`
+            a data file, beside which a config is written.
         overrides: put over it: ``{"training.learning_rate": 5e-5}``, or ``key.path=value``.
         data: a DataFrame or a file in place of the config's data, or one for each split; a DataFrame is kept as a
             Parquet file beside the run, which the run's config names.
@@ -62,10 +66,17 @@ def train(
         allow_code: whether the modules of metrics.evaluate may run.
         command: what the user typed, for the report.
         announce: called with the run directory as soon as it exists.
+        label: of a data file: the label column, or a column of 0 and 1 for each label.
+        text: of a data file: the text column; None: the likeliest.
 
     Raises:
         FtclsError: see `ftcls.errors`.
     """
+    if label is not None and isinstance(config, str | os.PathLike):
+        columns = (label,) if isinstance(label, str) else tuple(label)
+        config, notes = config_beside(os.fspath(config), label=columns, text=text)
+        for note in notes:
+            log.info("%s", note)
     place = None if output is None else Path(output)
     home = session.HOME if place is None else place.absolute().parent
     experiment = with_data(load(config, overrides), data, home)
