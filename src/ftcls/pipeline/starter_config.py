@@ -20,6 +20,7 @@ from ftcls.config.recipe import Recipe, recommended
 from ftcls.config.schema import Task
 from ftcls.config.source import flow
 from ftcls.errors import ConfigError, DataError
+from ftcls.pipeline.text_column import text_column
 
 if TYPE_CHECKING:
     from ftcls.data.tables.table import Table
@@ -45,11 +46,6 @@ TRAINING_SHARE: Final = 0.8
 CHARACTERS_PER_TOKEN: Final = 4
 SPECIAL_TOKENS: Final = 2
 
-_SAMPLE: Final = 20_000
-_TEXT_NAMES: Final = ("text", "body", "review", "content", "comment", "message", "sentence", "document")
-"""Columns that are the text if they are there."""
-_NO_WORDS: Final = re.compile(r"\w+://\S+|www\.\S+|\S+@\S+|[\d\s.,:/T+Z-]+|[0-9a-fA-F-]{16,}")
-"""Addresses, dates, times, numbers, hashes."""
 _MOST_LISTED: Final = 20
 
 
@@ -107,7 +103,7 @@ def from_file(
     _refuse_only_bad(table)
     for name in (*label, *([text] if text else [])):
         table.column(name)
-    body = text or _text_column({name: table.column(name) for name in table.columns if name not in label}, data)
+    body = text or text_column({name: table.column(name) for name in table.columns if name not in label}, data)
     labels = _columns_of_labels(label) if len(label) > 1 else _labels(table.column(label[0]), data, label[0])
     texts = [_as_text(value) for value in table.column(body)]
     split = split_column(table, (*label, body))
@@ -148,26 +144,6 @@ def spoken(duration: float) -> str:
             )
     whole = max(round(duration), 1)
     return f"about {whole} second{'s' * (whole > 1)}"
-
-
-def _text_column(columns: dict[str, list[Any]], data: Path) -> str:
-    """The column with the longest texts; addresses, dates and numbers are none, whatever their length."""
-    lengths = {name: _mean_length(values) for name, values in columns.items()}
-    if not lengths or not max(lengths.values()):
-        raise DataError(f"{data}: no column with text beside the label; name it with --text")
-    worded = {name for name in lengths if _has_words(columns[name])} or set(lengths)
-    return max(worded, key=lambda name: (name.strip().lower() in _TEXT_NAMES, lengths[name]))
-
-
-def _mean_length(values: list[Any]) -> float:
-    texts = [value for value in values[:_SAMPLE] if isinstance(value, str)]
-    return sum(map(len, texts)) / len(texts) if texts else 0.0
-
-
-def _has_words(values: list[Any]) -> bool:
-    """Whether most cells of a column that are not empty are something that a person wrote."""
-    texts = [value.strip() for value in values[:_SAMPLE] if isinstance(value, str) and value.strip()]
-    return sum(_NO_WORDS.fullmatch(text) is None for text in texts) > len(texts) / 2
 
 
 def _as_text(value: Any) -> str:
