@@ -116,7 +116,10 @@ def _read(kind: Any, place: Path | str, **options: Any) -> Any:
 def _config(place: Path | str, **revision: str) -> PretrainedConfig:
     """The configuration. The attention that it names may be a kernel on the Hub, which is code too."""
     _check_config(place, **revision)
-    config: PretrainedConfig = AutoConfig.from_pretrained(place, trust_remote_code=False, **revision)
+    # Just fetched, if it is on the Hub, which is not asked again.
+    config: PretrainedConfig = AutoConfig.from_pretrained(
+        place, trust_remote_code=False, local_files_only=True, **revision
+    )
     attention = getattr(config, "_attn_implementation_internal", None)
     names = attention.values() if isinstance(attention, dict) else [attention]
     kernels = [name for name in names if isinstance(name, str) and "/" in name]
