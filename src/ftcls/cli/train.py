@@ -1,6 +1,7 @@
 """``ftcls train``: one config, one run directory."""
 
 import shlex
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,10 @@ from typing import Annotated
 import typer
 
 from ftcls.cli import call, console, options
+from ftcls.config.durations import seconds_of
 from ftcls.config.load import load
 from ftcls.config.schema import Experiment
+from ftcls.errors import ConfigError
 
 
 def train(
@@ -31,6 +34,12 @@ def train(
     text: Annotated[
         str | None,
         typer.Option("--text", metavar="COLUMN", help="Of a data file: the text column; default: the likeliest."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget", metavar="TIME", help="Take no longer than 90s, 10m or 1h: as many steps as fit are made."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -57,9 +66,14 @@ def train(
 
     Example: ftcls train configs/ag_news.yaml training.learning_rate=5e-5
 
-    Example: ftcls train reviews.csv --label stars
+    Example: ftcls train reviews.csv --label stars --budget 10m
     """
+    started = time.monotonic()
     console.configure(quiet=quiet, offline=offline)
+    if budget is not None:
+        seconds_of(budget)
+        if smoke or dry_run:
+            raise ConfigError("--budget: steps are timed before a training; leave it out of --smoke and --dry-run")
     experiment = load(_config(config, label, text), overrides or ())
     given = tuple(overrides or ())
     if dry_run:
@@ -74,6 +88,8 @@ def train(
             resume=resume,
             allow_code=allow_code,
             as_json=as_json,
+            budget=budget,
+            started=started,
         )
 
 
@@ -113,6 +129,8 @@ def _run(
     resume: bool,
     allow_code: bool,
     as_json: bool,
+    budget: str | None,
+    started: float,
 ) -> None:
     current = call.of(context)
     with console.results_only() as stdout:
@@ -134,6 +152,8 @@ def _run(
             allow_code=allow_code,
             command=command,
             announce=announce,
+            budget=budget,
+            started=started,
         )
         if current.log is None:
             return  # one of several processes, and not the first, which announces the run and reports

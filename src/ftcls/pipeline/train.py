@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from ftcls.config.durations import seconds_of
 from ftcls.config.load import Config, Overrides, load
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import SplitName
@@ -27,6 +28,7 @@ from ftcls.pipeline.prepare import Prepared, prepare
 from ftcls.pipeline.run import Run
 from ftcls.pipeline.run_facts import facts
 from ftcls.pipeline.same_data import same_data
+from ftcls.pipeline.time_budget import within
 from ftcls.reporting import run_page, run_tables
 from ftcls.runs import predictions, report_schema
 from ftcls.runs.directory import RunDir
@@ -51,6 +53,8 @@ def train(
     announce: Callable[[Path], None] = lambda path: None,
     label: str | Sequence[str] | None = None,
     text: str | None = None,
+    budget: str | float | None = None,
+    started: float | None = None,
 ) -> Run:
     """Train, score and report: one config in, one run directory out.
 
@@ -68,6 +72,8 @@ def train(
         announce: called with the run directory as soon as it exists.
         label: of a data file: the label column, or a column of 0 and 1 for each label.
         text: of a data file: the text column; None: the likeliest.
+        budget: seconds, or ``10m``: as many steps of the schedule as fit into that time; None: all of them.
+        started: when that time began, by `time.monotonic`; None: now.
 
     Raises:
         FtclsError: see `ftcls.errors`.
@@ -77,11 +83,15 @@ def train(
         config, notes = config_beside(os.fspath(config), label=columns, text=text)
         for note in notes:
             log.info("%s", note)
+    begun = time.monotonic() if started is None else started
     place = None if output is None else Path(output)
     home = session.HOME if place is None else place.absolute().parent
     experiment = with_data(load(config, overrides), data, home)
     if smoke:
         experiment = dry_run.smoke(experiment, overrides)
+    elif budget is not None and not resume:
+        seconds = seconds_of(budget) if isinstance(budget, str) else float(budget)
+        experiment = within(experiment, seconds, started=begun)
     run = _train(
         experiment,
         output=place,

@@ -1,0 +1,183 @@
+"""A training that fits into a time: how fast this machine is with this model is measured, the steps follow."""
+
+import itertools
+import logging
+import math
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+
+from ftcls.config.load import load
+from ftcls.config.schema import Experiment
+from ftcls.data.corpus import Corpus
+from ftcls.data.read import read
+from ftcls.environment import devices
+from ftcls.environment.devices import DTYPES, PASS_COSTS, Machine
+from ftcls.errors import ConfigError
+from ftcls.model.batching import MicroBatch, StepSampler
+from ftcls.pipeline.fit_model import Built, build_model
+from ftcls.pipeline.prepare import Prepared, prepare
+from ftcls.reporting.figures_as_text import duration
+from ftcls.training.fit import cadence, token_budget
+
+log = logging.getLogger(__name__)
+
+_SURE: Final = 0.9
+"""Share of the time that is planned for: what is measured in seconds varies."""
+_FORWARD: Final = 1 / 3
+"""Of a step's arithmetic; the backward pass takes twice the forward pass."""
+_FIXED: Final = 15.0
+"""Seconds for what does not depend on the rows: reading the model back, latency, plots, the page."""
+_TEXTS_PER_SECOND: Final = 1_000.0
+"""Of everything that is no pass through the model: the linear model, checks, intervals."""
+_MEASURED: Final = 4.0
+"""Seconds after which no more micro-batches are timed."""
+_FROZEN_SHARE: Final = 0.2
+"""Most of the time that the vectors of the frozen encoder may take."""
+_LOOKED_AT: Final = 200
+"""Steps whose padding is counted."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a training's parts take here, in seconds."""
+
+    step: float
+    """An optimizer step, on average."""
+    steps_per_epoch: int
+    evaluation: float
+    """One pass over the validation rows."""
+    vectors: float
+    """Of the frozen encoder for all rows."""
+    after: float
+    """From the last step to the end, the frozen encoder left out."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that fits."""
+
+    overrides: dict[str, object]
+    """Keys of the config that it takes."""
+    notes: tuple[str, ...]
+    """What was decided, one sentence each."""
+
+
+def within(experiment: Experiment, budget: float, *, started: float) -> Experiment:
+    """The experiment with as many steps of its schedule as fit into a time, and what is to be said of it.
+
+    Args:
+        experiment: with its whole schedule.
+        budget: seconds in all, from `started` to the end of the command.
+        started: by `time.monotonic`.
+
+    Raises:
+        ConfigError: several processes, whose common pace is not measured.
+    """
+    machine = devices.choose(experiment.training.device, experiment.training.precision)
+    if machine.processes > 1:
+        raise ConfigError("--budget: is for one process; set training.max_steps for several")
+    pace = measure(experiment, machine)
+    plan = fit_into(experiment, pace, budget - (time.monotonic() - started))
+    for note in plan.notes:
+        log.info("%s", note)
+    return load(experiment, plan.overrides) if plan.overrides else experiment
+
+
+def fit_into(experiment: Experiment, pace: Pace, left: float) -> Plan:
+    """What of an experiment fits into so many seconds."""
+    section = experiment.training
+    whole = cadence(section, pace.steps_per_epoch * section.batch_size).total
+    overrides: dict[str, object] = {}
+    notes = []
+    vectors = pace.vectors if "frozen" in experiment.report.ladder else 0.0
+    if vectors > _FROZEN_SHARE * left:
+        overrides["report.ladder"] = [name for name in experiment.report.ladder if name != "frozen"]
+        notes.append(f"budget     no frozen encoder beside the model: its vectors would take {duration(vectors)}")
+        vectors = 0.0
+    room = _SURE * left - pace.after - vectors
+    each = pace.step + pace.evaluation / pace.steps_per_epoch
+    steps = max(1, math.floor((room - pace.evaluation) / each))
+    total = whole * each + pace.after + vectors
+    if steps >= whole:
+        return Plan(
+            overrides, (*notes, f"budget     the whole schedule fits: {whole:,} steps, {duration(total)} in all")
+        )
+    overrides["training.max_steps"] = steps
+    if steps < pace.steps_per_epoch:
+        overrides["training.eval_strategy"] = "no"
+    share = "less than one step fits; one is made" if room < each else f"{steps:,} of {whole:,} steps fit"
+    notes.append(f"budget     {share}, the rate falls to zero over them; all of them would take {duration(total)}")
+    if steps < pace.steps_per_epoch:
+        notes.append("budget     that is less than one pass over the training rows: RUN:tfidf may be the better model")
+    return Plan(overrides, tuple(notes))
+
+
+def measure(experiment: Experiment, machine: Machine) -> Pace:
+    """Time some micro-batches of the real training, forward and backward; nothing is learnt."""
+    devices.quiet()
+    corpus = read(experiment.data, seed=experiment.seed)
+    prepared = prepare(
+        corpus,
+        experiment.model,
+        clean=experiment.data.clean,
+        quantized=experiment.adapter.quantization != "none",
+    )
+    built = build_model(experiment, corpus, prepared, machine)
+    section, lengths = experiment.training, prepared.encoded["train"].lengths
+    sampler = StepSampler(
+        lengths,
+        batch_size=section.batch_size,
+        token_budget=token_budget(section, machine),
+        pass_cost=PASS_COSTS[machine.device],
+        seed=experiment.seed,
+    )
+    steps = list(itertools.islice(sampler, _LOOKED_AT))
+    per_token = _per_token(built, prepared, machine, [batch for step in steps for batch in step])
+    padded = float(np.mean([sum(_size(batch, lengths) for batch in step) for step in steps]))
+    return _pace(per_token, padded, len(sampler), corpus, prepared)
+
+
+def _pace(per_token: float, padded: float, steps: int, corpus: Corpus, prepared: Prepared) -> Pace:
+    tokens = {name: int(encoded.lengths.sum()) for name, encoded in prepared.encoded.items()}
+    forward = _FORWARD * per_token
+    rows = sum(len(split) for split in corpus.splits.values())
+    scored = tokens["validation"] + tokens["test"]
+    return Pace(
+        step=per_token * padded,
+        steps_per_epoch=steps,
+        evaluation=forward * tokens["validation"],
+        vectors=forward * (tokens["train"] + tokens["validation"] + scored),
+        after=forward * scored + rows / _TEXTS_PER_SECOND + _FIXED,
+    )
+
+
+def _size(batch: MicroBatch, lengths: np.ndarray) -> int:
+    return len(batch.rows) * int(lengths[batch.rows].max())
+
+
+def _per_token(built: Built, prepared: Prepared, machine: Machine, batches: list[MicroBatch]) -> float:
+    """Seconds of a step for each token, padding included."""
+    model, encoded = built.model.to(machine.device).train(), prepared.encoded["train"]
+    seconds = tokens = 0.0
+    for number, batch in enumerate(batches):
+        started = time.perf_counter()
+        ids, mask = (
+            torch.from_numpy(each).to(machine.device)
+            for each in encoded.pad(batch.rows, int(prepared.config.pad_token_id))
+        )
+        with torch.autocast(machine.device, DTYPES[machine.precision], enabled=machine.precision != "fp32"):
+            loss = model(input_ids=ids, attention_mask=mask).logits.float().sum()
+        loss.backward()
+        loss.item()  # waits for the device
+        if number:  # the first pass is slow
+            seconds += time.perf_counter() - started
+            tokens += ids.numel()
+        if seconds > _MEASURED:
+            break
+    if not tokens:  # one micro-batch is all there is
+        seconds, tokens = time.perf_counter() - started, float(ids.numel())
+    return seconds / tokens

@@ -1,0 +1,91 @@
+"""A training that fits into a time."""
+
+import time
+
+import pytest
+
+from ftcls.cli.app import run
+from ftcls.config.durations import seconds_of
+from ftcls.config.load import load
+from ftcls.environment import devices
+from ftcls.errors import ConfigError
+from ftcls.pipeline.time_budget import Pace, fit_into, measure, within
+
+PACE = Pace(step=1.0, steps_per_epoch=100, evaluation=10.0, vectors=30.0, after=50.0)
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    rows = "".join(f"a {'good' if n % 2 else 'bad'} film {n},{n % 2}\n" for n in range(200))
+    (tmp_path / "all.csv").write_text(f"text,label\n{rows}")
+    return load(
+        {
+            "name": "mine",
+            "data": {"source": "files", "path": str(tmp_path / "all.csv"), "task": "binary"},
+            "model": {"checkpoint": "scratch:bert", "max_length": 16},
+            "training": {"num_train_epochs": 3, "batch_size": 16, "device": "cpu", "precision": "fp32"},
+        }
+    )
+
+
+def test_times_as_they_are_typed():
+    assert [seconds_of(text) for text in ("90s", "10m", "1.5h", " 5 m ")] == [90, 600, 5400, 300]
+    for text in ("10", "m", "-5m", "0s", "ten minutes"):
+        with pytest.raises(ConfigError, match=r"give a time such as 90s, 10m or 1\.5h"):
+            seconds_of(text)
+
+
+def test_a_schedule_that_fits_is_left_as_it_is(experiment):
+    plan = fit_into(experiment, PACE, 600)
+    assert plan.overrides == {}
+    assert plan.notes == ("budget     the whole schedule fits: 300 steps, 6 min 50 s in all",)
+
+
+def test_steps_are_as_many_as_fit_with_what_comes_after_them(experiment):
+    plan = fit_into(experiment, PACE, 300)
+    steps = plan.overrides["training.max_steps"]
+    assert set(plan.overrides) == {"training.max_steps"}
+    spent = steps * (1.0 + 10.0 / 100) + 10 + 50 + 30
+    assert 0.85 * 300 < spent <= 0.9 * 300
+    assert "all of them would take 6 min 50 s" in plan.notes[0]
+
+
+def test_less_than_an_epoch_is_not_evaluated_on_the_way_and_said(experiment):
+    plan = fit_into(experiment, PACE, 170)
+    assert plan.overrides["training.max_steps"] < 100
+    assert plan.overrides["training.eval_strategy"] == "no"
+    assert "RUN:tfidf may be the better model" in plan.notes[-1]
+
+
+def test_vectors_that_would_take_most_of_the_time_are_left_out(experiment):
+    plan = fit_into(experiment, PACE, 120)
+    assert plan.overrides["report.ladder"] == ["majority", "tfidf", "stack"]
+    assert plan.notes[0] == "budget     no frozen encoder beside the model: its vectors would take 30.0 s"
+
+
+def test_a_time_in_which_nothing_fits_makes_one_step_and_says_so(experiment):
+    plan = fit_into(experiment, PACE, 20)
+    assert plan.overrides["training.max_steps"] == 1
+    assert "less than one step fits; one is made" in "".join(plan.notes)
+
+
+def test_the_pace_is_that_of_the_model_on_this_machine(experiment):
+    found = measure(experiment, devices.choose("cpu", "fp32"))
+    assert found.steps_per_epoch == 10
+    assert 0 < found.step < 60
+    assert 0 < found.evaluation < found.step * 10
+    chosen = within(experiment, 10_000, started=time.monotonic())
+    assert chosen == experiment
+
+
+def test_a_budget_is_kept_by_the_command(experiment, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    quick = ["model.checkpoint=scratch:bert", "model.max_length=16", "training.device=cpu", "training.precision=fp32"]
+    started = time.monotonic()
+    more = ["training.num_train_epochs=100000", "--output", "run", "--budget", "40s"]
+    assert run(["train", "all.csv", "--label", "label", *quick, *more]) == 0
+    assert time.monotonic() - started < 60
+    assert "steps fit, the rate falls to zero over them" in capsys.readouterr().err
+    assert load("run/config.yaml").training.max_steps is not None
+    assert run(["train", "quickstart", "--budget", "soon"]) == 2
+    assert run(["train", "quickstart", "--budget", "5m", "--smoke"]) == 2
