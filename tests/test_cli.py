@@ -58,7 +58,18 @@ class Pipeline(types.ModuleType):
         return Plan(7)
 
     def train(
-        self, experiment, *, overrides, output=None, smoke=False, resume=False, command="", allow_code=False, announce
+        self,
+        experiment,
+        *,
+        overrides,
+        announce,
+        output=None,
+        smoke=False,
+        resume=False,
+        command="",
+        allow_code=False,
+        budget=None,
+        started=None,
     ):
         if smoke:
             experiment = self.smoke(experiment)
