@@ -395,7 +395,7 @@ def classifier(here, monkeypatch):
         def classify(self, texts):
             return [Prediction((self.labels[len(text) > 5],), {"short": 0.25, "long": 0.75}) for text in texts]
 
-    def from_pretrained(path, precision):
+    def from_pretrained(path, precision, device):
         assert precision == "auto"
         if not Path(path).exists():
             raise UnavailableError(f"{path}: not here")
