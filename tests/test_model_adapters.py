@@ -299,13 +299,13 @@ def at_random(weights):
 
 @pytest.mark.parametrize(("harm", "message"), [(lost, "cannot be put on"), (at_random, "gives logits up to")])
 def test_a_run_whose_adapter_comes_back_with_another_head_has_failed(run, tmp_path, monkeypatch, harm, message):
-    load_classifier = fit_model.load_classifier
+    from_pretrained = Classifier.from_pretrained
 
-    def losing(place, experiment):
+    def losing(place, **options):
         save_file(harm(load_file(place / adapters.WEIGHTS)), place / adapters.WEIGHTS)
-        return load_classifier(place, experiment)
+        return from_pretrained(place, **options)
 
-    monkeypatch.setattr(fit_model, "load_classifier", losing)
+    monkeypatch.setattr(fit_model.Classifier, "from_pretrained", losing)
     with pytest.raises(TrainingError, match=f"the model that was saved does not load back: .*{message}"):
         train.train(load(run.config), output=tmp_path / "lost")
     assert not (tmp_path / "lost" / "report.json").exists()
