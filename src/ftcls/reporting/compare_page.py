@@ -107,7 +107,10 @@ def score_against_cost(found: Comparison) -> Figure:
             colour = plots.SERIES[index % len(plots.SERIES)]
             below, above = (0.0, 0.0) if interval is None else (max(0.0, y - interval[0]), max(0.0, interval[1] - y))
             axes.errorbar([x], [y], yerr=[[below], [above]], fmt="o", color=colour, capsize=3, markersize=5)
-            axes.annotate(each.name, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8)
+            # The layout must not make room for a name, however long: it would take all that the axes have.
+            axes.annotate(
+                plots.short(each.name), (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8
+            ).set_in_layout(False)
         axes.set_xscale("log")
         plots.plain(axes.xaxis)
         axes.margins(x=0.35, y=0.15)

@@ -6,6 +6,7 @@ can tell apart; curves differ in their line style too.
 """
 
 import io
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,9 +21,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ftcls.environment.files import replacing
+from ftcls.reporting import fonts
 from ftcls.reporting.error_analysis import Curve
 from ftcls.scoring.calibration import BINS, Reliability
 from ftcls.scoring.slices import Slice
+
+log = logging.getLogger(__name__)
 
 # On the page these become CSS variables, so that a plot follows the page from light to dark.
 INK: Final = "#1c2530"
@@ -53,6 +57,8 @@ STYLE: Final[dict[str, Any]] = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
+_NUMBERED: Final = 5
+"""Most names that a warning lists."""
 _SIZE = (5.2, 3.1)
 _DPI = 160
 _LONGEST_NAME = 24
@@ -192,20 +198,32 @@ def confusion(counts: NDArray[np.int64], labels: Sequence[str], xlabel: str) -> 
 def save(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
     """Write every figure as NAME.png and NAME.svg; returns the SVG documents."""
     documents = {}
+    numbered: dict[str, None] = {}
     for name, figure in figures.items():
-        with replacing(folder / f"{name}.png") as staged, matplotlib.rc_context(STYLE):
+        with (
+            replacing(folder / f"{name}.png") as staged,
+            matplotlib.rc_context(STYLE),
+            fonts.drawable(figure) as without_glyphs,
+        ):
             FigureCanvasAgg(figure)
             figure.savefig(staged, format="png", dpi=_DPI, metadata={"Software": None})
+        numbered |= dict.fromkeys(without_glyphs)
         with replacing(folder / f"{name}.svg") as staged:
             documents[name] = svg(figure)
             staged.write_text(documents[name], encoding="utf-8")
+    if numbered:
+        shown = ", ".join(list(numbered)[:_NUMBERED])
+        log.warning(
+            "%s: no font here has the characters of %s%s; PNGs number them, SVGs and the page have the names",
+            *(folder, shown, "" if len(numbered) <= _NUMBERED else " and others"),
+        )
     return documents
 
 
 def svg(figure: Figure) -> str:
     """The figure as an SVG document; equal figures give equal text."""
     file = io.StringIO()
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "ftcls"}):
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "ftcls"}), fonts.quiet():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()
 
