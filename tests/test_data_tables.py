@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcls.data.tables.cells import Misfit, text_of
+from ftcls.data.tables.cells import text_of
 from ftcls.data.tables.dialect import detect
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.records import kind_of, opened, streamed
@@ -216,10 +216,6 @@ def test_utf_16_is_known_without_its_mark(tmp_path):
         path.write_bytes("text,label\ncafé,x\n日本,y\n".encode(encoding))
         table = read_table(path)
         assert (table.column("text"), table.encoding) == (["café", "日本"], encoding)
-
-
-def test_a_misfit_says_what_it_is():
-    assert Misfit("holds an object").reason == "holds an object"
 
 
 def test_every_kind_is_known_by_its_suffix():

@@ -166,6 +166,12 @@ def test_bad_rows_come_before_what_is_wrong_with_the_labels(put):
             corpus(path, **keys)
 
 
+def test_all_bad_rows_stand_in_one_message(put):
+    path = put("a.csv", "text,label\na,x\nb,y,\nc,\nd,y\n")
+    with pytest.raises(DataError, match=r"2 rows cannot be used:\n.*a\.csv:3: 3 fields.*\n.*a\.csv:4: no label"):
+        corpus(path)
+
+
 def test_every_file_of_a_class_is_read_or_named(put, tmp_path):
     for name in ("neg/1", "neg/2.TXT", "pos/3.txt", "pos/4.md", "pos/.hidden", "pos/deeper/5.txt"):
         put(f"set/{name}", f"text of {name}")

@@ -7,6 +7,7 @@ import pytest
 import ftcls
 from ftcls.cli.app import run
 from ftcls.config.load import load
+from ftcls.errors import ConfigError
 from ftcls.pipeline.own_file import config_beside, is_data
 from ftcls.pipeline.starter_config import Machine, from_file
 
@@ -61,6 +62,7 @@ def test_the_python_function_takes_a_file_too(reviews):
         (["quickstart", "--label", "stars"], 2, "--label stars: goes with a data file; quickstart is none"),
         (["reviews.csv", "--label", "star"], 3, "no column 'star', did you mean 'stars'?"),
         (["reviews.csv", "--label", "stars", "--text", "boby"], 3, "no column 'boby', did you mean 'body'?"),
+        (["quickstart", "--text", "body"], 2, "--text body: goes with a data file; quickstart is none"),
         (["gone.csv", "--label", "stars"], 2, "--label stars: goes with a data file; gone.csv is none"),
     ],
 )
@@ -68,6 +70,11 @@ def test_what_is_typed_wrong_is_one_message(reviews, capsys, arguments, code, me
     assert run(["train", *arguments]) == code
     assert message in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_a_text_column_without_a_data_file_is_refused(reviews):
+    with pytest.raises(ConfigError, match="text='body': goes with label"):
+        ftcls.train("reviews.yaml", text="body")
 
 
 def test_what_a_data_file_is(reviews):

@@ -243,6 +243,12 @@ def test_an_override_that_agrees_with_smoke_is_none_too_many():
     assert dry_run.smoke(load("ag_news", overrides), overrides).model.checkpoint == "scratch:bert"
 
 
+def test_a_revision_is_left_out_in_small_and_the_ladder_stays():
+    given = load("ag_news", ["model.revision=main", "report.ladder=[tfidf]"])
+    small = dry_run.smoke(given, ["report.ladder=[tfidf]"])
+    assert (small.model.source, small.report.ladder) == ("scratch:bert", ("tfidf",))
+
+
 def test_trackers_are_left_out_in_small(tmp_path):
     assert dry_run.smoke(experiment(tmp_path, report=Report(trackers=("tensorboard",)))).report == Report()
 

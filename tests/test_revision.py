@@ -1,6 +1,7 @@
 """Which revision of a checkpoint is meant, had and reported."""
 
 import hashlib
+import json
 import shutil
 
 import huggingface_hub.constants
@@ -79,6 +80,8 @@ def test_a_report_has_the_commit_that_a_run_was_trained_from(hub, tmp_path):
     run = trained(tmp_path, {"checkpoint": "me/tiny", "revision": "v1"})
     assert (run.report.model.checkpoint, run.report.model.revision) == ("me/tiny", OLD)
     assert run.report.model.digest is None
+    frozen = json.loads((run.path / "models" / "frozen" / "model.json").read_text())
+    assert frozen["checkpoint"] == "me/tiny@v1"  # the encoder of the ladder is that revision too
     assert run.config.model.revision == "v1"
 
 

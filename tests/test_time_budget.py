@@ -11,7 +11,7 @@ from ftcls.environment import devices
 from ftcls.errors import ConfigError
 from ftcls.pipeline.time_budget import Pace, fit_into, measure, within
 
-PACE = Pace(step=1.0, steps_per_epoch=100, evaluation=10.0, vectors=30.0, after=50.0)
+PACE = Pace(step=1.0, steps_per_epoch=100, evaluation=10.0, vectors=30.0, around=50.0)
 
 
 @pytest.fixture
@@ -88,4 +88,5 @@ def test_a_budget_is_kept_by_the_command(experiment, tmp_path, monkeypatch, caps
     assert "steps fit, the rate falls to zero over them" in capsys.readouterr().err
     assert load("run/config.yaml").training.max_steps is not None
     assert run(["train", "quickstart", "--budget", "soon"]) == 2
-    assert run(["train", "quickstart", "--budget", "5m", "--smoke"]) == 2
+    for option in ("--smoke", "--resume", "--dry-run"):
+        assert run(["train", "quickstart", "--budget", "5m", option]) == 2

@@ -93,16 +93,8 @@ def init(
     data: Annotated[
         Path | None, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet with texts and labels.")
     ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label", metavar="COLUMN", help="The label column; several: one column of 0 and 1 for each label."
-        ),
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option("--text", metavar="COLUMN", help="The text column; default: the one with the longest texts."),
-    ] = None,
+    label: options.Label = None,
+    text: options.Text = None,
     like: Annotated[str | None, typer.Option("--like", metavar="NAME", help="Copy a shipped config instead.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write; default: stdout.")

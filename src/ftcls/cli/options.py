@@ -17,6 +17,16 @@ Overrides = Annotated[
         "the working directory. Quote what has spaces or brackets.",
     ),
 ]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label", metavar="COLUMN", help="Of a data file: the label column; several: a column of 0 and 1 for each."
+    ),
+]
+Text = Annotated[
+    str | None,
+    typer.Option("--text", metavar="COLUMN", help="Of a data file: the text column; default: the likeliest."),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]

@@ -25,16 +25,8 @@ def train(
         ),
     ],
     overrides: options.Overrides = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label", metavar="COLUMN", help="Of a data file: the label column; several: a column of 0 and 1 for each."
-        ),
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option("--text", metavar="COLUMN", help="Of a data file: the text column; default: the likeliest."),
-    ] = None,
+    label: options.Label = None,
+    text: options.Text = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -72,8 +64,8 @@ def train(
     console.configure(quiet=quiet, offline=offline)
     if budget is not None:
         seconds_of(budget)
-        if smoke or dry_run:
-            raise ConfigError("--budget: steps are timed before a training; leave it out of --smoke and --dry-run")
+        if dry_run:
+            raise ConfigError("--budget: steps are timed before a training; leave it out of --dry-run")
     experiment = load(_config(config, label, text), overrides or ())
     given = tuple(overrides or ())
     if dry_run:

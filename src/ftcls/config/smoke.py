@@ -9,7 +9,8 @@ from ftcls.errors import ConfigError
 
 SET_ASIDE: Final = (
     *("data.path", "data.subset", "data.split.test"),
-    *("model.checkpoint", "model.attention", "adapter.target_modules", "training.freeze", "report"),
+    *("model.checkpoint", "model.revision", "model.attention", "adapter.target_modules", "training.freeze"),
+    "report.trackers",
 )
 """Keys, and sections with all their keys."""
 

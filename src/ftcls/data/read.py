@@ -41,8 +41,11 @@ def read(data: schema.Data, *, seed: int) -> Corpus:
     if data.task not in (None, raw.task):
         raise ConfigError(f"data.task: {data.source} is {raw.task}, not {data.task}; leave the key out")
     names = _listed(data) or raw.labels or labels.union(raw.splits)
-    _refuse_only_bad(raw, data)
-    labels.check(names, task=raw.task, source=f"data.source {data.source}")
+    try:
+        labels.check(names, task=raw.task, source=f"data.source {data.source}")
+    except DataError:
+        _refuse_bad(raw, data)
+        raise
     positive = labels.positive(names, task=raw.task, name=data.positive_label)
     splits, bad = _encoded(raw, names, data)
     if data.split.test == "rest":
@@ -66,8 +69,8 @@ def _listed(data: schema.Data) -> tuple[str, ...] | None:
     return None if data.labels is None else tuple(labels.as_name(name) or name for name in data.labels)
 
 
-def _refuse_only_bad(raw: Raw, data: schema.Data) -> None:
-    """Say what is wrong with the rows before what is wrong with the labels, which are those of the good rows.
+def _refuse_bad(raw: Raw, data: schema.Data) -> None:
+    """Say what is wrong with the rows before what is wrong with the labels, which are those of the good rows alone.
 
     Raises:
         DataError: rows could not be read, and that is an error, or no row could.

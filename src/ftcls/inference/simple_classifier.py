@@ -163,7 +163,7 @@ def _simple(wanted: Reference, machine: Machine, options: dict[str, Any]) -> Sim
         raise DataError(f"{run.model}: not written by ftcls, so nothing says how texts are cleaned")
     labels = tuple(store.load_settings(folder)["labels"])
     return SimpleClassifier(
-        model=_MODELS[str(wanted.name)](folder, run, machine, options),
+        model=_MODELS[str(wanted.name)](folder, run, stored, machine, options),
         labels=labels,
         settings=stored,
         decision=decision.load(folder / decision.FILE, labels),
@@ -173,26 +173,24 @@ def _simple(wanted: Reference, machine: Machine, options: dict[str, Any]) -> Sim
     )
 
 
-def _tfidf(folder: Path, run: RunDir, machine: Machine, options: dict[str, Any]) -> LinearModel:
+def _tfidf(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> LinearModel:
     return LinearModel.load(folder)
 
 
-def _frozen(folder: Path, run: RunDir, machine: Machine, options: dict[str, Any]) -> FrozenModel:
+def _frozen(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> FrozenModel:
     head, about = LogisticModel.load(folder)
-    own = settings.load(run.model)
-    assert own is not None
     return FrozenModel(
         encoder=loading.load_encoder(about["checkpoint"]).to(machine.device),
         tokenizer=loading.load_tokenizer(str(run.model), train_texts=()),
         kind=about["pooling"],
-        settings=own,
+        settings=stored,
         head=head,
         token_budget=options.get("token_budget") or devices.TOKEN_BUDGETS[machine.device],
         precision=machine.precision,
     )
 
 
-def _stack(folder: Path, run: RunDir, machine: Machine, options: dict[str, Any]) -> StackModel:
+def _stack(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> StackModel:
     about, arrays = store.load(folder, STACK, ("weights",))
     parts: list[Model] = []
     for name in about["parts"]:
@@ -202,11 +200,11 @@ def _stack(folder: Path, run: RunDir, machine: Machine, options: dict[str, Any])
             )
             parts.append(_FineTuned(trained))
         else:
-            parts.append(_MODELS[name](run.models / name, run, machine, options))
+            parts.append(_MODELS[name](run.models / name, run, stored, machine, options))
     return StackModel(tuple(parts), arrays["weights"])
 
 
-_MODELS: Final[Mapping[str, Callable[[Path, RunDir, Machine, dict[str, Any]], Model]]] = {
+_MODELS: Final[Mapping[str, Callable[[Path, RunDir, Settings, Machine, dict[str, Any]], Model]]] = {
     linear.KIND: _tfidf,
     logistic.KIND: _frozen,
     STACK: _stack,

@@ -275,11 +275,6 @@ def load_encoder(checkpoint: str) -> PreTrainedModel:
     return found
 
 
-def count_parameters(config: PretrainedConfig) -> int:
-    """Parameters of the classifier that a configuration describes, without making it."""
-    return sum(parameter.numel() for parameter in without_weights(config).parameters())
-
-
 def load_merged(folder: Path, *, device: str = "cpu") -> PreTrainedModel:
     """The classifier of a stored adapter as a plain float32 model.
 

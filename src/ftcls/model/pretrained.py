@@ -72,6 +72,15 @@ def without_weights(config: PretrainedConfig, checkpoint: str = "") -> PreTraine
     return model
 
 
+def count_parameters(config: PretrainedConfig, checkpoint: str = "") -> int:
+    """Parameters of the classifier that a configuration describes, without making it.
+
+    Raises:
+        UnavailableError: it describes none.
+    """
+    return sum(parameter.numel() for parameter in without_weights(config, checkpoint).parameters())
+
+
 def _unavailable(place: Path | str, error: Exception) -> UnavailableError:
     if _wants_its_own_code(error):
         return UnavailableError(
@@ -108,8 +117,7 @@ def _read(kind: Any, place: Path | str, **options: Any) -> Any:
         return options["config"]
     if isinstance(place, Path):
         limits.check_files(place, str(place))
-        described = without_weights(options["config"], str(place))
-        limits.check_parameters(sum(each.numel() for each in described.parameters()), place, str(place))
+        limits.check_parameters(count_parameters(options["config"], str(place)), place, str(place))
     return kind.from_pretrained(place, trust_remote_code=False, **options)
 
 

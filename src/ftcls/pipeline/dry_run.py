@@ -6,7 +6,7 @@ from typing import Final
 
 import ftcls
 from ftcls.config.load import Overrides
-from ftcls.config.schema import Experiment, Report, Split, Subset
+from ftcls.config.schema import Experiment, Split, Subset
 from ftcls.config.smoke import keys, refuse_without_effect
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
@@ -198,12 +198,12 @@ def smoke(experiment: Experiment, overrides: Overrides = ()) -> Experiment:
             "name": f"{experiment.name}-smoke",
             "data": data,
             "model": experiment.model.model_copy(
-                update={"checkpoint": "scratch:bert", "max_length": length, "attention": None}
+                update={"checkpoint": "scratch:bert", "revision": None, "max_length": length, "attention": None}
             ),
             "adapter": adapter,
             "loss": loss.model_copy(update=dict.fromkeys(by_name)),
             "training": experiment.training.model_copy(update=training),
-            "report": Report(),
+            "report": experiment.report.model_copy(update={"trackers": ()}),
         }
     )
     refuse_without_effect(overrides, experiment, small)

@@ -1,7 +1,7 @@
 """The ladder of a run: simpler models on the same rows, from seconds to hours, and a mixture of them all."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,13 +17,14 @@ from ftcls.inference.embedding import embed
 from ftcls.inference.simple_classifier import FINE_TUNED, STACK
 from ftcls.model import loading
 from ftcls.model.baselines import linear, logistic, store
-from ftcls.model.baselines.linear import Baseline, LinearModel
+from ftcls.model.baselines.linear import LinearModel
 from ftcls.model.checkpoint import SCRATCH
 from ftcls.model.pooling import of_vectors
+from ftcls.model.pretrained import count_parameters
 from ftcls.pipeline.prepare import Prepared
 from ftcls.runs import predictions
 from ftcls.runs.directory import RunDir
-from ftcls.runs.report_schema import Rung
+from ftcls.runs.report_schema import BaselineScores, Report, Rung
 from ftcls.scoring import decision, metrics, mixture, tuning
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.differences import differences, verdict
@@ -89,53 +90,70 @@ class Setting:
             title=_TITLES[name],
             metrics={"test": metrics.score(found)},
             intervals={"test": intervals(found, seed=seed)},
-            difference={} if name == FINE_TUNED else differences(self.trained, found, metrics=(metric,), seed=seed),
+            difference=differences(self.trained, found, metrics=(metric,), seed=seed),
             **facts,
         )
+
+    def known(self, name: str, scores: BaselineScores, **facts: Any) -> Rung:
+        """A rung whose scores the report has already."""
+        metric = self.experiment.metrics.best
+        difference = {metric: scores.difference[metric]} if metric in scores.difference else {}
+        return Rung(name, _TITLES[name], scores.metrics, scores.intervals, difference, scores.seconds, **facts)
 
 
 def ladder(
     setting: Setting,
+    report: Report,
     *,
     classifier: Classifier,
     validation: Predictions,
-    simple: tuple[LinearModel, Baseline],
-    constant: Baseline,
-    training_seconds: float,
+    model: LinearModel,
     scoring_seconds: float,
 ) -> tuple[Rung, ...]:
     """Fit, score and keep the rungs that the config wants, from the simplest to the mixture of all.
 
     Args:
         setting: the run.
+        report: what is said of the fine-tuned model, the linear one and the most frequent label.
         classifier: the fine-tuned model.
         validation: what it said about the validation split.
-        simple: the linear model, and what it said about the test split.
-        constant: what the most frequent label says.
-        training_seconds: of the fine-tuned model.
-        scoring_seconds: of its validation and test rows.
+        model: the linear model.
+        scoring_seconds: of the fine-tuned model, for its validation and test rows.
     """
     wanted = setting.experiment.report.ladder
+    rungs: list[Rung] = []
+    if "majority" in wanted and report.majority is not None:
+        rungs.append(setting.known("majority", report.majority))
+    contenders: list[Contender] = []
+    if linear.KIND in wanted and report.baseline is not None:
+        contenders.append(_tfidf(setting, model, report.baseline.seconds))
+        rungs.append(setting.known(linear.KIND, report.baseline, texts_per_second=contenders[-1].texts_per_second))
+    if logistic.KIND in wanted and (reason := _cannot_embed(setting)) is not None:
+        rungs.append(Rung(logistic.KIND, _TITLES[logistic.KIND], {}, {}, {}, omitted=reason))
+    elif logistic.KIND in wanted:
+        contenders.append(_frozen(setting))
+        rungs.append(_rung(setting, contenders[-1]))
     rows = sum(len(setting.corpus.splits[name]) for name in SCORED)
     fine = Contender(
         FINE_TUNED,
         {"validation": validation.probabilities, "test": setting.trained.probabilities},
         classifier.decision,
-        training_seconds,
+        report.training.seconds,
         rows / scoring_seconds if scoring_seconds else None,
         {"checkpoint": setting.experiment.model.checkpoint},
     )
-    contenders = [_tfidf(setting, *simple)] if linear.KIND in wanted else []
-    omitted: list[Rung] = []
-    if logistic.KIND in wanted:
-        reason = _cannot_embed(setting)
-        if reason is None:
-            contenders.append(_frozen(setting))
-        else:
-            omitted.append(Rung(logistic.KIND, _TITLES[logistic.KIND], {}, {}, {}, omitted=reason))
-    rungs = [setting.scored(constant.predictions, "majority", seconds=constant.seconds)] if "majority" in wanted else []
-    rungs += [_rung(setting, each) for each in contenders] + omitted
-    rungs.append(_rung(setting, fine))
+    rungs.append(
+        Rung(
+            name=FINE_TUNED,
+            title=_TITLES[FINE_TUNED],
+            metrics={"test": report.metrics["test"]},
+            intervals={"test": report.intervals["test"]},
+            difference={},
+            seconds=fine.seconds,
+            texts_per_second=fine.texts_per_second,
+            settings=dict(fine.settings),
+        )
+    )
     if STACK in wanted and contenders:
         rungs.append(_stack(setting, [*contenders, fine], validation))
     return tuple(rungs)
@@ -152,13 +170,15 @@ def _rung(setting: Setting, each: Contender) -> Rung:
     )
 
 
-def _tfidf(setting: Setting, model: LinearModel, baseline: Baseline) -> Contender:
+def _tfidf(setting: Setting, model: LinearModel, seconds: float) -> Contender:
     corpus = setting.corpus
     how = decision.default(corpus.task, len(corpus.labels))
     model.save(setting.run.models / linear.KIND, corpus.labels)
     decision.save(how, corpus.labels, setting.run.models / linear.KIND / decision.FILE)
-    probabilities, rate = _timed(lambda name: model.probabilities(corpus.splits[name].texts), corpus)
-    return Contender(linear.KIND, probabilities, how, baseline.seconds, rate, {})
+    started = time.perf_counter()
+    said = {name: model.probabilities(corpus.splits[name].texts) for name in SCORED}
+    rate = _rate(sum(len(corpus.splits[name]) for name in SCORED), started)
+    return Contender(linear.KIND, said, how, seconds, rate, {})
 
 
 def _cannot_embed(setting: Setting) -> str | None:
@@ -171,7 +191,7 @@ def _cannot_embed(setting: Setting) -> str | None:
     config = setting.prepared.config
     if config.is_encoder_decoder:
         return "an encoder and decoder has no vector of a text"
-    if loading.count_parameters(config) > _LARGEST:
+    if count_parameters(config) > _LARGEST:
         return f"the checkpoint has more than {_LARGEST // 10**6} million parameters"
     return None
 
@@ -179,7 +199,7 @@ def _cannot_embed(setting: Setting) -> str | None:
 def _frozen(setting: Setting) -> Contender:
     started = time.perf_counter()
     corpus, prepared, machine = setting.corpus, setting.prepared, setting.machine
-    checkpoint = setting.experiment.model.checkpoint
+    checkpoint = setting.experiment.model.source
     encoder = loading.load_encoder(checkpoint).to(machine.device)
     kind = of_vectors(checkpoint, prepared.config)
 
@@ -190,7 +210,6 @@ def _frozen(setting: Setting) -> Contender:
             kind,
             pad_id=int(prepared.config.pad_token_id),
             token_budget=setting.experiment.training.token_budget or TOKEN_BUDGETS[machine.device],
-            precision=machine.precision,
         )
 
     train, validation = vectors("train"), vectors("validation")
@@ -203,7 +222,10 @@ def _frozen(setting: Setting) -> Contender:
         seed=setting.experiment.seed,
     )
     seconds = time.perf_counter() - started
-    found, rate = _timed(lambda name: model.probabilities(vectors(name)), corpus)
+    started = time.perf_counter()
+    found: dict[SplitName, NDArray[np.float64]] = {"test": model.probabilities(vectors("test"))}
+    rate = _rate(len(corpus.splits["test"]), started)
+    found["validation"] = model.probabilities(validation)
     how = _decided(setting, found["validation"])
     folder = setting.run.models / logistic.KIND
     model.save(folder, {"labels": list(corpus.labels), "checkpoint": checkpoint, "pooling": kind})
@@ -278,11 +300,7 @@ def _decided(setting: Setting, validation: NDArray[np.float64]) -> Decision:
     ).decision
 
 
-def _timed(
-    say: Callable[[SplitName], NDArray[np.float64]], corpus: Corpus
-) -> tuple[dict[SplitName, NDArray[np.float64]], float | None]:
-    """What a model says about validation and test, and how many texts a second."""
-    started = time.perf_counter()
-    found = {name: say(name) for name in SCORED}
+def _rate(texts: int, started: float) -> float | None:
+    """Texts a second since a time of `time.perf_counter`."""
     seconds = time.perf_counter() - started
-    return found, sum(len(corpus.splits[name]) for name in SCORED) / seconds if seconds else None
+    return texts / seconds if seconds else None

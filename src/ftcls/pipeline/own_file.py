@@ -34,7 +34,8 @@ def config_beside(data: str, *, label: Sequence[str], text: str | None) -> tuple
         DataError: it cannot be read, has no such column, or only one label.
     """
     if not is_data(data):
-        raise ConfigError(f"--label {', '.join(label)}: goes with a data file; {data} is none. A config has data.label")
+        given = f"--label {', '.join(label)}" if label else f"--text {text}"
+        raise ConfigError(f"{given}: goes with a data file; {data} is none. A config has data.label and data.text")
     path = Path(data)
     if not label:
         columns = starter_config.describe_columns(path)

@@ -52,8 +52,8 @@ class Pace:
     """One pass over the validation rows."""
     vectors: float
     """Of the frozen encoder for all rows."""
-    after: float
-    """From the last step to the end, the frozen encoder left out."""
+    around: float
+    """Before the first step and after the last one, the frozen encoder left out."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Plan:
 
 
 def within(experiment: Experiment, budget: float, *, started: float) -> Experiment:
-    """The experiment with as many steps of its schedule as fit into a time, and what is to be said of it.
+    """The experiment with as many steps of its schedule as fit into a time; the log says what was decided.
 
     Args:
         experiment: with its whole schedule.
@@ -98,10 +98,10 @@ def fit_into(experiment: Experiment, pace: Pace, left: float) -> Plan:
         overrides["report.ladder"] = [name for name in experiment.report.ladder if name != "frozen"]
         notes.append(f"budget     no frozen encoder beside the model: its vectors would take {duration(vectors)}")
         vectors = 0.0
-    room = _SURE * left - pace.after - vectors
+    room = _SURE * left - pace.around - vectors
     each = pace.step + pace.evaluation / pace.steps_per_epoch
     steps = max(1, math.floor((room - pace.evaluation) / each))
-    total = whole * each + pace.after + vectors
+    total = whole * each + pace.around + vectors
     if steps >= whole:
         return Plan(
             overrides, (*notes, f"budget     the whole schedule fits: {whole:,} steps, {duration(total)} in all")
@@ -119,6 +119,7 @@ def fit_into(experiment: Experiment, pace: Pace, left: float) -> Plan:
 def measure(experiment: Experiment, machine: Machine) -> Pace:
     """Time some micro-batches of the real training, forward and backward; nothing is learnt."""
     devices.quiet()
+    started = time.perf_counter()
     corpus = read(experiment.data, seed=experiment.seed)
     prepared = prepare(
         corpus,
@@ -136,12 +137,13 @@ def measure(experiment: Experiment, machine: Machine) -> Pace:
         seed=experiment.seed,
     )
     steps = list(itertools.islice(sampler, _LOOKED_AT))
+    again = time.perf_counter() - started  # the training reads, tokenizes and loads once more
     per_token = _per_token(built, prepared, machine, [batch for step in steps for batch in step])
     padded = float(np.mean([sum(_size(batch, lengths) for batch in step) for step in steps]))
-    return _pace(per_token, padded, len(sampler), corpus, prepared)
+    return _pace(per_token, padded, len(sampler), corpus, prepared, again=again)
 
 
-def _pace(per_token: float, padded: float, steps: int, corpus: Corpus, prepared: Prepared) -> Pace:
+def _pace(per_token: float, padded: float, steps: int, corpus: Corpus, prepared: Prepared, *, again: float) -> Pace:
     tokens = {name: int(encoded.lengths.sum()) for name, encoded in prepared.encoded.items()}
     forward = _FORWARD * per_token
     rows = sum(len(split) for split in corpus.splits.values())
@@ -150,8 +152,8 @@ def _pace(per_token: float, padded: float, steps: int, corpus: Corpus, prepared:
         step=per_token * padded,
         steps_per_epoch=steps,
         evaluation=forward * tokens["validation"],
-        vectors=forward * (tokens["train"] + tokens["validation"] + scored),
-        after=forward * scored + rows / _TEXTS_PER_SECOND + _FIXED,
+        vectors=forward * (tokens["train"] + scored),
+        around=again + forward * scored + rows / _TEXTS_PER_SECOND + _FIXED,
     )
 
 

@@ -15,6 +15,7 @@ from ftcls.config.schema import Experiment
 from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
 from ftcls.environment import devices, progress
+from ftcls.errors import ConfigError
 from ftcls.inference import latency
 from ftcls.model.baselines import linear
 from ftcls.model.tokenize import unknown_tokens
@@ -78,6 +79,13 @@ def train(
     Raises:
         FtclsError: see `ftcls.errors`.
     """
+    if text is not None and label is None:
+        raise ConfigError(f"text={text!r}: goes with label, for a data file; a config has data.text")
+    if budget is not None and (smoke or resume):
+        raise ConfigError(
+            "--budget: its steps are chosen when a run begins; leave it out of --smoke, and continue a run with its "
+            "own config: ftcls train RUN/config.yaml --output RUN --resume"
+        )
     if label is not None and isinstance(config, str | os.PathLike):
         columns = (label,) if isinstance(label, str) else tuple(label)
         config, notes = config_beside(os.fspath(config), label=columns, text=text)
@@ -89,7 +97,7 @@ def train(
     experiment = with_data(load(config, overrides), data, home)
     if smoke:
         experiment = dry_run.smoke(experiment, overrides)
-    elif budget is not None and not resume:
+    elif budget is not None:
         seconds = seconds_of(budget) if isinstance(budget, str) else float(budget)
         experiment = within(experiment, seconds, started=begun)
     run = _train(
@@ -216,11 +224,10 @@ def _train(
         phase("ladder", ", ".join(experiment.report.ladder) or "none")
         rungs = ladder(
             Setting(experiment, corpus, prepared, machine, run, found["test"]),
+            report,
             classifier=trained,
             validation=found["validation"],
-            simple=(model, simple),
-            constant=constant,
-            training_seconds=fitted.seconds,
+            model=model,
             scoring_seconds=scoring,
         )
         report = replace(report, ladder=rungs)

@@ -16,7 +16,7 @@ from ftcls.reporting import commands, error_analysis, gallery, plots
 from ftcls.reporting.error_analysis import Mistake
 from ftcls.reporting.figures_as_text import duration, number, signed
 from ftcls.reporting.recompute import disagreements
-from ftcls.reporting.run_tables import SMOKE
+from ftcls.reporting.run_tables import SMOKE, VERDICTS
 from ftcls.runs import history, report_schema
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs.directory import RunDir
@@ -24,7 +24,7 @@ from ftcls.runs.predictions import Rows
 from ftcls.runs.report_schema import Report
 from ftcls.scoring import slices
 from ftcls.scoring.calibration import reliability
-from ftcls.scoring.differences import Verdict, verdict
+from ftcls.scoring.differences import verdict
 from ftcls.scoring.metrics import Predictions
 
 _SPLIT = "test"
@@ -36,11 +36,6 @@ _CUT = 280
 """Characters of a text that are shown at once."""
 _LONGEST = 20_000
 """Characters of a text that are kept in the page at all."""
-_VERDICTS: dict[Verdict, str] = {
-    "better": "the model is better than the baseline",
-    "worse": "the model is worse than the baseline",
-    "open": "no difference that these rows can show",
-}
 
 
 @dataclass(frozen=True)
@@ -151,7 +146,7 @@ def _verdict(found: Report, metric: str) -> dict[str, Any] | None:
     one = found.baseline.difference[metric]
     kind = verdict(one)
     units = f"{one.rows:,} rows" if one.clusters is None else f"{one.clusters:,} clusters"
-    return {"difference": one, "kind": kind, "words": _VERDICTS[kind], "units": units}
+    return {"difference": one, "kind": kind, "words": VERDICTS[kind][0], "units": units}
 
 
 def _lists(test: Predictions, rows: Rows) -> list[dict[str, Any]]:

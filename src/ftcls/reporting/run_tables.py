@@ -34,7 +34,7 @@ _FILE_WIDTH = 120
 _SPIKES = 5
 """Most gradient-norm spikes named."""
 SMOKE = "A smoke run: it shows that every stage works, and its scores mean nothing."
-_VERDICTS: dict[Verdict, tuple[str, str]] = {
+VERDICTS: dict[Verdict, tuple[str, str]] = {
     "better": ("the model is better than the baseline", "green"),
     "worse": ("the model is WORSE than the baseline", "red"),
     "open": ("no difference that these rows can show", "yellow"),
@@ -183,7 +183,7 @@ def _difference(difference: Difference, name: str) -> list[Text]:
     units = "rows" if difference.clusters is None else "clusters"
     count = difference.rows if difference.clusters is None else difference.clusters
     figures = Text(f"{name}  {signed(difference.value)}  {signed(low)} to {signed(high)}, p = {difference.p_value:.3f}")
-    words, style = _VERDICTS[verdict(difference)]
+    words, style = VERDICTS[verdict(difference)]
     said = Text(f"  {words}", style=style).append(f" (paired bootstrap, {count:,} {units})", style="default")
     return [figures, said]
 

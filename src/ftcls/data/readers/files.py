@@ -29,7 +29,7 @@ _SPLITS: Final[Mapping[str, SplitName]] = {
 }
 """Names of folders, and words in a split column, that mean a split."""
 _NUMBERED: Final[Mapping[str, SplitName]] = {"0": "train", "1": "validation", "2": "test"}
-"""Numbers in a split column, as Ludwig has them (https://ludwig.ai/latest/configuration/preprocessing/)."""
+"""Numbers in a split column."""
 _COLUMNS: Final = ("split", "fold", "set", "subset", "partition")
 """Names of columns that may say which split a row is of."""
 
@@ -66,12 +66,11 @@ def read(
     paths = _split_folders(path) if isinstance(path, Path) else dict(path)
     # A file that stands for several splits (`ftcls eval --data FILE`) is read once.
     found = {
-        one: _folder(one) if one.is_dir() else _file(one, text, label, task, names)
+        one: _folder(one) if one.is_dir() else _file(one, text, label, task, names, alone=isinstance(path, Path))
         for one in dict.fromkeys(paths.values())
     }
     splits = {name: found[one].split for name, one in paths.items()}
-    alone = isinstance(path, Path) and not path.is_dir()
-    unused = [check for each in found.values() if alone for check in each.unused]
+    unused = [check for each in found.values() for check in each.unused]
     checks = (*_encodings(found.values()), *_swallowed(found.values()), *_left_out(found.values()), *unused)
     return Raw(task, splits, order, checks)
 
@@ -114,7 +113,7 @@ def _by_column(
     for index, name in enumerate(of_row):
         if name is None:
             value = values[place[int(whole.rows[index])]]
-            bad.add(whole.place(index), f"column {column!r} holds {value!r}, not {_listed(known)}")
+            bad.add(whole.place(index), f"column {column!r} holds {value!r}, not {', '.join(known)}")
     splits: dict[SplitName, RawSplit] = {}
     for name in dict.fromkeys(_SPLITS.values()):
         chosen = [index for index, each in enumerate(of_row) if each == name]
@@ -125,10 +124,6 @@ def _by_column(
         raise DataError(f"{path}: column {column!r} says of no row that it is for training (it holds {seen})")
     found = _Found(whole, (str(path),) if table.encoding == "cp1252" else (), table.swallowed)
     return Raw(task, splits, order, (*_encodings([found]), *_swallowed([found])))
-
-
-def _listed(known: Mapping[str, SplitName]) -> str:
-    return ", ".join(known)
 
 
 def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
@@ -230,12 +225,15 @@ def _in_order(folder: Path) -> list[Path]:
     return [folder / name for name in natural(child.name for child in folder.iterdir() if _shown(child))]
 
 
-def _file(path: Path, text: Sequence[str], label: Label, task: Task, names: Sequence[str] | None) -> _Found:
+def _file(
+    path: Path, text: Sequence[str], label: Label, task: Task, names: Sequence[str] | None, *, alone: bool
+) -> _Found:
+    """One table; ``alone``: all splits are cut from it."""
     columns = (*text, *columns_of(label))
     table = read_table(path, columns)
     split = rows_of(table, text, label, task, names)
     windows = (str(path),) if table.encoding == "cp1252" else ()
-    return _Found(split, windows, table.swallowed, unused=tuple(_unused(table, columns)))
+    return _Found(split, windows, table.swallowed, unused=tuple(_unused(table, columns)) if alone else ())
 
 
 def _unused(table: Table, columns: Sequence[str]) -> Iterator[Check]:

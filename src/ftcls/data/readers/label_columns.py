@@ -145,7 +145,7 @@ def _single(table: Table, column: str, task: Task, names: Sequence[str] | None) 
             f'write label: {{column: {column}, separator: "|"}} with the character between two labels, or '
             "label: {columns: [...]} for a column of 0 and 1 per label"
         )
-    return _each(cells, lambda cell: as_name(cell) if isinstance(cell, str) else None), {}
+    return _each(cells, _one), {}
 
 
 def _lists(

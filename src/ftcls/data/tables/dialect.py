@@ -80,7 +80,7 @@ def _shows_quoting(every: Callable[[], Iterable[str]], dialect: Dialect) -> bool
     begins = re.compile(rf'(?:^|{re.escape(dialect.delimiter)})"')
     if not any(begins.search(line) for line in every()):
         return False
-    with_quotes = _odd(every(), dialect) + sum(_torn(line, dialect) for line in every())
+    with_quotes = _odd(every(), dialect) + sum(_torn(line, dialect) for line in every() if begins.search(line))
     without = _odd(every(), replace(dialect, quoted=False))
     return with_quotes < without or with_quotes == without == 0
 
