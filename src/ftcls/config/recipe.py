@@ -1,10 +1,14 @@
 """How long and how fast to train where nothing else is known than the rows, the task and the size of the model."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final
 
-Task = Literal["binary", "multiclass", "multilabel"]
+from ftcls.config.schema import Experiment, Task
+
+SMALL: Final = 40_000_000
+"""Parameters up to which an encoder counts as small."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,18 @@ _MANY_ROWS = 8_000
 _FEWEST_EPOCHS_TO_STOP_IN = 4
 
 
-def recommended(rows: int, *, task: Task, small: bool) -> Recipe:
+_OPEN: Final = ("num_train_epochs", "learning_rate", "head_learning_rate")
+"""Keys of training that a config may leave to the recipe."""
+
+
+def recommended(rows: int, *, task: Task, small: bool, adapter: bool = False) -> Recipe:
     """The recipe for so many training rows.
 
     Args:
         rows: training rows.
         task: of the data.
-        small: an encoder of some 40 million parameters or fewer; else of base size.
+        small: an encoder of `SMALL` parameters or fewer; else of base size.
+        adapter: whether low-rank updates are trained in place of all weights.
     """
     bounds = _SEVERAL_LABELS if task == "multilabel" else _ONE_LABEL
     epochs = min(max(math.ceil(bounds.examples / max(rows, 1)), bounds.fewest), bounds.most)
@@ -56,9 +65,50 @@ def recommended(rows: int, *, task: Task, small: bool) -> Recipe:
         num_train_epochs=epochs,
         batch_size=32 if rows >= _MANY_ROWS else 16,
         # Small encoders want more; what large ones want is what their authors found (Devlin et al. 2019, A.3).
-        learning_rate="1e-4" if small else "2e-5",
+        # Low-rank updates start at zero and want several times as much (Hu et al. 2021, D: 2e-4 to 5e-4).
+        learning_rate="3e-4" if adapter else "1e-4" if small else "2e-5",
         # A new output layer has further to go: .03 to .04 of macro-F1 on the 28 labels of GoEmotions.
-        head_learning_rate="1e-3" if small else None,
+        head_learning_rate="1e-3" if small and not adapter else None,
         warmup_steps=0.1,
         early_stopping_patience=3 if epochs >= _FEWEST_EPOCHS_TO_STOP_IN else None,
     )
+
+
+def complete(experiment: Experiment, *, rows: int, task: Task, parameters: int) -> Experiment:
+    """The experiment with a number in place of each key of its schedule that was left open.
+
+    Args:
+        experiment: as its config has it.
+        rows: training rows.
+        task: of the data.
+        parameters: of the model.
+    """
+    training = experiment.training
+    recipe = recommended(rows, task=task, small=parameters <= SMALL, adapter=experiment.adapter.kind != "none")
+    chosen: dict[str, Any] = {}
+    if training.num_train_epochs is None and training.max_steps is None:
+        chosen["num_train_epochs"] = float(recipe.num_train_epochs)
+    if training.learning_rate is None:
+        chosen["learning_rate"] = float(recipe.learning_rate)
+        if training.head_learning_rate is None and recipe.head_learning_rate is not None:
+            chosen["head_learning_rate"] = float(recipe.head_learning_rate)
+    if not chosen:
+        return experiment
+    return experiment.model_copy(update={"training": training.model_copy(update=chosen)})
+
+
+def complete_from(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    """The experiment with what an earlier one chose in place of the keys of its schedule that it leaves open.
+
+    Args:
+        experiment: as its config has it.
+        settings: section ``training`` of the earlier one, with nothing left open.
+    """
+    training = experiment.training
+    names = [name for name in _OPEN if getattr(training, name) is None]
+    if training.max_steps is not None:
+        names = [name for name in names if name != "num_train_epochs"]
+    if training.learning_rate is not None:  # then null is the rate of the rest
+        names = [name for name in names if name != "head_learning_rate"]
+    chosen = {name: settings.get(name) for name in names}
+    return experiment.model_copy(update={"training": training.model_copy(update=chosen)})

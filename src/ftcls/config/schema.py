@@ -260,8 +260,8 @@ class Augmentation(Section):
 class Training(Section):
     """Optimizer, schedule, evaluation, checkpoints, precision and device."""
 
-    num_train_epochs: Annotated[float, Field(gt=0)] = 3.0
-    """Passes over the training split."""
+    num_train_epochs: Annotated[float, Field(gt=0)] | None = None
+    """Passes over the training split; null: by its rows, few rows get many epochs."""
     max_steps: Positive | None = None
     """Stop after so many optimizer steps; takes the place of num_train_epochs."""
     batch_size: Positive = 16
@@ -275,10 +275,10 @@ class Training(Section):
     """Most examples in one forward pass outside training; null: token_budget alone decides."""
     token_budget: Annotated[int, Field(ge=4)] | None = None
     """Most tokens, padding included, in one forward pass; null: by device."""
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
-    """Peak learning rate."""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Peak learning rate; null: by the size of the model, and higher for an adapter."""
     head_learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """Peak learning rate of the head; null: that of the rest."""
+    """Peak learning rate of the head; null: that of the rest, and where learning_rate is null too, what suits it."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Each layer is trained at so many times the learning rate of the one above it, the embeddings as one more."""
     freeze: NonNegative | None = None
@@ -294,7 +294,7 @@ class Training(Section):
     """Compute activations again in the backward pass in place of keeping them: less memory, about a third more time."""
     lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
     """Shape of the learning rate after warm-up."""
-    warmup_steps: NonNegative | Share = 0
+    warmup_steps: NonNegative | Share = 0.1
     """Steps of linear warm-up; below 1: a share of all steps."""
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     """Largest gradient norm; 0: no clipping."""

@@ -17,11 +17,12 @@ from ftcls.model import adapters, quantization
 from ftcls.pipeline import estimate as forecast
 from ftcls.pipeline.estimate import Forecast
 from ftcls.pipeline.prepare import prepare
+from ftcls.pipeline.schedule import with_schedule
 from ftcls.training.fit import cadence, token_budget
 
 # A handful of steps that pass every stage twice: evaluation, checkpoint, best weights.
 SMOKE_TRAINING: Final = {
-    "num_train_epochs": 3.0,  # the schema's default, so that max_steps stands alone
+    "num_train_epochs": None,
     "max_steps": 8,
     "batch_size": 8,
     "learning_rate": 1e-3,
@@ -112,8 +113,7 @@ def dry_run(experiment: Experiment) -> Plan:
         FtclsError: what training would raise before its first step.
     """
     devices.quiet()
-    section = experiment.training
-    machine = devices.choose(section.device, section.precision)
+    machine = devices.choose(experiment.training.device, experiment.training.precision)
     check_installed(experiment, machine)
     corpus = read(experiment.data, seed=experiment.seed)
     prepared = prepare(
@@ -122,6 +122,8 @@ def dry_run(experiment: Experiment) -> Plan:
         clean=experiment.data.clean,
         quantized=experiment.adapter.quantization != "none",
     )
+    experiment = with_schedule(experiment, corpus, prepared)
+    section = experiment.training
     model = forecast.sketch(experiment, prepared.config, compute=machine.precision)
     parameters, trainable = adapters.count(model)
     pace = cadence(section, len(corpus.splits["train"]))

@@ -4,14 +4,12 @@ from typing import Final
 
 import numpy as np
 
-from ftcls.config.recipe import recommended
+from ftcls.config.recipe import SMALL, recommended
 from ftcls.config.schema import Experiment
 from ftcls.runs.report_schema import Report
 from ftcls.scoring.differences import verdict
 from ftcls.scoring.next_steps import Evaluation, Facts, Settings, Usual
-
-_SMALL: Final = 40_000_000
-"""Parameters up to which a recipe counts an encoder as small."""
+from ftcls.training.fit import peak_rate
 
 
 def facts(report: Report, experiment: Experiment) -> Facts:
@@ -44,7 +42,7 @@ def facts(report: Report, experiment: Experiment) -> Facts:
         rows=train.examples,
         truncated=train.truncated,
         tokens=train.tokens.p95,
-        settings=settings(experiment, max_length=report.model.max_length),
+        settings=settings(experiment, epochs=training.epochs, max_length=report.model.max_length),
         usual=usual(train.examples, report),
     )
 
@@ -61,13 +59,13 @@ def never_given(report: Report) -> tuple[str, ...]:
     )
 
 
-def settings(experiment: Experiment, *, max_length: int) -> Settings:
-    """The keys that a next step may change."""
+def settings(experiment: Experiment, *, epochs: float, max_length: int) -> Settings:
+    """The keys that a next step may change; so many epochs were made."""
     training, loss, decision = experiment.training, experiment.loss, experiment.decision
     return Settings(
-        num_train_epochs=training.num_train_epochs,
+        num_train_epochs=training.num_train_epochs or epochs,
         max_steps=training.max_steps,
-        learning_rate=training.learning_rate,
+        learning_rate=peak_rate(training),
         head_learning_rate=training.head_learning_rate,
         warmup_steps=training.warmup_steps,
         lr_scheduler_type=training.lr_scheduler_type,
@@ -86,6 +84,11 @@ def settings(experiment: Experiment, *, max_length: int) -> Settings:
 
 def usual(rows: int, report: Report) -> Usual:
     """The schedule of `ftcls config init`."""
-    recipe = recommended(rows, task=report.data.task, small=report.model.parameters <= _SMALL)
+    recipe = recommended(
+        rows,
+        task=report.data.task,
+        small=report.model.parameters <= SMALL,
+        adapter=report.model.adapter is not None,
+    )
     head = recipe.head_learning_rate
     return Usual(recipe.num_train_epochs, float(recipe.learning_rate), None if head is None else float(head))

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from torch import distributed
 
 from ftcls.config.load import dump, load
+from ftcls.config.recipe import complete_from
 from ftcls.config.schema import Experiment
 from ftcls.environment.devices import Machine
 from ftcls.errors import ConfigError, DataError, FtclsError, Interrupted, UnavailableError
@@ -87,7 +88,8 @@ def _open(experiment: Experiment, output: Path | None, resume: bool) -> tuple[bo
     run = RunDir(path.absolute())
     if not run.config.is_file():
         raise ConfigError(f"{path}: not a run, it has no config.yaml; name another --output")
-    if differing := _differing(load(run.config).model_dump(), experiment.model_dump()):
+    before = load(run.config).model_dump()
+    if differing := _differing(before, complete_from(experiment, before["training"]).model_dump()):
         raise ConfigError(
             f"{path}: cannot be resumed with another config. Differing keys:\n"
             + "\n".join(f"  {key}: {before!r} in the run, {now!r} now" for key, before, now in differing)

@@ -20,6 +20,7 @@ from ftcls.errors import ConfigError
 from ftcls.model.batching import MicroBatch, StepSampler
 from ftcls.pipeline.fit_model import Built, build_model
 from ftcls.pipeline.prepare import Prepared, prepare
+from ftcls.pipeline.schedule import with_schedule
 from ftcls.reporting.figures_as_text import duration
 from ftcls.training.fit import cadence, token_budget
 
@@ -80,7 +81,7 @@ def within(experiment: Experiment, budget: float, *, started: float) -> Experime
     machine = devices.choose(experiment.training.device, experiment.training.precision)
     if machine.processes > 1:
         raise ConfigError("--budget: is for one process; set training.max_steps for several")
-    pace = measure(experiment, machine)
+    experiment, pace = measure(experiment, machine)
     plan = fit_into(experiment, pace, budget - (time.monotonic() - started))
     for note in plan.notes:
         log.info("%s", note)
@@ -116,8 +117,8 @@ def fit_into(experiment: Experiment, pace: Pace, left: float) -> Plan:
     return Plan(overrides, tuple(notes))
 
 
-def measure(experiment: Experiment, machine: Machine) -> Pace:
-    """Time some micro-batches of the real training, forward and backward; nothing is learnt."""
+def measure(experiment: Experiment, machine: Machine) -> tuple[Experiment, Pace]:
+    """The experiment with its whole schedule, and its pace: some micro-batches are timed, nothing is learnt."""
     devices.quiet()
     started = time.perf_counter()
     corpus = read(experiment.data, seed=experiment.seed)
@@ -127,6 +128,7 @@ def measure(experiment: Experiment, machine: Machine) -> Pace:
         clean=experiment.data.clean,
         quantized=experiment.adapter.quantization != "none",
     )
+    experiment = with_schedule(experiment, corpus, prepared)
     built = build_model(experiment, corpus, prepared, machine)
     section, lengths = experiment.training, prepared.encoded["train"].lengths
     sampler = StepSampler(
@@ -140,7 +142,7 @@ def measure(experiment: Experiment, machine: Machine) -> Pace:
     again = time.perf_counter() - started  # the training reads, tokenizes and loads once more
     per_token = _per_token(built, prepared, machine, [batch for step in steps for batch in step])
     padded = float(np.mean([sum(_size(batch, lengths) for batch in step) for step in steps]))
-    return _pace(per_token, padded, len(sampler), corpus, prepared, again=again)
+    return experiment, _pace(per_token, padded, len(sampler), corpus, prepared, again=again)
 
 
 def _pace(per_token: float, padded: float, steps: int, corpus: Corpus, prepared: Prepared, *, again: float) -> Pace:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from ftcls.config.durations import seconds_of
-from ftcls.config.load import Config, Overrides, load
+from ftcls.config.load import Config, Overrides, dump, load
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
 from ftcls.environment import devices, progress
+from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
 from ftcls.inference import latency
 from ftcls.model.baselines import linear
@@ -29,6 +30,7 @@ from ftcls.pipeline.prepare import Prepared, prepare
 from ftcls.pipeline.run import Run
 from ftcls.pipeline.run_facts import facts
 from ftcls.pipeline.same_data import same_data
+from ftcls.pipeline.schedule import with_schedule
 from ftcls.pipeline.time_budget import within
 from ftcls.reporting import run_page, run_tables
 from ftcls.runs import predictions, report_schema
@@ -147,8 +149,10 @@ def _train(
             clean=experiment.data.clean,
             quantized=experiment.adapter.quantization != "none",
         )
+        experiment = with_schedule(experiment, corpus, prepared)
         expected = forecast(experiment, prepared, machine)
         if machine.main:
+            write_text(run.config, dump(experiment))
             _announce(expected)
             _warn_of_unknown_tokens(prepared)
         built = build_model(experiment, corpus, prepared, machine)

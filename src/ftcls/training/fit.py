@@ -82,10 +82,12 @@ class Validation:
 
 def cadence(section: Training, examples: int) -> Cadence:
     """The steps of a training on so many examples."""
+    if section.max_steps is None and section.num_train_epochs is None:
+        raise TypeError("the length of the training is open")
     per_epoch = math.ceil(examples / section.batch_size)
     every = {"no": None, "epoch": per_epoch}
     return Cadence(
-        total=section.max_steps or math.ceil(section.num_train_epochs * per_epoch),
+        total=section.max_steps or math.ceil((section.num_train_epochs or 0.0) * per_epoch),
         per_epoch=per_epoch,
         logging=section.logging_steps,
         evaluation=section.eval_steps if section.eval_strategy == "steps" else every[section.eval_strategy],
@@ -316,11 +318,18 @@ def rates(section: Training) -> Callable[[PreTrainedModel, Collection[str]], lis
         return None
     return functools.partial(
         parameter_groups.groups,
-        learning_rate=section.learning_rate,
+        learning_rate=peak_rate(section),
         weight_decay=section.weight_decay,
         layer_decay=section.layer_decay,
         head_learning_rate=section.head_learning_rate,
     )
+
+
+def peak_rate(section: Training) -> float:
+    """The learning rate, which by now is chosen."""
+    if section.learning_rate is None:
+        raise TypeError("the learning rate is open")
+    return section.learning_rate
 
 
 def recompute_activations(model: PreTrainedModel) -> None:
@@ -343,7 +352,7 @@ def arguments(section: Training, *, pace: Cadence, machine: Machine, seed: int, 
         run_name=run.path.name,
         max_steps=pace.total,
         per_device_train_batch_size=section.batch_size,
-        learning_rate=section.learning_rate,
+        learning_rate=peak_rate(section),
         weight_decay=section.weight_decay,
         optim=section.optim,
         # The Trainer's "constant" forgets the warm-up.

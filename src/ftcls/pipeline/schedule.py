@@ -1,0 +1,26 @@
+"""The schedule of a run where its config leaves it open: from the training rows and the size of the model."""
+
+import logging
+
+from ftcls.config import recipe
+from ftcls.config.schema import Experiment
+from ftcls.data.corpus import Corpus
+from ftcls.model.pretrained import count_parameters
+from ftcls.pipeline.prepare import Prepared
+
+log = logging.getLogger(__name__)
+
+
+def with_schedule(experiment: Experiment, corpus: Corpus, prepared: Prepared) -> Experiment:
+    """The experiment with every key of its schedule; the log says what was chosen.
+
+    Raises:
+        UnavailableError: the checkpoint's configuration describes no classifier.
+    """
+    rows, parameters = len(corpus.splits["train"]), count_parameters(prepared.config)
+    whole = recipe.complete(experiment, rows=rows, task=corpus.task, parameters=parameters)
+    before, after = experiment.training.model_dump(), whole.training.model_dump()
+    chosen = [f"{key}: {value:g}" for key, value in after.items() if value != before[key]]
+    if chosen:
+        log.info("schedule   %s; for %s training rows", ", ".join(chosen), f"{rows:,}")
+    return whole
