@@ -53,6 +53,30 @@ def test_texts_cut_at_the_head_are_what_the_tokenizer_itself_makes(tokenizer, ma
     assert (found.ids.dtype, found.offsets.dtype, len(found)) == (np.int32, np.int64, len(TEXTS))
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_special_tokens_in_a_text_are_read_as_the_tokenizer_is_told_to(split):
+    tokenizer = scratch.train_tokenizer([" ".join(WORDS)] * 2)
+    tokenizer.split_special_tokens = split
+    tokenizer(["word1", "word2 word3"], truncation=True, max_length=4, padding=True)  # the backend remembers both
+    texts = [*TEXTS, f"word1 {tokenizer.sep_token} word2"]
+    bodies = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    assert (tokenizer.sep_token_id in bodies[-1]) == (not split)
+    found = rows(encode(texts, tokenizer, max_length=400, truncation="head", cached=False))
+    assert [ids[1:-1] for ids in found] == bodies
+
+
+class UpperCase(PreTrainedTokenizerFast):
+    """A tokenizer that does something of its own to texts."""
+
+    def _encode_plus(self, text, *args, **options):
+        return super()._encode_plus([each.upper() for each in text], *args, **options)
+
+
+def test_a_tokenizer_with_a_call_of_its_own_is_called():
+    own = UpperCase(tokenizer_object=plain(("a", "A")).backend_tokenizer)
+    assert rows(encode(["a a"], own, max_length=8, truncation="head", cached=False)) == [[1, 1]]
+
+
 def test_more_texts_than_a_chunk_are_encoded_alike(tokenizer, monkeypatch):
     whole = encode(TEXTS, tokenizer, max_length=12, truncation="head", cached=False)
     monkeypatch.setattr(module, "CHUNK", 2)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, TokenizersBackend
 
 from ftcls.environment import cache
 from ftcls.errors import DataError
@@ -123,15 +123,7 @@ class _Cutter:
         lengths: list[NDArray[np.int64]] = []
         full: list[NDArray[np.int32]] = []
         for start in range(0, len(texts), CHUNK):
-            bodies = self.tokenizer(
-                [_whole_characters(text) for text in texts[start : start + CHUNK]],
-                add_special_tokens=False,
-                truncation=False,
-                padding=False,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-                verbose=False,
-            )["input_ids"]
+            bodies = _bodies(self.tokenizer, [_whole_characters(text) for text in texts[start : start + CHUNK]])
             special = len(self.before) + len(self.after)
             whole = [self._cut(np.asarray(body, dtype=np.int32)) for body in bodies]
             pieces.append(np.concatenate(whole))
@@ -155,6 +147,27 @@ class _Cutter:
                 body = np.concatenate([body[: self.room - tail], body[len(body) - tail :]])
         whole = np.concatenate([self.before, body, self.after])
         return whole if len(whole) else self.empty
+
+
+def _bodies(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    """The token ids of each text, whole and without special tokens."""
+    # Its own call makes masks, types and offsets in Python that nobody reads: 1.4 times the time.
+    if isinstance(tokenizer, TokenizersBackend) and type(tokenizer)._encode_plus is TokenizersBackend._encode_plus:
+        backend = tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = tokenizer.split_special_tokens
+        return [each.ids for each in backend.encode_batch_fast(texts, add_special_tokens=False)]
+    found: list[list[int]] = tokenizer(
+        texts,
+        add_special_tokens=False,
+        truncation=False,
+        padding=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )["input_ids"]
+    return found
 
 
 def _whole_characters(text: str) -> str:
