@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-import datasets
 import psutil
 import torch
 from transformers.utils import logging as transformers_logging
@@ -219,4 +218,3 @@ def quiet() -> None:
     """Keep the libraries' own bars and advice off the terminal: progress and results are ftcls's to print."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    datasets.disable_progress_bars()

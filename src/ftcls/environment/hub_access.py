@@ -13,7 +13,6 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 
-import datasets.config
 import huggingface_hub.constants
 from huggingface_hub.errors import (  # type: ignore[attr-defined]
     DisabledRepoError,
@@ -43,6 +42,8 @@ def connect() -> bool:
     If it does not, or ``HF_HUB_OFFLINE=1`` says not to ask, huggingface_hub, transformers and datasets work offline in
     this process from now on.
     """
+    import datasets.config  # half a second, and a run's own folder needs no Hub
+
     if huggingface_hub.constants.is_offline_mode() or datasets.config.HF_HUB_OFFLINE:
         reachable = False
     else:

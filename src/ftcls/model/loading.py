@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import set_seed  # that of transformers brings its Trainer's modules, and PEFT
 from safetensors.torch import save_model
 from torch import nn
 from transformers import (
@@ -17,7 +18,6 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    set_seed,
 )
 
 from ftcls.data.corpus import Task

@@ -19,7 +19,7 @@ from ftcls.data.tables.records import Kind
 from ftcls.data.tables.table import missing_column
 from ftcls.environment.files import refuse_special
 from ftcls.errors import ConfigError, DataError, Interrupted
-from ftcls.prediction import chunks, rows, share_plot, writers
+from ftcls.prediction import chunks, rows, writers
 from ftcls.prediction import group_shares as shares
 from ftcls.prediction.chunks import Item
 from ftcls.prediction.columns import Classifier, Columns, Prediction
@@ -338,6 +338,8 @@ def _summary(count: int, tally: Tally, output: Path | TextIO) -> Summary:
 
 
 def _write_shares(found: Sequence[Share], output: Path) -> Iterator[Path]:
+    from ftcls.prediction import share_plot  # brings matplotlib
+
     for column in dict.fromkeys(each.column for each in found):
         of_column = [each for each in found if each.column == column]
         name = f"{output.stem}-by-" + re.sub(r"[^\w.-]+", "_", column)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, List, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, List, disable_progress_bars, load_dataset
 from datasets.exceptions import DatasetsError
 
 from ftcls.data.corpus import SplitName, Task
@@ -46,6 +46,7 @@ def load(dataset: str, *, revision: str | None, remedy: str, config: str | None 
         UnavailableError: the Hub cannot be reached and no copy is here, or there is no such data set.
     """
     connect()
+    disable_progress_bars()  # progress is ftcls's to print
     try:
         found = load_dataset(dataset, *([config] if config else []), revision=revision)
     except (*ERRORS, DatasetsError, RuntimeError) as error:

@@ -12,6 +12,8 @@ SAGA) by what both reached on the test splits, one core:
 | GoEmotions, 28 emotions | 43,410 | macro F1 .323, micro .478, 11 s | .380, .482, 8 s |
 
 A rare label's regression seldom reaches one half; a calibrated machine does where the words are clear.
+
+scikit-learn is imported where it is used: it takes a second, and a fine-tuned model predicts without it.
 """
 
 import time
@@ -20,15 +22,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.svm import LinearSVC
 
 from ftcls.data.corpus import Corpus
 from ftcls.errors import DataError
@@ -36,6 +34,9 @@ from ftcls.model.baselines import store
 from ftcls.scoring import decision
 from ftcls.scoring.decision import Task
 from ftcls.scoring.metrics import Predictions
+
+if TYPE_CHECKING:
+    from sklearn.svm import LinearSVC
 
 NAME = "TF-IDF + linear SVM"
 MAJORITY = "most frequent label"
@@ -238,6 +239,8 @@ def learn(
 
 def _counts(texts: Sequence[str]) -> Any:
     """Sparse float32 [n, buckets]: how often each word and pair of words stands in each text."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     # Hashing needs no vocabulary in memory: a million rows have tens of millions of word pairs.
     hashing = HashingVectorizer(
         ngram_range=(1, 2),
@@ -255,6 +258,8 @@ def _features(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float
 
     f is 0 where no text has a word.
     """
+    from sklearn.feature_extraction.text import TfidfTransformer
+
     counts = _counts(texts)
     rows = np.bincount(counts.indices, minlength=_BUCKETS)
     enough = 2 if len(texts) >= _RARE_FROM_ROWS else 1
@@ -267,6 +272,8 @@ def _features(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float
 
 def _weighted(counts: Any, features: NDArray[np.int64], idf: NDArray[np.float32]) -> Any:
     """Sparse float64 [n, f], rows of length 1: (1 + log count) · idf."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
     weighting = TfidfTransformer(sublinear_tf=True)
     weighting.idf_ = idf
     # liblinear computes in float64: converted once, not for every label.
@@ -314,7 +321,10 @@ def _parts(positive: NDArray[np.bool_], seed: int, count: int) -> NDArray[np.int
     return part
 
 
-def _fitted(train: Any, positive: NDArray[np.bool_], seed: int) -> LinearSVC:
+def _fitted(train: Any, positive: NDArray[np.bool_], seed: int) -> "LinearSVC":
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
     model = LinearSVC(C=_REGULARIZATION, tol=_TOLERANCE, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a thousand passes are enough for a baseline
@@ -323,6 +333,8 @@ def _fitted(train: Any, positive: NDArray[np.bool_], seed: int) -> LinearSVC:
 
 def _platt(margins: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[float, float]:
     """Slope and intercept of the sigmoid that fits best, to targets drawn in from 0 and 1 (Platt 1999)."""
+    from scipy.optimize import minimize
+
     positives, negatives = int(positive.sum()), int((~positive).sum())
     targets = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 

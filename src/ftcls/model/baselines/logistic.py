@@ -4,16 +4,17 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from ftcls.model.baselines import store
 from ftcls.scoring.decision import Task
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 KIND: Final = "frozen"
 STRENGTHS: Final = (1.0, 10.0, 100.0)
@@ -134,14 +135,17 @@ def _fitted(vectors: NDArray[np.float32], targets: NDArray[Any], task: Task, k: 
     )
 
 
-def _columns(model: LogisticRegression) -> tuple[Sequence[Any], Sequence[Any]]:
+def _columns(model: "LogisticRegression") -> tuple[Sequence[Any], Sequence[Any]]:
     """Weights and intercept of each label; scikit-learn gives those of the second alone where there are two."""
     if len(model.classes_) > 2:
         return model.coef_, model.intercept_
     return [np.zeros_like(model.coef_[0]), model.coef_[0]], [0.0, model.intercept_[0]]
 
 
-def _regression(rows: NDArray[np.float64], targets: NDArray[Any], strength: float) -> LogisticRegression:
+def _regression(rows: NDArray[np.float64], targets: NDArray[Any], strength: float) -> "LogisticRegression":
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(rows, targets)
