@@ -81,6 +81,24 @@ def test_what_a_data_file_is(reviews):
     assert is_data("reviews.csv")
     assert not is_data("gone.csv")
     assert not is_data("quickstart")
+    Path("mails/spam").mkdir(parents=True)
+    assert is_data("mails")
+    assert not is_data("mails/spam")
+    Path("mails/config.yaml").touch()
+    assert not is_data("mails")  # a run
+
+
+def test_a_folder_is_trained_on_and_its_config_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for label in ("ham", "spam"):
+        Path("in/mails", label).mkdir(parents=True)
+        for n in range(9):
+            Path("in/mails", label, f"{n}.txt").write_text(f"{label} {n}")
+    path, _ = config_beside("in/mails", label=(), text=None)
+    assert str(path) == "in/mails.yaml"
+    assert load(path).data.path == str(tmp_path / "in" / "mails")
+    monkeypatch.chdir("in/mails")
+    assert config_beside(".", label=(), text=None)[0] == tmp_path / "in" / "mails-2.yaml"
 
 
 @pytest.mark.parametrize(

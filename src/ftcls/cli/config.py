@@ -91,7 +91,7 @@ def schema() -> None:
 @app.command("init")
 def init(
     data: Annotated[
-        Path | None, typer.Argument(metavar="DATA", help="CSV, TSV, JSON lines or Parquet with texts and labels.")
+        Path | None, typer.Argument(metavar="DATA", help="A table with texts and labels, or a folder of folders.")
     ] = None,
     label: options.Label = None,
     text: options.Text = None,
@@ -111,13 +111,12 @@ def init(
         return
     if data is None or like is not None:
         raise ConfigError("name a data file with --label COLUMN, or a shipped config with --like NAME")
-    if not label:
-        raise ConfigError(
-            f"{data}: which column has the labels? Add --label COLUMN: {starter_config.describe_columns(data)}"
-        )
     from ftcls.cli.machine import measure
+    from ftcls.pipeline.own_file import check_label
 
-    made = starter_config.from_file(data, label=label, text=text, machine=measure(), output=output)
+    check_label(data, label or ())
+
+    made = starter_config.from_file(data, label=label or (), text=text, machine=measure(), output=output)
     for note in made.notes:
         typer.echo(note, err=True)
     _write(made.text, output)

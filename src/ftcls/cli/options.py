@@ -20,12 +20,16 @@ Overrides = Annotated[
 Label = Annotated[
     list[str] | None,
     typer.Option(
-        "--label", metavar="COLUMN", help="Of a data file: the label column; several: a column of 0 and 1 for each."
+        "--label",
+        metavar="COLUMN",
+        help="Of a data file: the label column; a,b,c or several: a column of 0 and 1 for each.",
     ),
 ]
 Text = Annotated[
     str | None,
-    typer.Option("--text", metavar="COLUMN", help="Of a data file: the text column; default: the likeliest."),
+    typer.Option(
+        "--text", metavar="COLUMN", help="Of a data file: the text column, or title,body; default: the likeliest."
+    ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]

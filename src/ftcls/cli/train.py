@@ -87,17 +87,18 @@ def train(
 
 def _config(argument: str, label: list[str] | None, text: str | None) -> str:
     """The config that is meant; for a data file one is written beside it."""
-    if not label and text is None and Path(argument).suffix.lower() in ("", ".yaml", ".yml"):
+    path = Path(argument)
+    if not label and text is None and not path.is_dir() and path.suffix.lower() in ("", ".yaml", ".yml"):
         return argument
     with console.results_only():
         from ftcls.pipeline import own_file
 
         if not label and text is None and not own_file.is_data(argument):
             return argument
-        path, notes = own_file.config_beside(argument, label=label or (), text=text)
+        made, notes = own_file.config_beside(argument, label=label or (), text=text)
     for note in notes:
         typer.echo(note, err=True)
-    return str(path)
+    return str(made)
 
 
 def _plan(experiment: Experiment, overrides: tuple[str, ...], *, smoke: bool, as_json: bool) -> None:

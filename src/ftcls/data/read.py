@@ -35,6 +35,14 @@ def read(data: schema.Data, *, seed: int) -> Corpus:
         DataError: a file, a column, a row or a label cannot be used.
         UnavailableError: the Hub, or a library, is needed and not there.
     """
+    corpus = assemble(data, seed=seed)
+    for name in SPLITS:
+        log.info("%s: %s %s examples", data.source, f"{len(corpus.splits[name]):,}", name)
+    return corpus
+
+
+def assemble(data: schema.Data, *, seed: int) -> Corpus:
+    """What `read` gives, without a line in the log: for who looks at a file before there is a run."""
     if data.split.column is not None and data.source != "files":
         raise ConfigError(f"data.split.column: is for source files; {data.source} has its own splits")
     raw = READERS[data.source](data)
@@ -59,8 +67,6 @@ def read(data: schema.Data, *, seed: int) -> Corpus:
         *completeness.checks(splits, names),
         *_alike(names),
     )
-    for name in SPLITS:
-        log.info("%s: %s %s examples", data.source, f"{len(splits[name]):,}", name)
     return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions)
 
 

@@ -221,8 +221,8 @@ def _fill(order: list[int], weights: list[int], sizes: Sequence[int]) -> NDArray
         order = later
         if not order:
             raise DataError(
-                f"{len(part):,} groups of rows that belong together (equal texts, one file, one author) cannot be cut "
-                f"into {len(sizes) + 1} parts"
+                f"rows that belong together (equal texts, one file, one author) cannot be parted, and {len(part):,} "
+                f"such {'group' if len(part) == 1 else 'groups'} cannot be cut into {len(sizes) + 1} parts"
             )
     return part
 

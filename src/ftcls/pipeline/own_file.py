@@ -1,20 +1,27 @@
 """A config for a data file of one's own, made on the way to training: no YAML is needed for the first evening."""
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ftcls.config.load import shipped
+from ftcls.data.tables.read import read_table
 from ftcls.data.tables.records import kind_of
 from ftcls.environment import devices
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
-from ftcls.pipeline import starter_config
-from ftcls.pipeline.starter_config import Machine
+from ftcls.pipeline.file_contents import contents
+from ftcls.pipeline.starter_config import Machine, starter
 
 
 def is_data(argument: str) -> bool:
-    """Whether an argument is a data file and no config."""
+    """Whether an argument is a data file, or a folder of folders, and no config."""
     path = Path(argument)
+    if path.is_dir():
+        return (
+            argument not in shipped() and not (path / "config.yaml").exists() and any(map(Path.is_dir, path.iterdir()))
+        )
     return kind_of(path) not in (None, "txt") and path.is_file()
 
 
@@ -22,8 +29,8 @@ def config_beside(data: str, *, label: Sequence[str], text: str | None) -> tuple
     """Write a config beside a data file, ready to be edited; one with the same content is taken as it is.
 
     Args:
-        data: CSV, TSV, JSON lines, JSON or Parquet.
-        label: the label column, or a column of 0 and 1 for each label.
+        data: a table, or a folder with a folder of texts for each label.
+        label: the label column, or a column of 0 and 1 for each label; of a folder none.
         text: the text column; None: the one that looks like it.
 
     Returns:
@@ -37,20 +44,34 @@ def config_beside(data: str, *, label: Sequence[str], text: str | None) -> tuple
         given = f"--label {', '.join(label)}" if label else f"--text {text}"
         raise ConfigError(f"{given}: goes with a data file; {data} is none. A config has data.label and data.text")
     path = Path(data)
-    if not label:
-        columns = starter_config.describe_columns(path)
-        raise ConfigError(f"{data}: which column has the labels? Add --label COLUMN: {columns}")
-    machine = devices.choose("auto", "auto")
-    stem = re.sub(r"(\.[A-Za-z]+){1,2}$", "", path.name) or "config"
-    number = 1
-    while True:
-        place = path.with_name(f"{stem}.yaml" if number == 1 else f"{stem}-{number}.yaml")
-        made = starter_config.from_file(
-            path, label=label, text=text, machine=Machine(machine.device, machine.name), output=place
-        )
+    check_label(path, label)
+    device = devices.choose("auto", "auto")
+    machine, found = Machine(device.device, device.name), contents(path, label=label, text=text)
+    for place in _places(path):
+        made = starter(found, machine, place)
         if not place.exists():
             write_text(place, made.text)
             return place, (*made.notes, f"config: {place}, ready to be edited")
         if place.read_text(encoding="utf-8") == made.text:
             return place, (*made.notes, f"config: {place}")
-        number += 1
+    raise AssertionError
+
+
+def check_label(data: Path, label: Sequence[str]) -> None:
+    """See that a label column is named where there are columns.
+
+    Raises:
+        ConfigError: it is not; says which columns there are.
+    """
+    if not label and not data.is_dir():
+        columns = ", ".join(read_table(data).columns)
+        raise ConfigError(f"{data}: which column has the labels? Add --label COLUMN: {columns}")
+
+
+def _places(data: Path) -> Iterator[Path]:
+    """The names that a config beside the data may have, the likeliest first."""
+    path = data.resolve() if not data.name else data
+    stem = re.sub(r"(\.[A-Za-z]+){1,2}$", "", path.name) or "config"
+    yield path.with_name(f"{stem}.yaml")
+    for number in itertools.count(2):
+        yield path.with_name(f"{stem}-{number}.yaml")

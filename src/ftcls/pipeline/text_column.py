@@ -1,4 +1,4 @@
-"""Which column of a table is the text: a guess by names and by what stands in the cells."""
+"""Which columns of a table are the text: a guess by names and by what stands in the cells."""
 
 import re
 from pathlib import Path
@@ -10,12 +10,27 @@ _SAMPLE: Final = 20_000
 """Rows that are looked at."""
 _TEXT_NAMES: Final = ("text", "body", "review", "content", "comment", "message", "sentence", "document")
 """Columns that are the text if they are there."""
+_TITLE_NAMES: Final = (
+    "title",
+    "subject",
+    "headline",
+    "heading",
+    "titel",
+    "betreff",
+    "titre",
+    "título",
+    "标题",
+    "العنوان",
+)
+"""Columns that belong before the text if they are there."""
 _NO_WORDS: Final = re.compile(r"\w+://\S+|www\.\S+|\S+@\S+|[\d\s.,:/T+Z-]+|[0-9a-fA-F-]{16,}")
 """Addresses, dates, times, numbers, hashes."""
 
 
-def text_column(columns: dict[str, list[Any]], data: Path) -> str:
-    """The column with the longest texts; addresses, dates and numbers are none, whatever their length.
+def text_columns(columns: dict[str, list[Any]], data: Path) -> tuple[str, ...]:
+    """The column with the longest texts, and that of their titles before it if there is one.
+
+    Addresses, dates and numbers are no texts, whatever their length.
 
     Raises:
         DataError: no column holds text.
@@ -24,7 +39,9 @@ def text_column(columns: dict[str, list[Any]], data: Path) -> str:
     if not lengths or not max(lengths.values()):
         raise DataError(f"{data}: no column with text beside the label; name it with --text")
     worded = {name for name in lengths if _has_words(columns[name])} or set(lengths)
-    return max(worded, key=lambda name: (name.strip().lower() in _TEXT_NAMES, lengths[name]))
+    body = max(worded, key=lambda name: (name.strip().lower() in _TEXT_NAMES, lengths[name]))
+    titles = (name for name in columns if name in worded - {body} and name.strip().lower() in _TITLE_NAMES)
+    return (*([title] if (title := next(titles, None)) else []), body)
 
 
 def _mean_length(values: list[Any]) -> float:

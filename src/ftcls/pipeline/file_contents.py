@@ -1,0 +1,160 @@
+"""What a data file of one's own holds, as far as it can be seen, and the rows that a config would make of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ftcls.config import schema
+from ftcls.data.corpus import Corpus
+from ftcls.data.read import SPLITS, assemble
+from ftcls.data.readers.files import split_column
+from ftcls.data.tables.read import read_table
+from ftcls.data.tables.table import Table
+from ftcls.errors import ConfigError, DataError
+from ftcls.pipeline.label_column import LabelColumn, column_names, label_column
+from ftcls.pipeline.text_column import text_columns
+from ftcls.scoring.wilson import wilson
+
+_SEED: Final = 42
+FEW: Final = 200
+"""Test rows below which the width of an interval is said before the training."""
+_ASSUMED: Final = 0.8
+"""The accuracy that this is said for."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A data file, as training would read it."""
+
+    path: Path
+    data: schema.Data
+    """The section of the config; its path is absolute."""
+    corpus: Corpus
+    """The rows: a config with this section runs."""
+    reason: str
+    """Why this task."""
+    seed: int
+    """Of the splits, here and in the config."""
+    guessed: str | None
+    """Why these text columns; None: they were named."""
+    notes: tuple[str, ...]
+    """What was guessed and seen, one sentence each."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all splits."""
+        return sum(len(split) for split in self.corpus.splits.values())
+
+
+def contents(path: Path, *, label: Sequence[str], text: str | None) -> Contents:
+    """Look at a table, or at a folder with a folder of texts for each label.
+
+    Args:
+        path: the file or folder.
+        label: the label column, or a column of 0 and 1 for each label; of a folder none.
+        text: the text column, or several with commas between them; None: those that look like it.
+
+    Raises:
+        ConfigError: columns are named for a folder.
+        DataError: it cannot be read, has no such column, only one label, or too few rows to be cut.
+    """
+    return _of_folder(path, label, text) if path.is_dir() else _of_table(path, label, text)
+
+
+def _of_folder(path: Path, label: Sequence[str], text: str | None) -> Contents:
+    if label or text is not None:
+        raise ConfigError(
+            f"{path}: is a folder, whose labels are the names of the folders in it; leave out its columns"
+        )
+    data = schema.Data(source="files", path=str(path.absolute()), task="multiclass", on_bad_row="drop")
+    corpus = assemble(data, seed=_SEED)
+    reason = f"there are {len(corpus.labels)} folders"
+    task: schema.Task = "binary" if len(corpus.labels) == 2 else "multiclass"
+    return _whole(path, data.model_copy(update={"task": task}), reason, guessed=None, notes=())
+
+
+def _of_table(path: Path, label: Sequence[str], text: str | None) -> Contents:
+    table = read_table(path)
+    _refuse_only_bad(table)
+    found = label_column(table, label)
+    used = _columns(found)
+    named = None if text is None else column_names(table, text)
+    others = {name: table.column(name) for name in table.columns if name not in used}
+    body = named or text_columns(others, path)
+    for name in body:
+        table.column(name)
+        if name in used:
+            raise DataError(f"{path}: column {name!r} is the label, and would tell the model; name another with --text")
+    split = split_column(table, (*used, *body))
+    data = schema.Data(
+        source="files",
+        path=str(path.absolute()),
+        text=body[0] if len(body) == 1 else body,
+        label=found.key,
+        task=found.task,
+        split=schema.Split(column=split),
+        on_bad_row="drop",
+    )
+    notes = [f"text column: {' + '.join(body)}, guessed: {_why(body)} (--text names another)"] if named is None else []
+    notes += [] if split is None else [f"splits: column {split} says which one a row is of"]
+    return _whole(path, data, found.reason, guessed=_why(body) if named is None else None, notes=(*notes, *found.notes))
+
+
+def _why(body: Sequence[str]) -> str:
+    return "it has the longest texts" if len(body) == 1 else "the longest texts, with their titles before them"
+
+
+def _columns(label: LabelColumn) -> tuple[str, ...]:
+    match label.key:
+        case schema.SeparatedLabels(column=column):
+            return (column,)
+        case schema.LabelColumns(columns=columns):
+            return columns
+        case column:
+            return (column,)
+
+
+def _whole(path: Path, data: schema.Data, reason: str, *, guessed: str | None, notes: tuple[str, ...]) -> Contents:
+    """Read the rows as training would; what cannot be used is left out, and counted."""
+    try:
+        corpus = assemble(data, seed=_SEED)
+    except DataError as error:
+        raise DataError(f"{path}: cannot be trained on: {error}") from error
+    dropped = next((check for check in corpus.checks if check.name == "dropped_rows"), None)
+    if dropped is None:
+        data = data.model_copy(update={"on_bad_row": "error"})
+    said = [*notes, f"task: {data.task}, because {reason}; written into the config, change it there"]
+    if dropped is not None:
+        said.append(f"left out: {_rows(dropped.count)} that cannot be used, such as {dropped.examples[0]}")
+    alike = next((check for check in corpus.checks if check.name == "similar_labels"), None)
+    if alike is not None:
+        said.append(f"labels that look alike: {'; '.join(alike.examples)}. {alike.advice}")
+    return Contents(path, data, corpus, reason, _SEED, guessed, (*said, *_few(corpus)))
+
+
+def _few(corpus: Corpus) -> list[str]:
+    """What so few test rows can show, where they are few."""
+    sizes = {name: len(corpus.splits[name]) for name in SPLITS}
+    if sizes["test"] >= FEW:
+        return []
+    low, high = wilson(_ASSUMED, sizes["test"])
+    return [
+        f"few rows: {sizes['train']:,} to train on, {sizes['test']:,} to test on. A model that is right {_ASSUMED:.0%} "
+        f"of the time could score anything from {low:.0%} to {high:.0%} there; {FEW} test rows would say "
+        f"{' to '.join(f'{share:.0%}' for share in wilson(_ASSUMED, FEW))}"
+    ]
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _refuse_only_bad(table: Table) -> None:
+    """Say why no row can be read.
+
+    Raises:
+        DataError: none can.
+    """
+    if table.bad.count and not table.rows:
+        raise DataError(f"no row can be read: {table.bad.examples[0]}; so all {table.bad.count} rows")
