@@ -36,6 +36,10 @@ def evaluate(
         ),
     ] = None,
     threshold: options.Threshold = None,
+    precision: Annotated[
+        str,
+        typer.Option("--precision", metavar="KIND", help="auto, that of the run; fp32, bf16 or fp16."),
+    ] = "auto",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where else to write the result as JSON.")
     ] = None,
@@ -65,6 +69,7 @@ def evaluate(
             config=config,
             labels=None if labels is None else _names(labels),
             thresholds=threshold or (),
+            precision=precision,
             allow_code=allow_code,
         )
     if as_json:

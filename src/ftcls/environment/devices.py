@@ -163,6 +163,12 @@ def _precision(device: str, wanted: str) -> tuple[Precision, str]:
     return wanted, "asked for"  # type: ignore[return-value]
 
 
+def computes(device: str, precision: str) -> bool:
+    """Whether a device (cpu, cuda or mps) has a precision in hardware."""
+    has_bf16, has_fp16, _ = _abilities(device)
+    return {"bf16": has_bf16, "fp16": has_fp16}.get(precision, True)
+
+
 def _abilities(device: str) -> tuple[bool, bool, str]:
     """Whether bf16 and fp16 are computed in hardware, and a name for the device."""
     if device == "cuda":

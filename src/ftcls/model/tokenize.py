@@ -56,6 +56,17 @@ class Encoded:
         """Input ids and attention mask of some rows, int64 [b, t], padded to the longest."""
         return padding.pad([self.row(int(row)) for row in rows], pad_id, self.padding_side)
 
+    def head(self, count: int) -> "Encoded":
+        """The first texts, as many as are wanted."""
+        end = self.offsets[: count + 1]
+        return replace(
+            self,
+            ids=self.ids[: end[-1]],
+            offsets=end,
+            full_lengths=self.full_lengths[:count],
+            targets=None if self.targets is None else self.targets[:count],
+        )
+
     def row(self, index: int) -> NDArray[np.int32]:
         """The token ids of one text, int32 [t]."""
         return self.ids[self.offsets[index] : self.offsets[index + 1]]

@@ -74,6 +74,7 @@ def report(
     decided: Decided,
     test: Predictions,
     speed: report_schema.Speed | None,
+    precision_agreement: report_schema.PrecisionAgreement | None,
     command: str,
     started: datetime,
 ) -> report_schema.Report:
@@ -116,6 +117,7 @@ def report(
         baseline=baseline,
         majority=majority,
         speed=speed,
+        precision_agreement=precision_agreement,
         diagnosis=diagnose(
             history.read(run.history),
             metric=experiment.metrics.best,
@@ -173,6 +175,7 @@ def evaluation(
         confusion=found.confusion,
         metrics_without_leaks=metrics_without_leaks,
         label_intervals=found.label_intervals,
+        precision=trained.precision,
     )
 
 

@@ -1,5 +1,6 @@
 """Scoring what is there: a run again, on one of its splits or on other data, or any checkpoint."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus
 from ftcls.data.read import read
+from ftcls.environment import devices
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Thresholds
 from ftcls.inference.simple_classifier import load_classifier as load_any
@@ -21,6 +23,8 @@ from ftcls.pipeline.same_data import refuse_other_data
 from ftcls.runs import directory, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.runs.references import reference
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -33,6 +37,7 @@ def evaluate(
     config: Config | None = None,
     labels: Sequence[str] | None = None,
     thresholds: Thresholds = (),
+    precision: str = "auto",
     allow_code: bool = False,
 ) -> report_schema.Evaluation:
     """Score a run again, on one of its splits or on other data; or any checkpoint on the data of a config.
@@ -48,6 +53,7 @@ def evaluate(
         config: gives data and cleaning in place of the run's own config.
         labels: the model's label names in its order, where its own are not those of the data.
         thresholds: in place of the model's own: one for all labels, one for some, or texts such as ``LABEL=0.3``.
+        precision: the arithmetic: auto, that of the run, so that its figures are repeated; fp32, bf16 or fp16.
         allow_code: whether the modules of metrics.evaluate may run.
 
     Raises:
@@ -61,7 +67,10 @@ def evaluate(
     experiment = load(place.config if config is None else config)
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
     weights: Path | str = model if wanted.name or not is_run else _weights(place, checkpoint)
-    trained = label_alignment.renamed(load_classifier(weights, experiment), None if labels is None else tuple(labels))
+    trained = label_alignment.renamed(
+        load_classifier(weights, experiment, _precision(place, experiment, precision, own=is_run and config is None)),
+        None if labels is None else tuple(labels),
+    )
     corpus = _scored_on(experiment, data, trained)
     # Only of a run on its own data is it known what the model was trained on.
     own = config is None and data is None
@@ -132,7 +141,29 @@ def _weights(run: RunDir, checkpoint: str | None) -> Path:
     return place
 
 
-def load_classifier(model: Path | str, experiment: Experiment) -> BaseClassifier:
+def load_classifier(model: Path | str, experiment: Experiment, precision: str = "fp32") -> BaseClassifier:
     """A saved model, or a simple one of a run, as the config's training section says that it is to be run."""
     section = experiment.training
-    return load_any(model, device=section.device, token_budget=section.token_budget, max_rows=section.eval_batch_size)
+    return load_any(
+        model,
+        device=section.device,
+        precision=precision,
+        token_budget=section.token_budget,
+        max_rows=section.eval_batch_size,
+    )
+
+
+def _precision(run: RunDir, experiment: Experiment, wanted: str, *, own: bool) -> str:
+    """What to compute in: for `auto` that of the run, where this device has it too or the run's config asks for it."""
+    if wanted != "auto":
+        return wanted
+    agreement = report_schema.read_report(run).precision_agreement if own and run.done else None
+    if agreement is None:  # scored in float32, or no run that is finished
+        return "fp32"
+    section = experiment.training
+    if section.precision != agreement.precision:
+        device = devices.choose(section.device, "fp32").device
+        if not devices.computes(device, agreement.precision):
+            log.info("the run was scored in %s, which this %s has not: float32", agreement.precision, device)
+            return "fp32"
+    return agreement.precision

@@ -146,6 +146,7 @@ def best_model(experiment: Experiment, *, machine: Machine, run: RunDir) -> Clas
         return Classifier.from_pretrained(
             run.model,
             device=section.device,
+            precision=machine.precision,
             token_budget=section.token_budget,
             max_rows=section.eval_batch_size,
         )

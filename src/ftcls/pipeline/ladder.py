@@ -210,6 +210,7 @@ def _frozen(setting: Setting) -> Contender:
             kind,
             pad_id=int(prepared.config.pad_token_id),
             token_budget=setting.experiment.training.token_budget or TOKEN_BUDGETS[machine.device],
+            precision=machine.precision,
         )
 
     train, validation = vectors("train"), vectors("validation")

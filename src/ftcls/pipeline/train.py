@@ -17,7 +17,7 @@ from ftcls.data.read import read
 from ftcls.environment import devices, progress
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
-from ftcls.inference import latency
+from ftcls.inference import latency, precision_check
 from ftcls.model.baselines import linear
 from ftcls.model.tokenize import unknown_tokens
 from ftcls.pipeline import build_report, data_checks, dry_run, extra_metrics, session, tune_decision
@@ -169,6 +169,7 @@ def _train(
         tuned = tune_decision.tune(undecided, logits["validation"], corpus.splits["validation"], experiment.decision)
         decision.save(tuned.decision, corpus.labels, run.model / decision.FILE)
         trained = replace(undecided, decision=tuned.decision)
+        agreement = precision_check.agreement(trained, prepared.encoded["validation"])
         found = {name: trained.decided(corpus.splits[name], logits[name]) for name in SCORED}
         phase("baseline", f"{linear.NAME} on {len(corpus.splits['train']):,} train examples")
         (model, simple), constant = linear.fit(corpus, seed=seed), linear.majority(corpus)
@@ -221,6 +222,7 @@ def _train(
                 seed=seed,
             ),
             test=found["test"],
+            precision_agreement=agreement,
             speed=latency.measure(trained, corpus.splits["validation"].texts),
             command=command,
             started=started,

@@ -262,6 +262,11 @@ def _training(report: Report, experiment: Experiment) -> str:
         f"{where.precision} ({versions}); the weights are those of step {done.best.step:,}. "
         f"{report.model.parameters:,} parameters, {report.model.trainable_parameters:,} of them trained."
     )
+    if (agreement := report.precision_agreement) is not None:
+        ran += (
+            f" Scored in {agreement.precision}: float32 gives {agreement.same_labels:.1%} of {agreement.texts:,} "
+            "validation texts the same labels."
+        )
     return f"## Training\n\n{_table(['setting', 'value'], rows)}\n\n{ran}"
 
 

@@ -195,12 +195,25 @@ class Latency:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast the trained model answers, one text at a time, tokenizing included, in float32."""
+    """How fast the trained model answers, one text at a time, tokenizing included, in the precision of the run."""
 
     latency_ms: Latency
     texts: int
     device: str
     threads: int
+
+
+@dataclass(frozen=True)
+class PrecisionAgreement:
+    """How far the arithmetic that a run is scored in is from float32, on validation texts computed in both."""
+
+    precision: str
+    """bf16 or fp16."""
+    texts: int
+    same_labels: float
+    """Share of the texts that float32 gives the same labels."""
+    largest_difference: float
+    """Of a probability."""
 
 
 @dataclass(frozen=True)
@@ -231,6 +244,8 @@ class Report:
     majority: BaselineScores | None = None
     speed: Speed | None = None
     next_steps: tuple[NextStep, ...] = ()
+    precision_agreement: PrecisionAgreement | None = None
+    """None where the run is scored in float32."""
     ladder: tuple[Rung, ...] = ()
     """From the simplest model to the mixture of all."""
     schema_version: Literal[1] = 1
@@ -263,6 +278,8 @@ class Evaluation:
     metrics_without_leaks: WithoutLeaks | None = None
     """None also where the training data is not that of the run: with --data and --config."""
     label_intervals: LabelCertainty | None = None
+    precision: str | None = None
+    """What it was computed in: fp32, bf16 or fp16; an export also int8."""
     schema_version: Literal[1] = 1
 
 

@@ -1,0 +1,39 @@
+"""How far the arithmetic that a run is scored in is from float32: the same texts in both."""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from ftcls.inference.classifier import Classifier
+from ftcls.inference.forward import Torch
+from ftcls.model.tokenize import Encoded
+from ftcls.runs.report_schema import PrecisionAgreement
+from ftcls.scoring import decision
+
+TEXTS: Final = 500
+"""Most texts that are computed twice."""
+
+
+def agreement(classifier: Classifier, encoded: Encoded) -> PrecisionAgreement | None:
+    """What float32 says of the first texts; None where that is what the classifier computes in.
+
+    Args:
+        classifier: with the decision that it predicts by.
+        encoded: texts that it did not learn.
+    """
+    if classifier.precision == "fp32" or not len(encoded):
+        return None
+    some = encoded.head(TEXTS)
+    exact = replace(classifier, backend=Torch(classifier.model))
+    found, expected = (
+        decision.probabilities(each.logits(some), each.task, each.decision.temperature) for each in (classifier, exact)
+    )
+    labels, expected_labels = (classifier.decided_labels(each) for each in (found, expected))
+    same = labels == expected_labels
+    return PrecisionAgreement(
+        precision=classifier.precision,
+        texts=len(some),
+        same_labels=float((same.all(axis=1) if same.ndim == 2 else same).mean()),
+        largest_difference=float(np.abs(found - expected).max()),
+    )
