@@ -166,7 +166,7 @@ def _precision(device: str, wanted: str) -> tuple[Precision, str]:
 def computes(device: str, precision: str) -> bool:
     """Whether a device (cpu, cuda or mps) has a precision in hardware."""
     has_bf16, has_fp16, _ = _abilities(device)
-    return {"bf16": has_bf16, "fp16": has_fp16}.get(precision, True)
+    return precision == "fp32" or (has_bf16 if precision == "bf16" else has_fp16)
 
 
 def _abilities(device: str) -> tuple[bool, bool, str]:
