@@ -12,7 +12,7 @@
 # Versions are those of constraints.txt and stand nowhere else.
 FROM python:3.11-slim AS build
 ARG TORCH_INDEX=""
-ARG EXTRAS="offline,onnx,quantization,sentencepiece,serve"
+ARG EXTRAS="excel,offline,onnx,quantization,sentencepiece,serve"
 WORKDIR /source
 RUN python -m venv /venv
 ENV PATH="/venv/bin:$PATH"

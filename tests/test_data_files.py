@@ -113,7 +113,7 @@ def test_a_missing_column_is_named_with_the_nearest_one_and_all_others(put):
         ("a.csv", "", "is empty"),
         ("a.jsonl", "\n", "is empty"),
         ("a.csv", "text,text\na,b\n", "two columns are called 'text'"),
-        ("a.xlsx", "x", r"not a kind of file that ftcls reads; use \.csv, \.tsv"),
+        ("a.doc", "x", r"not a kind of file that ftcls reads; use \.csv, \.tsv"),
         ("a.json", "[1,", r"a\.json:1:4: not JSON"),
         ("a.csv.gz", "text", "not a whole gzip file"),
         ("a.parquet", "text", "not a Parquet file"),

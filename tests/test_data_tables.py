@@ -1,9 +1,12 @@
 """One reader of tables: whole in memory and row by row give the same, for every command."""
 
+import bz2
 import contextlib
 import csv
 import io
 import json
+import sys
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +19,7 @@ from ftcls.data.tables.cells import text_of
 from ftcls.data.tables.dialect import detect
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.records import kind_of, opened, streamed
-from ftcls.errors import DataError
+from ftcls.errors import DataError, UnavailableError
 from ftcls.prediction import chunks, rows
 
 
@@ -219,7 +222,116 @@ def test_utf_16_is_known_without_its_mark(tmp_path):
 
 
 def test_every_kind_is_known_by_its_suffix():
-    kinds = {
-        name: kind_of(Path(name)) for name in ("a.CSV", "a.json.gz", "a.parquet.gz", "a.xlsx", "a.ndjson", "a.txt")
-    }
+    kinds = {name: kind_of(Path(name)) for name in ("a.CSV", "a.json.gz", "a.parquet.gz", "a.doc", "a.ndjson", "a.txt")}
     assert list(kinds.values()) == ["csv", "json", None, None, "jsonl", "txt"]
+
+
+XML = '<?xml version="1.0" encoding="UTF-8"?>'
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+
+
+def xlsx(path, **sheets):
+    """A workbook of some sheets, each a list of rows of texts, numbers and None."""
+
+    def cell(value):
+        if value is None:
+            return "<c/>"
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t xml:space="preserve">{value}</t></is></c>'
+        return f'<c t="b"><v>{int(value)}</v></c>' if isinstance(value, bool) else f"<c><v>{value}</v></c>"
+
+    with zipfile.ZipFile(path, "w") as file:
+        named = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, name in enumerate(sheets, 1))
+        file.writestr(
+            "xl/workbook.xml", f'{XML}<workbook xmlns="{MAIN}" xmlns:r="{LINKS}"><sheets>{named}</sheets></workbook>'
+        )
+        links = "".join(
+            f'<Relationship Id="r{n}" Type="{LINKS}/worksheet" Target="worksheets/s{n}.xml"/>'
+            for n in range(1, len(sheets) + 1)
+        )
+        file.writestr(
+            "xl/_rels/workbook.xml.rels", f'{XML}<Relationships xmlns="{PACKAGE}/relationships">{links}</Relationships>'
+        )
+        root = f'<Relationship Id="r0" Type="{LINKS}/officeDocument" Target="xl/workbook.xml"/>'
+        file.writestr("_rels/.rels", f'{XML}<Relationships xmlns="{PACKAGE}/relationships">{root}</Relationships>')
+        file.writestr("[Content_Types].xml", f'{XML}<Types xmlns="{PACKAGE}/content-types"/>')
+        for n, rows in enumerate(sheets.values(), 1):
+            body = "".join(f'<row r="{r}">{"".join(map(cell, row))}</row>' for r, row in enumerate(rows, 1))
+            file.writestr(
+                f"xl/worksheets/s{n}.xml", f'{XML}<worksheet xmlns="{MAIN}"><sheetData>{body}</sheetData></worksheet>'
+            )
+
+
+ROWS = [
+    [None, None, None],
+    ["text", "rating", "sure"],
+    ["good and bad", 4, True],
+    [None, None, None],
+    ["é", 2.5, False],
+    [None, 1, True],
+]
+
+
+def test_a_spreadsheet_is_read_alike_in_training_and_in_prediction(tmp_path):
+    pytest.importorskip("python_calamine")
+    path = tmp_path / "book.xlsx"
+    xlsx(path, First=ROWS, Notes=[["text"], ["other"]])
+    table = read_table(path)
+    assert table.columns == ("text", "rating", "sure")
+    assert table.column("rating") == ["4", "2.5", "1"]  # whole numbers have no point
+    assert table.column("sure") == ["true", "false", "true"]
+    assert [table.place(n) for n in range(3)] == [f"{path}:{n}" for n in (3, 5, 6)]  # the numbers that Excel shows
+    texts, problems = by_row([path])
+    assert texts == ["good and bad", "é"]
+    assert problems == [f"{path}:6: no text in column text"]
+    assert read_table(tmp_path / "book.xlsx#Notes").column("text") == ["other"]
+    assert by_row([tmp_path / "book.xlsx#Notes"])[0] == ["other"]
+
+
+def test_what_is_no_spreadsheet_or_no_sheet_is_one_message(tmp_path, monkeypatch):
+    pytest.importorskip("python_calamine")
+    path = tmp_path / "book.xlsx"
+    xlsx(path, First=ROWS, Notes=[])
+    with pytest.raises(DataError, match=r"book\.xlsx: no sheet 'Nots'; the sheets are 'First', 'Notes'"):
+        read_table(tmp_path / "book.xlsx#Nots")
+    with pytest.raises(DataError, match=r"book\.xlsx#Notes: is empty"):
+        read_table(tmp_path / "book.xlsx#Notes")
+    with pytest.raises(DataError, match=r"gone\.xlsx: no such file"):
+        read_table(tmp_path / "gone.xlsx")
+    (tmp_path / "bad.ods").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"bad\.ods: not a spreadsheet that can be read"):
+        read_table(tmp_path / "bad.ods")
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(UnavailableError, match=r'"ftcls\[excel\]"\nor save it as CSV'):
+        read_table(path)
+
+
+def test_a_packed_table_is_read_as_the_table(tmp_path):
+    content = b"text,label\ngood,a\nbad,b\n"
+    (tmp_path / "a.csv.bz2").write_bytes(bz2.compress(content))
+    for name, inside in (("b.csv.zip", "in/a.csv"), ("c.zip", "a.csv")):
+        with zipfile.ZipFile(tmp_path / name, "w") as file:
+            file.writestr(inside, content)
+            file.writestr("__MACOSX/._a.csv", b"x")
+    for name in ("a.csv.bz2", "b.csv.zip", "c.zip"):
+        assert read_table(tmp_path / name).column("label") == ["a", "b"]
+        assert by_row([tmp_path / name])[0] == ["good", "bad"]
+
+
+def test_an_archive_of_several_files_or_a_damaged_one_is_one_message(tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as file:
+        file.writestr("a.csv", "text\nx\n")
+        file.writestr("b.csv", "text\nx\n")
+    with pytest.raises(DataError, match=r"two\.zip: holds 2 files: a\.csv, b\.csv; unpack it and name one of them"):
+        read_table(tmp_path / "two.zip")
+    (tmp_path / "bad.csv.zip").write_bytes(b"PK no archive")
+    with pytest.raises(DataError, match=r"bad\.csv\.zip: not a whole zip file"):
+        read_table(tmp_path / "bad.csv.zip")
+    (tmp_path / "cut.csv.bz2").write_bytes(bz2.compress(b"text\nx\n" * 99)[:-9])
+    with pytest.raises(DataError, match=r"cut\.csv\.bz2: not a whole bzip2 file"):
+        read_table(tmp_path / "cut.csv.bz2")
+    (tmp_path / "odd.csv.bz2").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"odd\.csv\.bz2: cannot be read"):
+        read_table(tmp_path / "odd.csv.bz2")

@@ -229,7 +229,7 @@ def test_json_lines_with_different_keys_keep_them(here):
         ("in.jsonl", '{"text": {"a": 1}}\n', DataError, r"in\.jsonl:1: column 'text' holds an object"),
         ("in.jsonl", '{"text": "a", "label": 1}\n', ConfigError, r"has a column 'label' already"),
         ("in.parquet", "no parquet", DataError, r"in\.parquet: not a Parquet file"),
-        ("in.xlsx", "x", ConfigError, r"in\.xlsx: not a kind of file that predict takes; use \.csv, \.tsv"),
+        ("in.doc", "x", ConfigError, r"in\.doc: not a kind of file that predict takes; use \.csv, \.tsv"),
         ("in", "x", ConfigError, r"in: not a kind of file"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from ftcls.config.load import shipped
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.records import kind_of
+from ftcls.data.tables.spreadsheet import file_of
 from ftcls.environment import devices
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
@@ -22,7 +23,7 @@ def is_data(argument: str) -> bool:
         return (
             argument not in shipped() and not (path / "config.yaml").exists() and any(map(Path.is_dir, path.iterdir()))
         )
-    return kind_of(path) not in (None, "txt") and path.is_file()
+    return kind_of(path) not in (None, "txt") and file_of(path).is_file()
 
 
 def config_beside(data: str, *, label: Sequence[str], text: str | None) -> tuple[Path, tuple[str, ...]]:
@@ -70,8 +71,8 @@ def check_label(data: Path, label: Sequence[str]) -> None:
 
 def _places(data: Path) -> Iterator[Path]:
     """The names that a config beside the data may have, the likeliest first."""
-    path = data.resolve() if not data.name else data
-    stem = re.sub(r"(\.[A-Za-z]+){1,2}$", "", path.name) or "config"
+    path = file_of(data.resolve() if not data.name else data)
+    stem = re.sub(r"(\.[A-Za-z][A-Za-z0-9]*){1,2}$", "", path.name) or "config"
     yield path.with_name(f"{stem}.yaml")
     for number in itertools.count(2):
         yield path.with_name(f"{stem}-{number}.yaml")

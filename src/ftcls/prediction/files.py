@@ -259,7 +259,8 @@ def _output_kind(source: Source, output: Path | TextIO) -> Kind:
         return rows.output_kind(output)
     if source.kind == "json":
         return "jsonl"
-    return "csv" if source.kind == "txt" else source.kind  # a line of text has no room for probabilities
+    # A line of text has no room for probabilities, and a spreadsheet is no stream.
+    return "csv" if source.kind in ("txt", "sheet") else source.kind
 
 
 def _check(

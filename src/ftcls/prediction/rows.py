@@ -15,7 +15,9 @@ from ftcls.data.raw import BadRows
 from ftcls.data.tables import records
 from ftcls.data.tables.delimited import Dialect
 from ftcls.data.tables.dialect import sample_of
-from ftcls.data.tables.records import KINDS, Kind, Record, Records, kind_of
+from ftcls.data.tables.encoding import PACKED
+from ftcls.data.tables.records import KINDS, WHOLE, Kind, Record, Records, kind_of
+from ftcls.data.tables.spreadsheet import file_of
 from ftcls.errors import ConfigError, DataError
 from ftcls.prediction.stream import Live, Stream
 
@@ -23,6 +25,8 @@ Row = Mapping[str, Any]
 
 PAUSE: Final = 0.2
 """Seconds without a new row after which those that are there are labelled, where a stream is followed."""
+_READ_ONLY: Final = ("json", "sheet")
+"""Kinds that are not written row by row."""
 _ALIKE: Final = {"json": "jsonl"}
 """Kinds whose rows are the same."""
 
@@ -54,9 +58,10 @@ def output_kind(path: Path) -> Kind:
     Raises:
         ConfigError: it is none that can be written row by row.
     """
-    kind = None if path.suffix.lower() == ".gz" else kind_of(path)
-    if kind is None or kind == "json":
-        raise _unknown(path)
+    kind = None if path.suffix.lower() in PACKED else kind_of(path)
+    if kind is None or kind in _READ_ONLY:
+        kinds = (suffix for suffix, each in KINDS.items() if each not in _READ_ONLY)
+        raise ConfigError(f"{path}: not a kind of file that predict writes; use {', '.join(kinds)}")
     return kind
 
 
@@ -68,14 +73,10 @@ def input_kind(path: Path) -> Kind:
     """
     kind = kind_of(path)
     if kind is None:
-        if path.name.lower().endswith(".parquet.gz"):
-            raise ConfigError(f"{path}: Parquet is packed by itself; unpack the .gz first")
-        raise _unknown(path)
+        if KINDS.get(path.with_suffix("").suffix.lower()) in WHOLE:
+            raise ConfigError(f"{path}: such a file is packed by itself; unpack the {path.suffix} first")
+        raise ConfigError(f"{path}: not a kind of file that predict takes; use {', '.join(KINDS)}")
     return kind
-
-
-def _unknown(path: Path) -> ConfigError:
-    return ConfigError(f"{path}: not a kind of file that predict takes; use {', '.join(KINDS)}")
 
 
 def expanded(names: Sequence[Path]) -> list[Path]:
@@ -86,8 +87,10 @@ def expanded(names: Sequence[Path]) -> list[Path]:
     """
     found = []
     for path in names:
-        matches = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-        files = [match for match in matches if match.is_file()]
+        matches = (
+            [path] if file_of(path).exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        )
+        files = [match for match in matches if file_of(match).is_file()]
         if not files:
             pattern = any(mark in str(path) for mark in "*?[")
             reason = "matches no file" if pattern else "is a folder" if path.is_dir() else "no such file"
@@ -126,8 +129,9 @@ def _alike(kind: Kind) -> str:
 
 
 def _stream(stream: Stream, kind: Kind) -> Source:
-    if kind == "parquet":
-        raise ConfigError("Parquet cannot be read from a stream; name a file")
+    if kind in WHOLE:
+        what = "Parquet" if kind == "parquet" else "a spreadsheet"
+        raise ConfigError(f"{what} cannot be read from a stream; name a file")
     sample = _present(stream) if isinstance(stream, Live) and kind in ("csv", "tsv") else None
     found = records.streamed("stdin", stream, kind, sample=sample)
     rows = ((found.place(each.line), each) for each in found.records)
@@ -150,7 +154,7 @@ def _present(stream: Live) -> list[str]:
 def _files(kinds: Mapping[Path, Kind], stack: contextlib.ExitStack) -> Source:
     paths = list(kinds)
     first = stack.enter_context(records.opened(paths[0], kinds[paths[0]]))
-    sizes = [path.stat().st_size for path in paths]
+    sizes = [file_of(path).stat().st_size for path in paths]
     current, before = first, 0
     swallowed = [first.swallowed]
 

@@ -1,10 +1,14 @@
 """The encoding of a text file, and the file as text."""
 
+import bz2
 import codecs
+import contextlib
 import gzip
 import io
 import logging
+import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -14,6 +18,11 @@ log = logging.getLogger(__name__)
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _BLOCK: Final = 1 << 20
+_ENCRYPTED: Final = 1
+"""Bit of the flags of a file in a .zip (APPNOTE 4.4.4)."""
+PACKED: Final = {".gz": "gzip", ".bz2": "bzip2", ".zip": "zip"}
+"""Suffixes of a text file that is packed, and what they are called."""
+_DAMAGE: Final = (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error)
 
 
 def encoding_of(path: Path) -> str:
@@ -22,11 +31,11 @@ def encoding_of(path: Path) -> str:
     UTF-16 without a mark is known by its zero bytes.
 
     Raises:
-        DataError: it is none of these, or no valid gzip.
+        DataError: it is none of these, or packed and damaged.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        with _open(path) as file:
+        with _opened(path) as file:
             block = file.read(_BLOCK)
             if (found := _marked(block)) is not None:
                 return found
@@ -36,18 +45,59 @@ def encoding_of(path: Path) -> str:
             decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return _windows_1252(path)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error})") from error
+    except _DAMAGE as error:
+        raise DataError(f"{path}: not a whole {PACKED[path.suffix.lower()]} file ({error})") from error
+    except OSError as error:  # what bz2 says of damage
+        raise DataError(f"{path}: cannot be read ({error})") from error
     return "utf-8"
 
 
-def open_text(path: Path, encoding: str) -> io.TextIOWrapper:
-    """A text file, unpacked if it is ``.gz``, with its line ends as they are."""
-    return io.TextIOWrapper(_open(path), encoding=encoding, newline="")
+@contextlib.contextmanager
+def opened_text(path: Path, encoding: str) -> Iterator[tuple[io.TextIOWrapper, IO[bytes]]]:
+    """A text file, unpacked if it is packed, with its line ends as they are; and the file that its size is of."""
+    with path.open("rb") as raw, _unpacked(path, raw) as file, io.TextIOWrapper(file, encoding, newline="") as text:
+        yield text, raw
 
 
-def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+def member(path: Path) -> str:
+    """The name of the one file in a ``.zip``; folders, hidden files and what macOS adds aside.
+
+    Raises:
+        DataError: there is none or more than one, or it is no archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{path}: not a .zip archive that can be read ({error})") from error
+    names = [info.filename for info in infos]
+    found = [name for name in names if not name.startswith("__MACOSX/") and not name.rpartition("/")[2].startswith(".")]
+    if len(found) != 1:
+        listed = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+        raise DataError(
+            f"{path}: holds {len(found)} files{': ' if found else ''}{listed}; unpack it and name one of them"
+        )
+    if infos[names.index(found[0])].flag_bits & _ENCRYPTED:
+        raise DataError(f"{path}: is encrypted; unpack it first")
+    return found[0]
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as raw, _unpacked(path, raw) as file:
+        yield file
+
+
+def _unpacked(path: Path, raw: IO[bytes]) -> IO[bytes]:
+    match path.suffix.lower():
+        case ".gz":
+            return cast(IO[bytes], gzip.open(raw))
+        case ".bz2":
+            return cast(IO[bytes], bz2.open(raw))
+        case ".zip":
+            return zipfile.ZipFile(raw).open(member(path))
+        case _:
+            return raw
 
 
 def _marked(block: bytes) -> str | None:
@@ -63,7 +113,7 @@ def _marked(block: bytes) -> str | None:
 
 
 def _windows_1252(path: Path) -> str:
-    with _open(path) as file:
+    with _opened(path) as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("cp1252")

@@ -1,4 +1,4 @@
-"""Whole tables in memory: CSV as Excel writes it, TSV, JSON lines, JSON, Parquet.
+"""Whole tables in memory: CSV as Excel writes it, TSV, JSON lines, JSON, Parquet, spreadsheets.
 
 Numbers stay what the file says: ``1`` is the text "1", and '', 'NA', 'n/a' and 'NULL' are texts too.
 """
@@ -12,7 +12,9 @@ import numpy as np
 
 from ftcls.data.raw import BadRows
 from ftcls.data.tables.cells import Cell, Misfit, arrow_cells, class_labels
+from ftcls.data.tables.encoding import PACKED
 from ftcls.data.tables.records import KINDS, Records, kind_of, opened, parquet_file, readable
+from ftcls.data.tables.spreadsheet import file_of
 from ftcls.data.tables.table import Table
 from ftcls.errors import DataError
 
@@ -21,18 +23,19 @@ _FORMATS: Final = tuple(suffix for suffix, kind in KINDS.items() if kind != "txt
 
 
 def read_table(path: Path, columns: Collection[str] | None = None) -> Table:
-    """Read a file: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.json`` (each also ``.gz``) or ``.parquet``.
+    """Read a file of one of `records.KINDS`; those of text may be packed.
 
     Args:
-        path: the file.
+        path: the file; of a spreadsheet also ``book.xlsx#Sheet``.
         columns: the columns to keep, in which a value that is no text and no list of texts makes a bad row; None: all,
             and such a value is none.
 
     Raises:
         DataError: no such file, another format, an unknown encoding, no rows, or a column that is not there.
+        UnavailableError: the library for a spreadsheet is not installed.
     """
-    formats = f"{', '.join(_FORMATS)} (text kinds also .gz)"
-    if not path.is_file():
+    formats = f"{', '.join(_FORMATS)} (text kinds also {', '.join(PACKED)})"
+    if not file_of(path).is_file():
         raise DataError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; name a {formats} file")
     kind = kind_of(path)
     if kind is None or kind == "txt":

@@ -18,10 +18,13 @@ from ftcls.data.raw import BadRows
 from ftcls.data.tables.cells import Cell, Misfit, Number, arrow_cells, cell_of, class_labels
 from ftcls.data.tables.delimited import Dialect, Lines, Row, header, rows
 from ftcls.data.tables.dialect import detect, sample_of
-from ftcls.data.tables.encoding import encoding_of, open_text
+from ftcls.data.tables.encoding import PACKED, encoding_of, member, opened_text
+from ftcls.data.tables.spreadsheet import SUFFIXES as SPREADSHEETS
+from ftcls.data.tables.spreadsheet import file_of
+from ftcls.data.tables.spreadsheet import rows as sheet_rows
 from ftcls.errors import DataError
 
-Kind = Literal["csv", "tsv", "jsonl", "json", "parquet", "txt"]
+Kind = Literal["csv", "tsv", "jsonl", "json", "parquet", "txt", "sheet"]
 KINDS: Final[Mapping[str, Kind]] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -30,8 +33,11 @@ KINDS: Final[Mapping[str, Kind]] = {
     ".json": "json",
     ".parquet": "parquet",
     ".txt": "txt",
+    **dict.fromkeys(SPREADSHEETS, "sheet"),
 }
-"""The kinds of file, by suffix; text kinds may be packed as ``.gz``."""
+"""The kinds of file, by suffix; text kinds may be packed, see `encoding.PACKED`."""
+WHOLE: Final = ("parquet", "sheet")
+"""Kinds that are packed by themselves, and are no stream."""
 TEXT: Final = "text"
 """The column that the lines of a text file stand in."""
 BATCH: Final = 1_024
@@ -87,11 +93,20 @@ class Records:
 
 
 def kind_of(path: Path) -> Kind | None:
-    """The kind of a file by its suffix; None where it is none that can be read."""
-    packed = path.suffix.lower() == ".gz"
-    suffix = (path.with_suffix("") if packed else path).suffix.lower()
-    kind = KINDS.get(suffix)
-    return None if packed and kind == "parquet" else kind
+    """The kind of a file by its suffix, of a ``.zip`` by that of the one file in it; None: none that can be read.
+
+    Raises:
+        DataError: a ``.zip`` that holds more than one file.
+    """
+    path = file_of(path)
+    suffix = path.suffix.lower()
+    if suffix not in PACKED:
+        return KINDS.get(suffix)
+    inner = path.with_suffix("").suffix.lower()
+    if suffix == ".zip" and inner not in KINDS and path.is_file():
+        inner = Path(member(path)).suffix.lower()
+    kind = KINDS.get(inner)
+    return None if kind in WHOLE else kind
 
 
 @contextlib.contextmanager
@@ -105,14 +120,15 @@ def opened(path: Path, kind: Kind) -> Iterator[Records]:
         with _parquet(path) as found:
             yield found
         return
+    if kind == "sheet":
+        yield _sheet(path)
+        return
     encoding = encoding_of(path)
-    with open_text(path, encoding) as file:
-        bytes_of: Any = file.buffer
-        packed = getattr(bytes_of, "fileobj", None)  # gzip: the position in the file that its size is of
-        position = (packed or bytes_of).tell
+    with opened_text(path, encoding) as (file, raw):
+        position = raw.tell
 
         def every() -> Iterator[str]:
-            with open_text(path, encoding) as again:
+            with opened_text(path, encoding) as (again, _):
                 yield from again
 
         name = str(path)
@@ -168,11 +184,7 @@ def _delimited(
     head = next(rows(source, dialect), None)
     if head is None:
         raise DataError(f"{name}: is empty; the first line must name the columns")
-    try:
-        columns = header(head.cells)
-    except ValueError as error:
-        twice = str(error)
-        raise DataError(f"{name}: two columns are called {twice!r}; the first row must name the columns") from None
+    columns = _columns(name, head.cells)
     swallowed = BadRows()
 
     def table() -> Iterator[Row]:
@@ -189,6 +201,24 @@ def _delimited(
                 yield Record(row.line, _fitted(row.cells, columns, dialect.delimiter), row.problem)
 
     return Records(name, columns, records(), dialect=dialect, table=table(), swallowed=swallowed, **facts)
+
+
+def _columns(name: str, cells: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return header(cells)
+    except ValueError as error:
+        twice = str(error)
+        raise DataError(f"{name}: two columns are called {twice!r}; the first row must name the columns") from None
+
+
+def _sheet(path: Path) -> Records:
+    found = sheet_rows(path)
+    _, head = next(found, (0, None))
+    if head is None:
+        raise DataError(f"{path}: is empty; the first row must name the columns")
+    columns = _columns(str(path), [cell or "" for cell in head])
+    rows = (Record(number, dict(zip(columns, cells, strict=True))) for number, cells in found)
+    return Records(str(path), columns, rows, encoding="sheet")
 
 
 def _fitted(cells: list[str], columns: tuple[str, ...], delimiter: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ class Table:
     lines: NDArray[np.int64] | None
     """[n] line of the file, from 1 as editors count, where the row begins; None: the format has no lines."""
     encoding: str
-    """``utf-8``, ``utf-8-sig``, ``utf-16``, ``cp1252``, or ``parquet``."""
+    """``utf-8``, ``utf-8-sig``, ``utf-16``, ``cp1252``, ``parquet`` or ``sheet``."""
     bad: BadRows = field(default_factory=BadRows)
     """Rows that could not be read; they are not among the n."""
     swallowed: BadRows = field(default_factory=BadRows)
