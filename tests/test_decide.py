@@ -88,7 +88,7 @@ def test_predict_uses_it_and_a_typed_threshold_takes_its_place(run, report, caps
 
 def test_the_page_and_the_summary_show_both(run, report):
     console = Console(width=80, file=io.StringIO())
-    console.print(run_tables.summary(report))
+    console.print(run_tables.summary(report, verbose=True))
     text = console.file.getvalue()
     assert "Decision, tuned on validation" in text
     assert "at one half" in text

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import ftcls
-from ftcls.cli import call, config, console
+from ftcls.cli import call, config, console, likely_options
 from ftcls.cli.call import Call
 from ftcls.cli.compare import compare
 from ftcls.cli.data import data
@@ -40,7 +40,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: quick, greppable, the same in a log
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train)
@@ -117,6 +116,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; a failure is one message on stderr."""
     current = Call(tuple(arguments))
     try:
+        likely_options.refuse(arguments)
         app(args=list(arguments), prog_name="ftcls", obj=current)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0

@@ -46,6 +46,12 @@ def configure(*, quiet: bool, offline: bool = False) -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
+def starting() -> None:
+    """Say that something happens, before the imports that take seconds; once."""
+    if "torch" not in sys.modules:
+        logging.getLogger("ftcls").info("starting   PyTorch and transformers are loaded")
+
+
 def _terminal_handler() -> logging.Handler:
     from rich.console import Console
     from rich.logging import RichHandler

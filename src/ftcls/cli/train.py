@@ -50,6 +50,7 @@ def train(
     allow_code: options.AllowCode = False,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Every table at the end, which the page has too.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Train, score and report: one config in, one run directory out.
@@ -68,6 +69,7 @@ def train(
             raise ConfigError("--budget: steps are timed before a training; leave it out of --dry-run")
     experiment = load(_config(config, label, text), overrides or ())
     given = tuple(overrides or ())
+    console.starting()
     if dry_run:
         _plan(experiment, given, smoke=smoke, as_json=as_json)
     else:
@@ -80,6 +82,7 @@ def train(
             resume=resume,
             allow_code=allow_code,
             as_json=as_json,
+            verbose=verbose,
             budget=budget,
             started=started,
         )
@@ -90,6 +93,7 @@ def _config(argument: str, label: list[str] | None, text: str | None) -> str:
     path = Path(argument)
     if not label and text is None and not path.is_dir() and path.suffix.lower() in ("", ".yaml", ".yml"):
         return argument
+    console.starting()
     with console.results_only():
         from ftcls.pipeline import own_file
 
@@ -122,6 +126,7 @@ def _run(
     resume: bool,
     allow_code: bool,
     as_json: bool,
+    verbose: bool,
     budget: str | None,
     started: float,
 ) -> None:
@@ -156,5 +161,5 @@ def _run(
         return
     from ftcls.reporting import run_tables
 
-    console.show(run_tables.summary(report, run=run.path))
+    console.show(run_tables.summary(report, run=run.path, verbose=verbose))
     typer.echo(run.path)

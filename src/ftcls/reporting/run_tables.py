@@ -5,7 +5,7 @@ Colours only underline what the words say already, so a log file loses nothing.
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -42,23 +42,38 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
 """In words, and the colour that underlines them."""
 
 
-def summary(report: Report, *, run: Path | None = None) -> RenderableType:
-    """The end of a training run: the score and how sure it is, the baseline beside it, everything else below.
+def summary(report: Report, *, run: Path | None = None, verbose: bool) -> RenderableType:
+    """The end of a training run on one screen: what it comes to in a sentence, the ladder, what to do next.
 
-    Last comes what to do next, where the run lies in a folder.
+    Args:
+        report: of the run.
+        run: where it lies; None: without the lines to type.
+        verbose: with every table.
     """
-    test, model, where = report.metrics["test"], _tail(report.model.checkpoint), report.environment
+    model, where = _tail(report.model.checkpoint), report.environment
     title = Text(f"{report.run.name}", style="bold")
     title.append(f"  {model} on {where.device} in {where.precision}, {duration(report.run.seconds)}", style="not bold")
-    parts: list[RenderableType] = [
-        title,
-        *([Text(SMOKE, style="yellow")] if report.run.smoke else []),
+    said = [Text(SMOKE, style="yellow")] if report.run.smoke else _sentence(report)
+    ladder = _ladder(report)
+    warnings = [check for check in report.data.checks if check.severity == "warning"]
+    parts: list[RenderableType] = [title, *said, Text(), *ladder]
+    if verbose:
+        parts += [*_tables(report), *(line for check in warnings for line in (Text(), _warning(check)))]
+    else:
+        beside = [] if ladder else [*_headline(report, tested=False), Text()]
+        parts += [*beside, *_diagnosis(report), *(_short_warning(check) for check in warnings)]
+    if run is not None:
+        parts += [*_next_steps(report, run), Text(), *_use(run)]
+    return Group(*parts)
+
+
+def _tables(report: Report) -> list[RenderableType]:
+    """Every figure, for who asks for it."""
+    return [
+        *_headline(report, tested=True),
         Text(),
-        *_headline(report),
-        Text(),
-        *_ladder(report),
-        _metrics(report.metrics, report.intervals, report.baseline),
-        *_notes(test, report.data.positive_label),
+        _metrics(report.metrics, report.intervals, report.baseline, chosen=report.training.best.metric),
+        *_notes(report.metrics["test"], report.data.positive_label),
         *_decision(report),
         *_without_leaks(report.metrics_without_leaks, "test", report.training.best.metric),
         Text(),
@@ -66,18 +81,34 @@ def summary(report: Report, *, run: Path | None = None) -> RenderableType:
         Text(),
         *_training(report),
     ]
-    warnings = [check for check in report.data.checks if check.severity == "warning"]
-    if warnings:
-        parts += [Text(), *(_warning(check) for check in warnings)]
-    if run is not None:
-        parts += [*_next_steps(report, run), Text(), *_use(run)]
-    return Group(*parts)
+
+
+def _sentence(report: Report) -> list[Text]:
+    """What the run comes to, in words: the chosen metric on the test split, and whether that beats the baseline."""
+    metric, rows = report.training.best.metric, report.data.splits["test"].examples
+    score = f"{metric} {number(report.metrics['test'][metric])} ({_interval(report.intervals['test'][metric])})"
+    baseline = report.baseline
+    difference = None if baseline is None else baseline.difference.get(metric)
+    if baseline is None or difference is None:
+        return [*map(Text, textwrap.wrap(f"{score} on {rows:,} test rows.", _ADVICE_WIDTH))]
+    found = verdict(difference)
+    words = {
+        "better": f"The model is better than {baseline.name}",
+        "worse": f"The model is WORSE than {baseline.name}",
+        "open": f"The model and {baseline.name} do not differ by more than these rows can show",
+    }
+    low, high = difference.interval
+    text = (
+        f"{words[found]}: {score} against {number(baseline.metrics['test'][metric])} on {rows:,} test rows, "
+        f"{signed(difference.value)} ({signed(low)} to {signed(high)})."
+    )
+    return [Text(line, style=VERDICTS[found][1]) for line in textwrap.wrap(text, _ADVICE_WIDTH)]
 
 
 def as_text(report: Report, *, run: Path) -> str:
     """The summary without colours, as it goes to a file."""
     file = io.StringIO()
-    Console(file=file, width=_FILE_WIDTH, color_system=None).print(summary(report, run=run), crop=False)
+    Console(file=file, width=_FILE_WIDTH, color_system=None).print(summary(report, run=run, verbose=True), crop=False)
     return file.getvalue()
 
 
@@ -118,7 +149,7 @@ def evaluation(evaluation: Evaluation) -> RenderableType:
     return Group(
         title,
         Text(),
-        _metrics({data.split: evaluation.metrics}, {data.split: evaluation.intervals}, None),
+        _metrics({data.split: evaluation.metrics}, {data.split: evaluation.intervals}, None, chosen=""),
         *_notes(evaluation.metrics, data.positive_label),
         *_without_leaks(evaluation.metrics_without_leaks, data.split, "f1_macro"),
         Text(),
@@ -126,8 +157,8 @@ def evaluation(evaluation: Evaluation) -> RenderableType:
     )
 
 
-def _headline(report: Report) -> list[Text]:
-    """The chosen metric on the test split, the baseline's under it, and whether they differ."""
+def _headline(report: Report, *, tested: bool) -> list[Text]:
+    """The chosen metric on the test split, the baseline's under it, and, if that is to be said, whether they differ."""
     metric = report.training.best.metric
     rows = report.data.splits["test"].examples
     lines = [(_tail(report.model.checkpoint), report.metrics["test"][metric], report.intervals["test"][metric])]
@@ -143,7 +174,7 @@ def _headline(report: Report) -> list[Text]:
         line = Text(f"  {name:{width}}   ")
         line.append(number(value), style="" if index else "bold")
         texts.append(line.append(f"  {_interval(interval)}"))
-    if difference is not None:
+    if difference is not None and tested:
         texts += _difference(difference, f"  {'difference':{width}}")
     return texts
 
@@ -189,9 +220,15 @@ def _difference(difference: Difference, name: str) -> list[Text]:
 
 
 def _metrics(
-    metrics: Mapping[str, Metrics], intervals: Mapping[str, Intervals], baseline: BaselineScores | None
+    metrics: Mapping[str, Metrics],
+    intervals: Mapping[str, Intervals],
+    baseline: BaselineScores | None,
+    *,
+    chosen: str,
 ) -> Table:
     names = list(next(iter(metrics.values())))
+    again = _same_as_accuracy(names)
+    names = [name for name in names if name != again or name == chosen]
     # The long names of multilabel metrics, two splits and a baseline just fit 80 columns with one space between.
     gap = 1 if max(map(len, names)) > _NAME_WIDTH else 2
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
@@ -211,8 +248,13 @@ def _metrics(
     return table
 
 
+def _same_as_accuracy(names: Collection[str]) -> str:
+    """The metric that is the accuracy by definition: of several labels in a row that of whole sets, of one micro-F1."""
+    return "subset_accuracy" if "subset_accuracy" in names else "f1_micro"
+
+
 def _notes(metrics: Metrics, positive: str | None) -> list[Text]:
-    notes = []
+    notes = [f"{_same_as_accuracy(metrics)} is the accuracy here, by definition"]
     if positive is not None:
         notes.append(f"precision, recall, f1, roc_auc and average_precision are about {_line(positive)!r}")
     if any(value is None for value in metrics.values()):
@@ -303,9 +345,16 @@ def _training(report: Report) -> list[Text]:
             f"peak memory {_bytes(training.peak_memory_bytes)}" + (f", estimated {_bytes(said)}" if said else "")
         )
     if report.diagnosis is not None and not report.run.smoke:
-        lines += textwrap.wrap(report.diagnosis.sentence, _ADVICE_WIDTH)
-        lines += textwrap.wrap(_spikes(report.diagnosis.spikes), _ADVICE_WIDTH)
+        spikes = textwrap.wrap(_spikes(report.diagnosis.spikes), _ADVICE_WIDTH)
+        return [*map(Text, lines), *_diagnosis(report), *map(Text, spikes)]
     return [Text(line) for line in lines]
+
+
+def _diagnosis(report: Report) -> list[Text]:
+    """Whether the training was too long or too short."""
+    if report.diagnosis is None or report.run.smoke:
+        return []
+    return [Text(line) for line in textwrap.wrap(report.diagnosis.sentence, _ADVICE_WIDTH)]
 
 
 def _spikes(found: Sequence[Spike]) -> str:
@@ -315,6 +364,10 @@ def _spikes(found: Sequence[Spike]) -> str:
     named = ", ".join(f"{spike.step:,} ({spike.norm:.2f})" for spike in found[:_SPIKES])
     more = f" and {len(found) - _SPIKES} more" if len(found) > _SPIKES else ""
     return f"gradient-norm spikes at step {named}{more}"
+
+
+def _short_warning(check: Check) -> Text:
+    return Text("warning ", style="yellow").append(f"{check.name}: {check.count:,}, see the page", style="default")
 
 
 def _warning(check: Check) -> Text:
