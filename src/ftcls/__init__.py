@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ftcls.exporting.push import push
     from ftcls.inference.classifier import Classifier
     from ftcls.pipeline.data_profile import inspect_data
+    from ftcls.pipeline.distill import distill
     from ftcls.pipeline.evaluate import evaluate
     from ftcls.pipeline.run import Run
     from ftcls.pipeline.train import train
@@ -46,6 +47,7 @@ __all__ = [
     "UnavailableError",
     "__version__",
     "compare",
+    "distill",
     "doctor",
     "evaluate",
     "export",
@@ -63,6 +65,7 @@ _HOMES: Final = {
     "Classifier": ("ftcls.inference.classifier", "Classifier"),
     "Run": ("ftcls.pipeline.run", "Run"),
     "compare": ("ftcls.reporting.compare", "compare"),
+    "distill": ("ftcls.pipeline.distill", "distill"),
     "doctor": ("ftcls.environment.doctor", "doctor"),
     "evaluate": ("ftcls.pipeline.evaluate", "evaluate"),
     "export": ("ftcls.exporting.export", "export"),

@@ -18,6 +18,7 @@ from ftcls.cli import call, config, console, likely_options
 from ftcls.cli.call import Call
 from ftcls.cli.compare import compare
 from ftcls.cli.data import data
+from ftcls.cli.distill import distill
 from ftcls.cli.doctor import doctor
 from ftcls.cli.eval import evaluate
 from ftcls.cli.export import export
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("distill")(distill)
 app.command("export")(export)
 app.command("serve")(serve)
 app.command("push")(push)

@@ -1,4 +1,4 @@
-"""The simple models of a run as classifiers: ``RUN:tfidf``, ``RUN:frozen`` and ``RUN:stack``."""
+"""The simple models of a run as classifiers: ``RUN:tfidf``, ``RUN:frozen``, ``RUN:stack`` and ``RUN:static``."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +18,10 @@ from ftcls.inference.base_classifier import Answer, BaseClassifier
 from ftcls.inference.classifier import Classifier
 from ftcls.inference.embedding import embed
 from ftcls.model import loading, settings
-from ftcls.model.baselines import linear, logistic, store
+from ftcls.model.baselines import linear, logistic, static, store
 from ftcls.model.baselines.linear import LinearModel
 from ftcls.model.baselines.logistic import LogisticModel
+from ftcls.model.baselines.static import StaticModel
 from ftcls.model.pooling import Kind
 from ftcls.model.settings import Settings
 from ftcls.model.tokenize import encode
@@ -30,6 +31,9 @@ from ftcls.scoring import decision, mixture
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.metrics import Predictions
 
+_LADDER: Final = "report.ladder decides at training"
+_MADE_BY: Final = {"static": "`ftcls distill RUN` makes it"}
+"""What makes a simple model that is not there."""
 FINE_TUNED: Final = "fine_tuned"
 STACK: Final = "stack"
 
@@ -157,7 +161,9 @@ def _simple(wanted: Reference, machine: Machine, options: dict[str, Any]) -> Sim
     folder = run.models / str(wanted.name)
     if not folder.is_dir():
         there = ", ".join(sorted(each.name for each in run.models.glob("*"))) or "none"
-        raise DataError(f"{wanted}: the run has no such model; it has {there} (report.ladder decides at training)")
+        raise DataError(
+            f"{wanted}: the run has no such model; it has {there} ({_MADE_BY.get(str(wanted.name), _LADDER)})"
+        )
     stored = settings.load(run.model)
     if stored is None:
         raise DataError(f"{run.model}: not written by ftcls, so nothing says how texts are cleaned")
@@ -175,6 +181,11 @@ def _simple(wanted: Reference, machine: Machine, options: dict[str, Any]) -> Sim
 
 def _tfidf(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> LinearModel:
     return LinearModel.load(folder)
+
+
+def _static(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> StaticModel:
+    model, _ = StaticModel.load(folder)
+    return model
 
 
 def _frozen(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> FrozenModel:
@@ -207,5 +218,6 @@ def _stack(folder: Path, run: RunDir, stored: Settings, machine: Machine, option
 _MODELS: Final[Mapping[str, Callable[[Path, RunDir, Settings, Machine, dict[str, Any]], Model]]] = {
     linear.KIND: _tfidf,
     logistic.KIND: _frozen,
+    static.KIND: _static,
     STACK: _stack,
 }

@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ftcls.config.schema import Decision as DecisionSection
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus, SplitName
 from ftcls.environment.devices import TOKEN_BUDGETS, Machine
@@ -22,10 +21,11 @@ from ftcls.model.checkpoint import SCRATCH
 from ftcls.model.pooling import of_vectors
 from ftcls.model.pretrained import count_parameters
 from ftcls.pipeline.prepare import Prepared
+from ftcls.pipeline.tune_decision import of_probabilities
 from ftcls.runs import predictions
 from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import BaselineScores, Report, Rung
-from ftcls.scoring import decision, metrics, mixture, tuning
+from ftcls.scoring import decision, metrics, mixture
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.differences import differences, verdict
 from ftcls.scoring.intervals import intervals, paired_difference
@@ -281,24 +281,8 @@ def _better(
 
 def _decided(setting: Setting, validation: NDArray[np.float64]) -> Decision:
     """Thresholds as the config wants them, on the probabilities of the validation split."""
-    section: DecisionSection = setting.experiment.decision
     corpus = setting.corpus
-    if section.thresholds != "tuned":
-        return decision.default(corpus.task, len(corpus.labels))
-    found = np.clip(validation, 1e-9, 1 - 1e-9)
-    logits = np.log(found) - np.log1p(-found) if corpus.task == "multilabel" else np.log(found)
-    return tuning.tune(
-        logits,
-        corpus.splits["validation"].targets,
-        task=corpus.task,
-        labels=corpus.labels,
-        positive=corpus.positive,
-        objective=section.objective,
-        beta=section.beta,
-        min_precision=section.min_precision,
-        min_positives=section.min_positives,
-        temperature=False,
-    ).decision
+    return of_probabilities(validation, corpus.splits["validation"], corpus, setting.experiment.decision)
 
 
 def _rate(texts: int, started: float) -> float | None:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.config.schema import Decision
-from ftcls.data.corpus import Split, SplitName
+from ftcls.data.corpus import Corpus, Split, SplitName
 from ftcls.inference.classifier import Classifier
 from ftcls.runs import report_schema
-from ftcls.scoring import metrics, tuning
+from ftcls.scoring import decision, metrics, tuning
 from ftcls.scoring.decision import default
 from ftcls.scoring.intervals import intervals, paired_difference
 from ftcls.scoring.metrics import Predictions
@@ -53,6 +53,35 @@ def tune(trained: Classifier, logits: NDArray[np.float32], validation: Split, se
             *(section.min_precision, ", ".join(found.unreachable)),
         )
     return found
+
+
+def of_probabilities(
+    validation: NDArray[np.float64], split: Split, corpus: Corpus, section: Decision
+) -> decision.Decision:
+    """The decision of a model that gives probabilities: thresholds as the config wants them, and no temperature.
+
+    Args:
+        validation: [n, k], what it says of the validation split.
+        split: the validation split.
+        corpus: whose it is.
+        section: of the config.
+    """
+    if section.thresholds != "tuned":
+        return default(corpus.task, len(corpus.labels))
+    found = np.clip(validation, 1e-9, 1 - 1e-9)
+    logits = np.log(found) - np.log1p(-found) if corpus.task == "multilabel" else np.log(found)
+    return tuning.tune(
+        logits,
+        split.targets,
+        task=corpus.task,
+        labels=corpus.labels,
+        positive=corpus.positive,
+        objective=section.objective,
+        beta=section.beta,
+        min_precision=section.min_precision,
+        min_positives=section.min_positives,
+        temperature=False,
+    ).decision
 
 
 def compare(

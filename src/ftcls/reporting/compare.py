@@ -14,8 +14,8 @@ from ftcls.config.load import load
 from ftcls.errors import ConfigError, DataError
 from ftcls.reporting import compare_page
 from ftcls.reporting.comparison import Comparison, Contender, Pair
+from ftcls.runs import distillation, report_schema
 from ftcls.runs import predictions as prediction_files
-from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.runs.references import reference
 from ftcls.scoring import metrics
@@ -25,7 +25,7 @@ from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.significance import holm, mcnemar, over_seeds
 from ftcls.scoring.wilson import Interval
 
-_FILES: Final = {"tfidf": "baseline", "majority": "majority", "frozen": "frozen", "stack": "stack"}
+_FILES: Final = {"tfidf": "baseline", "majority": "majority", "frozen": "frozen", "stack": "stack", "static": "static"}
 """Where the predictions of the simple models of a run stand."""
 
 
@@ -127,12 +127,23 @@ def _read(place: str, split: str) -> _Run:
     if found.name is None:
         said = prediction_files.read(run.predictions / f"{split}.parquet")
         return _Run(place, report.run.name, report.run.seed, ("run", repr(settings)), report, None, said)
-    scores = _simple(report, found.name)
+    scores = _distilled(run) if found.name == "static" else _simple(report, found.name)
     if split != "test" or scores is None:
         raise DataError(f"{place}: simple models are kept for the test split of newer runs only")
     said = prediction_files.read(run.predictions / f"test-{_FILES[found.name]}.parquet")
     # The simple models of two runs are never one group: each stands for itself.
     return _Run(place, f"{scores.name} ({report.run.name})", report.run.seed, ("simple", place), report, scores, said)
+
+
+def _distilled(run: RunDir) -> report_schema.BaselineScores:
+    found = distillation.read(run.models / "static")
+    return report_schema.BaselineScores(
+        name="static student",
+        metrics={"test": found.metrics},
+        intervals={"test": found.intervals},
+        seconds=found.seconds,
+        difference={},
+    )
 
 
 def _simple(report: report_schema.Report, name: str) -> report_schema.BaselineScores | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-NAMES: Final = ("tfidf", "frozen", "stack", "majority")
+NAMES: Final = ("tfidf", "frozen", "stack", "static", "majority")
 _OTHER: Final = {"baseline": "tfidf"}
 """Earlier names."""
 

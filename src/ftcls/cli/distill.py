@@ -1,0 +1,68 @@
+"""``ftcls distill``: a small and quick student of a run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ftcls.cli import console, options
+
+if TYPE_CHECKING:
+    from ftcls.runs.distillation import Distillation
+
+
+def distill(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run.")],
+    to: Annotated[
+        Literal["static"], typer.Option("--to", help="static: a vector for each token, their mean, a small network.")
+    ] = "static",
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            "--texts",
+            metavar="FILE",
+            help="More texts, without labels: one in each line, or a table with the run's text columns.",
+        ),
+    ] = None,
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a student on what the run's model says of its training texts, and of others: far smaller and quicker.
+
+    It lies in models/static of the run; predict, eval, serve and compare take it as RUN:static.
+
+    Example: ftcls distill runs/ag_news-bert --texts unlabelled.csv
+    """
+    console.configure(quiet=quiet, offline=offline)
+    with console.results_only():
+        from ftcls.pipeline.distill import distill as train
+        from ftcls.runs import distillation
+
+        found = train(run, to=to, texts=texts)
+    if as_json:
+        console.emit(distillation.document(found))
+        return
+    for line in _lines(found, run):
+        typer.echo(line)
+
+
+def _lines(found: "Distillation", run: str) -> list[str]:
+    from ftcls.reporting.figures_as_text import duration
+
+    speeds = (found.texts_per_second, found.teacher_texts_per_second)
+    rate = ", ".join(
+        f"{who} {speed:,.0f}" for who, speed in zip(("student", "teacher"), speeds, strict=True) if speed is not None
+    )
+    return [
+        f"{run}:{found.name}: {found.size_bytes / 1e6:,.1f} MB, from {found.texts:,} texts "
+        f"({found.unlabelled:,} without labels) in {duration(found.seconds)}",
+        f"texts a second: {rate}",
+        f"test: the teacher's labels in {found.same_labels:.1%}",
+        *(
+            f"  {name} {found.metrics[name]:.4f}, {each.value:+z.4f} from the teacher "
+            f"({each.interval[0]:+z.4f} to {each.interval[1]:+z.4f}, p = {each.p_value:.3f})"
+            for name, each in found.difference.items()
+        ),
+        f'ftcls predict {run}:{found.name} --text "..."',
+    ]

@@ -1,0 +1,242 @@
+"""A student of a run: small and quick, trained on what the run's model says of texts, with gold labels or without."""
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+import ftcls
+from ftcls.config.load import load
+from ftcls.config.schema import Experiment
+from ftcls.data.corpus import Corpus, Split
+from ftcls.data.read import read
+from ftcls.data.tables import frames
+from ftcls.data.tables.frames import Texts
+from ftcls.environment import progress
+from ftcls.errors import ConfigError, DataError, UnavailableError
+from ftcls.inference.classifier import Classifier
+from ftcls.inference.embedding import embed
+from ftcls.model import pooling
+from ftcls.model.baselines import static
+from ftcls.model.baselines.static import StaticModel
+from ftcls.model.tokenize import Encoded, special_tokens
+from ftcls.pipeline import tune_decision
+from ftcls.pipeline.same_data import refuse_other_data
+from ftcls.prediction import chunks, rows
+from ftcls.runs import directory, distillation, predictions
+from ftcls.runs.directory import RunDir
+from ftcls.runs.distillation import Distillation
+from ftcls.runs.references import reference
+from ftcls.scoring import decision, metrics
+from ftcls.scoring.differences import differences
+from ftcls.scoring.intervals import intervals
+from ftcls.scoring.metrics import Predictions
+
+log = logging.getLogger(__name__)
+
+COMPARED: Final = ("accuracy", "f1_macro")
+_MEASURED: Final = 2_000
+"""Most test texts that the student's speed is measured on."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """What the student learns from."""
+
+    texts: list[str]
+    said: NDArray[np.float64]
+    """[n, k]"""
+    unlabelled: int
+    seconds: float
+    """That the teacher took."""
+
+
+def distill(
+    run: str | os.PathLike[str],
+    *,
+    to: Literal["static"] = "static",
+    texts: str | os.PathLike[str] | Texts | None = None,
+) -> Distillation:
+    """Train a student on the probabilities that a run's model gives to its training texts, and to others.
+
+    The student lies in ``models/static`` of the run and is taken by every command as ``RUN:static``; beside it stand
+    its scores on the test split and the paired difference from its teacher.
+
+    Args:
+        run: the run directory.
+        to: ``static``: a vector for each token, their mean, and a small network on it.
+        texts: more texts, which need no labels: a file (a text in each line, or a table with the run's text columns),
+            or a list.
+
+    Raises:
+        ConfigError: a simple model of a run, which has nothing to distil.
+        DataError: no finished run, other data than it was trained on, or no texts in the file.
+        UnavailableError: the tokenizer has no fast form, which the student needs.
+    """
+    typed = os.fspath(run)
+    place = RunDir(Path(typed).absolute())
+    if reference(typed).name is not None:
+        raise ConfigError(f"{typed}: a simple model is quick already; distil the run itself")
+    if not place.done:
+        raise DataError(f"{typed}: not a finished run.{directory.nearest(typed)} Name one that `ftcls train` wrote")
+    experiment = load(place.config)
+    with progress.phases() as phase:
+        phase("teacher", "reads the data")
+        corpus = read(experiment.data, seed=experiment.seed)
+        refuse_other_data(place, corpus)
+        section = experiment.training
+        teacher = Classifier.from_pretrained(
+            place.path, device=section.device, precision="auto", token_budget=section.token_budget
+        )
+        backend = _backend(teacher)
+        more = [] if texts is None else teacher.cleaned(_more(texts, experiment))
+        phase("teacher", f"{len(corpus.splits['train']) + len(more):,} texts")
+        lesson = _lesson(teacher, corpus.splits["train"].texts, more)
+        phase("student", f"{len(lesson.texts):,} texts")
+        started = time.perf_counter()
+        student = _student(teacher, backend, lesson, corpus, seed=experiment.seed)
+        seconds = lesson.seconds + time.perf_counter() - started
+        phase("scores", "of the test split, and the difference from the teacher")
+        return _kept(place, experiment, corpus, student, lesson, seconds)
+
+
+def _backend(teacher: Classifier) -> Tokenizer:
+    found = getattr(teacher.tokenizer, "backend_tokenizer", None)
+    if not isinstance(found, Tokenizer):
+        raise UnavailableError(
+            f"{teacher.source}: its tokenizer, {type(teacher.tokenizer).__name__}, is written in Python; a static "
+            "student needs one of the tokenizers library"
+        )
+    copy = Tokenizer.from_str(found.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    copy.encode_special_tokens = True  # what somebody wrote is text
+    return copy
+
+
+def _more(texts: str | os.PathLike[str] | Texts, experiment: Experiment) -> list[str]:
+    if not isinstance(texts, str | os.PathLike):
+        return frames.texts_of(texts)
+    with rows.opened([Path(texts)]) as source:
+        columns = experiment.data.text
+        names = (columns,) if isinstance(columns, str) else tuple(columns)
+        items = [item for chunk in chunks.cut(source, names) for item in chunk]
+    found = [item.text for item in items if item.text and not item.text.isspace()]
+    if not found:
+        reason = f": {items[0].record.problem}" if items and items[0].record.problem else ""
+        raise DataError(f"--texts {os.fspath(texts)}: has no text{reason}")
+    if len(found) < len(items):
+        log.warning("%s: %d of %d rows have no text", os.fspath(texts), len(items) - len(found), len(items))
+    return found
+
+
+def _lesson(teacher: Classifier, train: Sequence[str], more: Sequence[str]) -> _Lesson:
+    started = time.perf_counter()
+    # A text that is there twice teaches nothing new, and is not to be asked about again.
+    texts = list(dict.fromkeys([*train, *more]))
+    said = teacher.say(texts).probabilities
+    known = set(train)
+    return _Lesson(texts, said, sum(text not in known for text in texts), time.perf_counter() - started)
+
+
+def _student(teacher: Classifier, backend: Tokenizer, lesson: _Lesson, corpus: Corpus, *, seed: int) -> StaticModel:
+    validation = corpus.splits["validation"]
+    tokens = static.tokens_of(backend, lesson.texts)
+    return static.learn(
+        backend,
+        static.first_vectors(_each_token(teacher, backend), tokens),
+        tokens,
+        lesson.said,
+        (static.tokens_of(backend, validation.texts), _one_hot(validation, len(corpus.labels))),
+        task=corpus.task,
+        seed=seed,
+    )
+
+
+def _each_token(teacher: Classifier, backend: Tokenizer) -> NDArray[np.float32]:
+    """What the teacher's encoder says of every token by itself, [v, e]."""
+    before, after = special_tokens(teacher.tokenizer)
+    count = backend.get_vocab_size()
+    width = len(before) + 1 + len(after)
+    ids = np.empty((count, width), dtype=np.int32)
+    ids[:, : len(before)], ids[:, len(before)], ids[:, len(before) + 1 :] = before, np.arange(count), after
+    encoded = Encoded(
+        ids=ids.ravel(),
+        offsets=np.arange(count + 1, dtype=np.int64) * width,
+        full_lengths=np.full(count, width, dtype=np.int32),
+        padding_side=teacher.tokenizer.padding_side,
+    )
+    model = teacher.model
+    return embed(
+        getattr(model, model.base_model_prefix),
+        encoded,
+        pooling.of_vectors(teacher.source, model.config),
+        pad_id=int(teacher.tokenizer.pad_token_id),
+        token_budget=teacher.token_budget,
+    )
+
+
+def _one_hot(split: Split, k: int) -> NDArray[np.float64]:
+    """The gold labels [n, k] of 0 and 1."""
+    targets = split.targets
+    return np.asarray(targets if targets.ndim == 2 else targets[:, None] == np.arange(k), dtype=np.float64)
+
+
+def _kept(
+    place: RunDir, experiment: Experiment, corpus: Corpus, student: StaticModel, lesson: _Lesson, seconds: float
+) -> Distillation:
+    """Save the student, score it and say how it stands to its teacher."""
+    test, folder = corpus.splits["test"], place.models / static.KIND
+    how = tune_decision.of_probabilities(
+        student.probabilities(corpus.splits["validation"].texts),
+        corpus.splits["validation"],
+        corpus,
+        experiment.decision,
+    )
+    student.save(folder, {"labels": list(corpus.labels)})
+    decision.save(how, corpus.labels, folder / decision.FILE)
+    said = student.probabilities(test.texts)
+    found = Predictions(
+        task=corpus.task,
+        labels=corpus.labels,
+        gold=test.targets,
+        predicted=decision.predict(said, corpus.task, how.thresholds),
+        probabilities=said,
+        rows=test.rows,
+        clusters=test.clusters,
+        positive=corpus.positive,
+    )
+    predictions.write(place.predictions / f"test-{static.KIND}.parquet", found)
+    teacher = predictions.read(place.predictions / "test.parquet")
+    same = np.asarray(found.predicted == teacher.predicted).reshape(len(found), -1).all(axis=1)
+    result = Distillation(
+        run=experiment.name,
+        name=static.KIND,
+        texts=len(lesson.texts),
+        unlabelled=lesson.unlabelled,
+        metrics=metrics.score(found),
+        intervals=intervals(found, seed=experiment.seed),
+        difference=differences(found, teacher, metrics=(experiment.metrics.best, *COMPARED), seed=experiment.seed),
+        same_labels=float(same.mean()),
+        seconds=seconds,
+        texts_per_second=_speed(student, test.texts[:_MEASURED]),
+        teacher_texts_per_second=len(lesson.texts) / lesson.seconds if lesson.seconds else None,
+        size_bytes=sum(each.stat().st_size for each in folder.iterdir()),
+        ftcls_version=ftcls.__version__,
+    )
+    distillation.write(result, folder)
+    return result
+
+
+def _speed(student: StaticModel, texts: Sequence[str]) -> float | None:
+    started = time.perf_counter()
+    student.probabilities(texts)
+    seconds = time.perf_counter() - started
+    return len(texts) / seconds if seconds else None
