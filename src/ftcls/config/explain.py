@@ -4,7 +4,6 @@ Pydantic decides whether a value is allowed; its own messages name no neighbouri
 a union, so the sentences are made here from the same annotations.
 """
 
-import difflib
 import json
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from ftcls.config.schema import Experiment, Section
 from ftcls.config.source import KeyPath, flow
+from ftcls.environment import limits
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 _BOUNDS = (("gt", "above"), ("ge", "of at least"), ("lt", "below"), ("le", "of at most"))
@@ -72,8 +72,8 @@ def words(annotation: Any) -> str:
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant, if any is close."""
     plain = {candidate.lower().replace("-", "_"): candidate for candidate in names}
-    close = difflib.get_close_matches(name.lower().replace("-", "_"), plain, n=1, cutoff=0.6)
-    return plain[close[0]] if close else None
+    close = limits.nearest(name.lower().replace("-", "_"), plain)
+    return None if close is None else plain[close]
 
 
 def found(value: Any) -> str:

@@ -14,14 +14,15 @@ from typing import Any
 
 import yaml
 
-from ftcls.errors import ConfigError
+from ftcls.environment import limits
+from ftcls.errors import ConfigError, quoted, shortened
 
 KeyPath = tuple[str | int, ...]
 
-# A config has a few hundred values; aliases of aliases could make billions of them out of ten lines.
-MOST_VALUES = 100_000
-
 _TAG = "tag:yaml.org,2002:"
+_NO_CONFIG = "; that is no config"
+_LINE = 200
+"""Characters of a line that an error quotes."""
 _CORE = (
     ("null", re.compile(r"null|Null|NULL|~|", re.ASCII), ["n", "N", "~", ""]),
     ("bool", re.compile(r"true|True|TRUE|false|False|FALSE", re.ASCII), list("tTfF")),
@@ -38,9 +39,25 @@ _BASES = {"0o": 8, "0x": 16}
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes whose tags are those of YAML 1.2."""
+    """Composes nodes whose tags are those of YAML 1.2, as many and as deep as a config may have."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
+    values = depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node and those inside it."""
+        self.values += 1
+        self.depth += 1
+        if self.values > limits.YAML_VALUES:
+            raise self._refused(f"more than {limits.YAML_VALUES:,} values{_NO_CONFIG}")
+        if self.depth > limits.YAML_DEPTH:
+            raise self._refused(f"nested more than {limits.YAML_DEPTH} deep{_NO_CONFIG}")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def _refused(self, problem: str) -> yaml.MarkedYAMLError:
+        return yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)  # type: ignore[no-untyped-call]
 
 
 class _Dumper(yaml.SafeDumper):
@@ -106,6 +123,10 @@ def parse(text: str, place: Place) -> Source:
     Raises:
         ConfigError: not YAML, or equal keys in one mapping, with line and column.
     """
+    if len(text) > limits.YAML_BYTES:
+        raise ConfigError(
+            message(place, "", f"has {len(text):,} characters; a config has at most {limits.YAML_BYTES:,}")
+        )
     lines = text.splitlines()
 
     def at(mark: Any) -> Place:
@@ -169,9 +190,12 @@ def read(path: Path, shown: str) -> Source:
         ConfigError: the file cannot be read, is not UTF-8 or not YAML.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(limits.YAML_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
+    if len(content) > limits.YAML_BYTES:
+        raise ConfigError(f"{shown}: is larger than {limits.YAML_BYTES:,} bytes; that is no config")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -185,10 +209,10 @@ def read(path: Path, shown: str) -> Source:
 def message(place: Place, key: str, what: str) -> str:
     """One error as the user sees it: place, key, what is wrong, and the line itself where it is in a file."""
     if place.is_override:
-        return ": ".join(part for part in (place.origin, place.text or key, what) if part)
-    subject = f"{key}: " if key else ""
-    quoted = f"\n    {place.text.strip()}" if place.text.strip() else ""
-    return f"{place.origin}:{place.line}:{place.column}: {subject}{what}{quoted}"
+        return ": ".join(part for part in (place.origin, shortened(place.text or key, _LINE), what) if part)
+    subject = f"{shortened(key, _LINE)}: " if key else ""
+    line = shortened(place.text.strip(), _LINE)
+    return f"{place.origin}:{place.line}:{place.column}: {subject}{what}" + (f"\n    {line}" if line else "")
 
 
 def dotted(path: KeyPath) -> str:
@@ -225,10 +249,14 @@ def _syntax_message(error: yaml.MarkedYAMLError, place: Place) -> str:
         problem = "a tab cannot indent YAML or start a value; use spaces"
     elif problem == "mapping values are not allowed here":
         problem = "a key cannot stand here; check the indentation, and put quotes around text that contains ': '"
+    elif problem.endswith(_NO_CONFIG):
+        pass
     elif "expected a single document" in f"{error.context} {problem}":
         problem = "a second document begins here; a config is one document"
     else:
-        problem = f"not valid YAML: {problem}" + (f" ({error.context})" if error.context else "")
+        problem = f"not valid YAML: {shortened(problem, _LINE)}" + (
+            f" ({shortened(error.context)})" if error.context else ""
+        )
     return message(place, "", problem)
 
 
@@ -246,8 +274,8 @@ class _Builder:
         if path not in self.places or not path:
             self.places[path] = self.at(node.start_mark)
         self._built += 1
-        if self._built > MOST_VALUES:
-            raise self._error(node, path, f"more than {MOST_VALUES} values; that is no config")
+        if self._built > limits.YAML_VALUES:
+            raise self._error(node, path, f"more than {limits.YAML_VALUES:,} values; that is no config")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
         if id(node) in self._open:
@@ -291,12 +319,12 @@ class _Builder:
             if kind == "float":
                 return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
         except (ValueError, KeyError):
-            raise self._error(node, path, f"{text!r} is not a {kind}") from None
-        raise self._error(node, path, f"the tag {node.tag} is not allowed; write a plain value")
+            raise self._error(node, path, f"{quoted(text)} is not a {kind}") from None
+        raise self._error(node, path, f"the tag {shortened(node.tag)} is not allowed; write a plain value")
 
     def _known(self, node: yaml.Node, path: KeyPath, kind: str) -> None:
         if node.tag != _TAG + kind:
-            raise self._error(node, path, f"the tag {node.tag} is not allowed; write a plain value")
+            raise self._error(node, path, f"the tag {shortened(node.tag)} is not allowed; write a plain value")
 
     def _error(self, node: yaml.Node, path: KeyPath, what: str) -> ConfigError:
         return ConfigError(message(self.at(node.start_mark), dotted(path), what))

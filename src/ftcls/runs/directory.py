@@ -1,11 +1,11 @@
 """The run directory: where everything of a run lives, and how one is made that nobody else has."""
 
-import difflib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftcls.environment import limits
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
 
@@ -97,10 +97,10 @@ def nearest(path: str | os.PathLike[str], *, home: Path = Path("runs")) -> str:
         return ""
     folders = dict.fromkeys((home, typed.parent))  # of two runs of one name the one beside it counts
     runs = {found.parent.name: found.parent for folder in folders for found in folder.glob("*/config.yaml")}
-    close = difflib.get_close_matches(typed.name, runs, n=1)
-    if not close:
+    close = limits.nearest(typed.name, runs)
+    if close is None:
         return ""
-    found, here = runs[close[0]], Path.cwd()
+    found, here = runs[close], Path.cwd()
     return f" Did you mean {(found.relative_to(here) if found.is_relative_to(here) else found).as_posix()}?"
 
 

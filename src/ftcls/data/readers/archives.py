@@ -1,18 +1,17 @@
 """The original distribution of a data set: a folder, or an archive that is read as it is."""
 
-import gzip
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from ftcls.environment import limits
 from ftcls.errors import DataError
 
 _GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 20
-_DAMAGE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error)
+_DAMAGE = (tarfile.TarError, EOFError, limits.Damaged)
 
 
 def files(path: Path, names: Sequence[str], *, of: str, inside: str = "") -> dict[str, tuple[str, bytes]]:
@@ -53,11 +52,14 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
     Raises:
         DataError: no archive, or a damaged one: the checksum of a ``.gz`` stands at its end.
     """
+    most = limits.unpacked_bytes(path.stat().st_size)
     try:
         with _unpacked(path) as stream:
             # As a stream: no seeking back, which in a .gz means unpacking it from the beginning.
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
+                    if member.size > most:  # of a file with holes it is no size that was unpacked
+                        raise tarfile.TarError(f"{member.name} has {member.size:,} bytes; ftcls takes {most:,}")
                     content = archive.extractfile(member) if member.isfile() and wanted(member.name) else None
                     if content is not None:
                         yield member.name, content.read()
@@ -78,8 +80,8 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
         if not packed:
             yield file
             return
-        with gzip.open(file) as unpacked:
-            yield cast(IO[bytes], unpacked)
+    with limits.unpacked_gzip(path) as unpacked:
+        yield cast(IO[bytes], unpacked)
 
 
 def _in_folder(path: Path, names: Sequence[str], inside: str) -> Iterator[tuple[str, tuple[str, bytes]]]:
@@ -91,13 +93,10 @@ def _in_folder(path: Path, names: Sequence[str], inside: str) -> Iterator[tuple[
 
 
 def _content(file: Path) -> bytes:
-    content = file.read_bytes()
     if file.suffix != ".gz":
-        return content
-    try:
-        return gzip.decompress(content)
-    except _DAMAGE as error:
-        raise DataError(f"{file}: not a whole gzip file ({error})") from error
+        return file.read_bytes()
+    with limits.unpacked_gzip(file) as unpacked:
+        return unpacked.read()
 
 
 def _in_archive(path: Path, names: set[str]) -> Iterator[tuple[str, tuple[str, bytes]]]:

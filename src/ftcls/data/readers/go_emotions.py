@@ -5,7 +5,6 @@ The authors' masks (``[NAME]``, ``[RELIGION]``) stay.
 """
 
 import csv
-import difflib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from ftcls.data.corpus import SplitName
 from ftcls.data.labels import listed
 from ftcls.data.raw import BadRows, Raw, RawSplit
 from ftcls.data.readers import archives, hub
+from ftcls.environment import limits
 from ftcls.errors import ConfigError
 
 HUB_ID: Final = "google-research-datasets/go_emotions"
@@ -99,8 +99,8 @@ def read(
 def _check(chosen: Sequence[str], known: Sequence[str]) -> None:
     for name in chosen:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f", did you mean {near[0]!r}?" if near else ";"
+            near = limits.nearest(name, known)
+            hint = f", did you mean {near!r}?" if near else ";"
             raise ConfigError(f"data.labels: {name!r} is no label{hint} The labels are {listed(known)}")
 
 

@@ -18,8 +18,10 @@ from ftcls.errors import DataError
 
 _ON: Final = frozenset({"1", "1.0", "true", "True", "TRUE"})
 _OFF: Final = frozenset({"0", "0.0", "false", "False", "FALSE"})
-_ITEM: Final = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|true|false|True|False)"""
-_LIST: Final = re.compile(rf"\s*\[\s*(?:{_ITEM}(?:\s*,\s*{_ITEM})*\s*,?)?\s*\]\s*", re.DOTALL)
+_ITEM: Final = (
+    r"""(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|[-+]?\d++(?:\.\d*+)?(?:[eE][-+]?\d++)?|true|false|True|False)"""
+)
+_LIST: Final = re.compile(rf"\s*+\[\s*+(?:{_ITEM}(?:\s*+,\s*+{_ITEM})*+\s*+,?+)?+\s*+\]\s*+", re.DOTALL)
 """A list of texts and numbers as JSON or Python write it. Without the commas, as NumPy prints one, Python would take
 two texts for one."""
 

@@ -7,7 +7,6 @@ of them have none. A row's number counts the stories of its split in the order o
 The Hub's copy is a Python script, which `datasets` no longer runs; the original archive is downloaded instead.
 """
 
-import difflib
 import hashlib
 import re
 from collections import Counter
@@ -22,6 +21,7 @@ from ftcls.data.corpus import SplitName
 from ftcls.data.labels import listed, natural
 from ftcls.data.raw import Raw, RawSplit
 from ftcls.data.readers import archives, download
+from ftcls.environment import limits
 from ftcls.errors import ConfigError, DataError
 
 ADDRESSES: Final = (
@@ -59,17 +59,21 @@ MOST_FREQUENT: Final = 10
 _REMEDY: Final = "Set data.path to the original archive or a folder with its reut2-*.sgm files."
 
 # Several roots, no declaration: not XML. Parsers of HTML lose the BODY, which they take for the page's.
-_STORY = re.compile(r"<REUTERS\b(.*?)>(.*?)</REUTERS>", re.DOTALL)
-_ATTRIBUTE = re.compile(r'(\w+)="(.*?)"')
-_TOPICS = re.compile(r"<TOPICS>(.*?)</TOPICS>", re.DOTALL)
-_ITEM = re.compile(r"<D>(.*?)</D>", re.DOTALL)
-_TEXT = re.compile(r"<TEXT\b[^>]*>(.*?)</TEXT>", re.DOTALL)
-_TITLE = re.compile(r"<TITLE>(.*?)</TITLE>", re.DOTALL)
-_BODY = re.compile(r"<BODY>(.*?)</BODY>", re.DOTALL)
+# Elements are found by their marks, one after the other: a pattern would look for each end as far as the file goes.
+_ATTRIBUTE = re.compile(r'(?<!\w)(\w++)="([^"]*+)"')
 _REFERENCE = re.compile(r"&(?:#(\d{1,4})|(amp|lt|gt));")
 _NAMED: Final = {"amp": "&", "lt": "<", "gt": ">"}
 
 _MODAPTE: Final[Mapping[tuple[str, str], SplitName]] = {("TRAIN", "YES"): "train", ("TEST", "YES"): "test"}
+
+
+@dataclass(frozen=True)
+class _Element:
+    """``<TAG attributes>content</TAG>``."""
+
+    start: int
+    attributes: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -119,26 +123,46 @@ def _published(archive: Path) -> None:
 def _stories(file: str, content: bytes) -> Iterator[tuple[SplitName, _Story]]:
     # One byte of the collection, in reut2-017.sgm, is not UTF-8; as Latin-1 it is a letter.
     source = content.decode("latin-1")
-    found = list(_STORY.finditer(source))
+    found = list(_elements(source, "REUTERS"))
     opened = source.count("<REUTERS ")
     if not found or opened != len(found):
         raise DataError(f"{file}: damaged, it has {opened} stories that begin and {len(found)} that are whole")
     for story in found:
-        attributes = dict(_ATTRIBUTE.findall(story[1]))
-        topics, text = _TOPICS.search(story[2]), _TEXT.search(story[2])
+        attributes = dict(_ATTRIBUTE.findall(story.attributes))
+        topics, text = _first(story.content, "TOPICS"), _first(story.content, "TEXT")
         if topics is None or text is None or not {"LEWISSPLIT", "TOPICS", "NEWID"} <= attributes.keys():
-            line = source.count("\n", 0, story.start()) + 1
+            line = source.count("\n", 0, story.start) + 1
             raise DataError(f"{file}:{line}: damaged, a story without its TOPICS, TEXT or attributes")
         split = _MODAPTE.get((attributes["LEWISSPLIT"], attributes["TOPICS"]))
         if split is not None:
             # Two stories carry a topic twice.
-            names = tuple(dict.fromkeys(_decoded(name) for name in _ITEM.findall(topics[1])))
-            yield split, _Story(_text(text[1]), names, f"{file}, NEWID {attributes['NEWID']}")
+            names = tuple(dict.fromkeys(_decoded(each.content) for each in _elements(topics, "D")))
+            yield split, _Story(_text(text), names, f"{file}, NEWID {attributes['NEWID']}")
+
+
+def _elements(source: str, tag: str) -> Iterator[_Element]:
+    """The elements of a tag, none of which is inside another."""
+    place = 0
+    while (start := source.find(f"<{tag}", place)) >= 0:
+        inside = start + len(tag) + 1
+        if source[inside : inside + 1] not in (" ", "\n", "\r", "\t", ">"):  # another tag that begins alike
+            place = inside
+            continue
+        opened = source.find(">", inside)
+        end = source.find(f"</{tag}>", opened)
+        if opened < 0 or end < 0:
+            return
+        yield _Element(start, source[inside:opened], source[opened + 1 : end])
+        place = end + len(tag) + 3
+
+
+def _first(source: str, tag: str) -> str | None:
+    found = next(_elements(source, tag), None)
+    return None if found is None else found.content
 
 
 def _text(content: str) -> str:
-    title, body = _TITLE.search(content), _BODY.search(content)
-    parts = [part[1] for part in (title, body) if part is not None]
+    parts = [part for part in (_first(content, "TITLE"), _first(content, "BODY")) if part is not None]
     # A story without tags (TYPE="UNPROC") is all text. What a BRIEF has beside its title is "Blah blah blah.".
     return _decoded("\n".join(parts) if parts else content)
 
@@ -175,8 +199,8 @@ def _chosen(topics: str | Sequence[str], stories: Mapping[SplitName, Sequence[_S
     there = _all(train, test)
     for name in topics:
         if name not in there:
-            near = difflib.get_close_matches(name, there, n=1)
-            hint = f", did you mean {near[0]!r}?" if near else ";"
+            near = limits.nearest(name, there)
+            hint = f", did you mean {near!r}?" if near else ";"
             raise ConfigError(
                 f"data.topics: {name!r} is no topic of the ModApte split{hint} The topics: {listed(there)}"
             )

@@ -11,6 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftcls.environment import limits
+from ftcls.errors import shortened
+
 Cell = str | list[str] | None
 """A text, a list of texts, or None where the file has nothing (JSON null, Parquet null and NaN; never in CSV)."""
 
@@ -46,6 +49,8 @@ def text_of(cells: Iterable[Cell]) -> str | None:
 def cell_of(value: Any) -> Cell | Misfit:
     """The cell that a JSON value makes: numbers as they are written, a list without its nulls."""
     if isinstance(value, str):
+        if len(value) > limits.CHARACTERS:
+            return Misfit(f"holds a text of {len(value):,} characters; ftcls takes {limits.CHARACTERS:,}")
         # A lone surrogate, which JSON can write and UTF-8 cannot, would stop the tokenizer.
         return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
@@ -115,4 +120,8 @@ def _one_name(number: str, classes: Sequence[str]) -> str | Misfit | None:
     if number == "-1":  # the library's own sign for no label
         return None
     known = number.isascii() and number.isdecimal() and int(number) < len(classes)
-    return classes[int(number)] if known else Misfit(f"holds {number}, which is no class: there are {len(classes)}")
+    return (
+        classes[int(number)]
+        if known
+        else Misfit(f"holds {shortened(number)}, which is no class: there are {len(classes)}")
+    )

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-LARGEST: Final = 16 * 1024**2
-"""Characters of a cell: longer than any text, and a quote that is never closed does not fill the memory."""
+from ftcls.environment.limits import CHARACTERS
+
 _ESCAPED: Final = re.compile(r'\\(["\\])')
 
 
@@ -32,7 +32,7 @@ class Dialect:
 
     def reader(self, lines: Iterable[str], *, strict: bool = False) -> Iterator[list[str]]:
         """The rows of lines as the csv module reads them."""
-        csv.field_size_limit(LARGEST)
+        csv.field_size_limit(CHARACTERS)
         quoting: Any = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
         return csv.reader(lines, delimiter=self.delimiter, skipinitialspace=self.spaced, quoting=quoting, strict=strict)
 
@@ -100,9 +100,9 @@ def header(cells: Sequence[str]) -> tuple[str, ...]:
         ValueError: two columns have one name; it is the argument.
     """
     names = [cell.strip() for cell in cells]
-    for place, name in enumerate(names):
-        if not name and "" in names[:place]:
-            names[place] = f"column {place + 1}"
+    nameless = [place for place, name in enumerate(names) if not name]
+    for place in nameless[1:]:
+        names[place] = f"column {place + 1}"
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise ValueError(twice)
@@ -117,7 +117,8 @@ def rows(lines: Lines, dialect: Dialect, width: int | None = None) -> Iterator[R
         dialect: how rows stand in it.
         width: the number of columns; None: that of the first row.
     """
-    reader = dialect.reader(lines)
+    # Strict, so that a quote that is left open is seen at the next one, and not at the end of the file for every line.
+    reader = dialect.reader(lines, strict=True)
     taken = lines.taken
     while True:
         taken.clear()
@@ -127,20 +128,30 @@ def rows(lines: Lines, dialect: Dialect, width: int | None = None) -> Iterator[R
         except StopIteration:
             return
         except csv.Error as error:
-            cells, problem = [], str(error)
-        if len(taken) == 1 and not lines.ended and problem is None and len(cells) == width and width > 1:
+            cells = _loosely(taken, dialect)
+            problem = None if cells else _broken(error, begin, lines.number)
+            reader = dialect.reader(lines, strict=True)
+        if len(taken) == 1 and problem is None and len(cells) == width and width > 1:
             yield Row(begin, cells)
-            continue
-        if dialect.quoted and (problem is not None or len(taken) > 1 or lines.ended):
-            problem = _broken(taken, dialect, begin) or problem
-        if problem is not None:
-            cells = dialect.split(taken[0])
+        elif problem is not None:
+            first = dialect.split(taken[0])
             lines.give_back()
-            reader = dialect.reader(lines)
-            yield Row(begin, cells, problem)
+            yield Row(begin, first, problem)
         elif cells and (len(cells) > 1 or width == 1 or cells[0].strip()):
             width = width or len(cells)
             yield Row(begin, cells, _misfit(cells, width), _swallowed(taken, dialect, width))
+
+
+def _loosely(lines: Sequence[str], dialect: Dialect) -> list[str]:
+    """The cells of a line in which text goes on behind a closing quote; none where they do not end with the line."""
+    if len(lines) > 1:
+        return []
+    # With a line behind it: whether that is part of the row says whether a quote is open.
+    try:
+        found = list(dialect.reader([*lines, dialect.delimiter]))
+    except csv.Error:
+        return []
+    return found[0] if len(found) > 1 else []
 
 
 def _misfit(cells: Sequence[str], width: int) -> str | None:
@@ -152,25 +163,18 @@ def _misfit(cells: Sequence[str], width: int) -> str | None:
     return f"{fields}, the header has {width}; {remedy}"
 
 
-def _broken(lines: Sequence[str], dialect: Dialect, begin: int) -> str | None:
-    """What is wrong with the quotes of a row; None: nothing."""
-    strict = dialect.reader(lines, strict=True)
-    try:
-        for _ in strict:
-            pass
-    except csv.Error as error:
-        if "field larger" in str(error):
-            return f"a cell of more than {LARGEST // 1024**2} million characters, or a quote that is never closed"
-        if "unexpected end" in str(error):
-            return "a quote that begins in the row is never closed; write a quote inside a text twice"
-        end = begin + strict.line_num - 1  # type: ignore[attr-defined]
-        if end == begin:
-            return None if len(lines) == 1 else f"a quote ends in the midst of a cell ({error})"
-        return (
-            f"a quote that begins in the row ends in line {end} in the midst of a cell, with {end - begin} lines "
-            "inside it; write a quote inside a text twice"
-        )
-    return None
+def _broken(error: csv.Error, begin: int, end: int) -> str:
+    """What is wrong with the quotes of a row that was read from one line to another."""
+    if "field larger" in str(error):
+        return f"a cell of more than {CHARACTERS // 1024**2} million characters, or a quote that is never closed"
+    if "unexpected end" in str(error):
+        return "a quote that begins in the row is never closed; write a quote inside a text twice"
+    if end == begin:
+        return f"a quote ends in the midst of a cell ({error})"
+    return (
+        f"a quote that begins in the row ends in line {end} in the midst of a cell, with {end - begin} lines "
+        "inside it; write a quote inside a text twice"
+    )
 
 
 def _swallowed(lines: Sequence[str], dialect: Dialect, width: int) -> int:

@@ -7,11 +7,11 @@ import gzip
 import io
 import logging
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final, cast
 
+from ftcls.environment import limits
 from ftcls.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,6 @@ _ENCRYPTED: Final = 1
 """Bit of the flags of a file in a .zip (APPNOTE 4.4.4)."""
 PACKED: Final = {".gz": "gzip", ".bz2": "bzip2", ".zip": "zip"}
 """Suffixes of a text file that is packed, and what they are called."""
-_DAMAGE: Final = (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error)
 
 
 def encoding_of(path: Path) -> str:
@@ -31,7 +30,7 @@ def encoding_of(path: Path) -> str:
     UTF-16 without a mark is known by its zero bytes.
 
     Raises:
-        DataError: it is none of these, or packed and damaged.
+        DataError: it is none of these, packed and damaged, or unpacks to more than is taken.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
@@ -45,9 +44,7 @@ def encoding_of(path: Path) -> str:
             decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return _windows_1252(path)
-    except _DAMAGE as error:
-        raise DataError(f"{path}: not a whole {PACKED[path.suffix.lower()]} file ({error})") from error
-    except OSError as error:  # what bz2 says of damage
+    except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     return "utf-8"
 
@@ -69,7 +66,7 @@ def member(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
     except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{path}: not a .zip archive that can be read ({error})") from error
+        raise DataError(f"{path}: not a whole zip file ({error})") from error
     names = [info.filename for info in infos]
     found = [name for name in names if not name.startswith("__MACOSX/") and not name.rpartition("/")[2].startswith(".")]
     if len(found) != 1:
@@ -88,16 +85,14 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _unpacked(path: Path, raw: IO[bytes]) -> IO[bytes]:
-    match path.suffix.lower():
-        case ".gz":
-            return cast(IO[bytes], gzip.open(raw))
-        case ".bz2":
-            return cast(IO[bytes], bz2.open(raw))
-        case ".zip":
-            return zipfile.ZipFile(raw).open(member(path))
-        case _:
-            return raw
+def _unpacked(path: Path, raw: IO[bytes]) -> IO[bytes] | io.BufferedReader:
+    suffix = path.suffix.lower()
+    if suffix not in PACKED:
+        return raw
+    if suffix == ".zip":
+        name = member(path)
+        return limits.unpacked(zipfile.ZipFile(raw).open(name), path)
+    return limits.unpacked(cast(IO[bytes], gzip.open(raw) if suffix == ".gz" else bz2.open(raw)), path)
 
 
 def _marked(block: bytes) -> str | None:

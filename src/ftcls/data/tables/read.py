@@ -16,7 +16,8 @@ from ftcls.data.tables.encoding import PACKED
 from ftcls.data.tables.records import KINDS, Records, kind_of, opened, parquet_file, readable
 from ftcls.data.tables.spreadsheet import file_of
 from ftcls.data.tables.table import Table
-from ftcls.errors import DataError
+from ftcls.environment import limits
+from ftcls.errors import DataError, quoted
 
 _FORMATS: Final = tuple(suffix for suffix, kind in KINDS.items() if kind != "txt")
 """Lines of text have no column for a label."""
@@ -53,29 +54,39 @@ def read_table(path: Path, columns: Collection[str] | None = None) -> Table:
 class _Columns:
     """Cells gathered column by column."""
 
-    def __init__(self, wanted: Collection[str] | None) -> None:
+    def __init__(self, name: str, wanted: Collection[str] | None) -> None:
+        self.name = name
         self.wanted = wanted
         self.names: dict[str, None] = {}
         self.values: dict[str, list[Cell]] = {}
         self.size = 0
+        self.missing = 0
+        """Cells of JSON rows that lack a key which another row has."""
 
     def begin(self, names: Iterable[str]) -> None:
         """Columns that are there; those that are wanted are kept."""
         for name in names:
             if name not in self.names:
                 self.names[name] = None
+                if len(self.names) > limits.COLUMNS:
+                    raise DataError(
+                        f"{self.name}: more than {limits.COLUMNS:,} columns, or keys of all rows; that is no table"
+                    )
                 if self.wanted is None or name in self.wanted:
                     self.values[name] = [None] * self.size
+                    self.missing += self.size
 
     def add(self, cells: Iterable[Cell]) -> None:
         """A row, its cells in the order of the columns that are kept."""
         for values, cell in zip(self.values.values(), cells, strict=True):
             values.append(cell)
         self.size += 1
+        if self.missing > limits.MISSING + limits.MISSING_IN_A_ROW * self.size:
+            raise DataError(f"{self.name}: its rows have too few keys in common; that is no table")
 
 
 def _gathered(path: Path, records: Records, wanted: Collection[str] | None) -> Table:
-    columns, bad = _Columns(wanted), BadRows()
+    columns, bad = _Columns(str(path), wanted), BadRows()
     columns.begin(records.columns or ())
     numbers, lines, size = array("q"), array("q"), 0
     for line, cells, problem in _of_table(records, columns) if records.table else _of_objects(records, columns):
@@ -115,13 +126,14 @@ def _of_objects(records: Records, columns: _Columns) -> Iterator[tuple[int, Sequ
         problem, cells = record.problem, list[Cell | Misfit]()
         if problem is None:
             columns.begin(record.row)
+            columns.missing += max(0, len(columns.values) - len(record.row))
             cells = [record.cell_of(name) for name in columns.values]
             problem = None if columns.wanted is None else _misfit(zip(columns.values, cells, strict=True))
         yield record.line, list(_fitting(cells)), problem
 
 
 def _misfit(cells: Iterable[tuple[str, Cell | Misfit]]) -> str | None:
-    return next((f"column {name!r} {cell.reason}" for name, cell in cells if isinstance(cell, Misfit)), None)
+    return next((f"column {quoted(name)} {cell.reason}" for name, cell in cells if isinstance(cell, Misfit)), None)
 
 
 def _fitting(cells: Iterable[Cell | Misfit]) -> Iterator[Cell]:

@@ -6,6 +6,7 @@ Whole tables are gathered from these rows and predictions are made for them, so 
 import contextlib
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,8 @@ from ftcls.data.tables.encoding import PACKED, encoding_of, member, opened_text
 from ftcls.data.tables.spreadsheet import SUFFIXES as SPREADSHEETS
 from ftcls.data.tables.spreadsheet import file_of
 from ftcls.data.tables.spreadsheet import rows as sheet_rows
-from ftcls.errors import DataError
+from ftcls.environment import limits
+from ftcls.errors import DataError, quoted, shortened
 
 Kind = Literal["csv", "tsv", "jsonl", "json", "parquet", "txt", "sheet"]
 KINDS: Final[Mapping[str, Kind]] = {
@@ -204,11 +206,19 @@ def _delimited(
 
 
 def _columns(name: str, cells: Sequence[str]) -> tuple[str, ...]:
+    _check_columns(name, len(cells))
     try:
         return header(cells)
     except ValueError as error:
         twice = str(error)
-        raise DataError(f"{name}: two columns are called {twice!r}; the first row must name the columns") from None
+        raise DataError(
+            f"{name}: two columns are called {quoted(twice)}; the first row must name the columns"
+        ) from None
+
+
+def _check_columns(name: str, count: int) -> None:
+    if count > limits.COLUMNS:
+        raise DataError(f"{name}: has {count:,} columns; ftcls takes {limits.COLUMNS:,}")
 
 
 def _sheet(path: Path) -> Records:
@@ -237,6 +247,7 @@ def _json_lines(lines: Iterable[str]) -> Iterator[Record]:
         text = line.strip()
         if text:
             try:
+                limits.check_depth(text)
                 value = _DECODER.decode(text)
             except json.JSONDecodeError as error:
                 yield Record(number, {}, f"not JSON: {error.msg} (column {error.colno})", text)
@@ -249,7 +260,7 @@ def _json_lines(lines: Iterable[str]) -> Iterator[Record]:
 def _object(number: int, value: Any, text: str) -> Record:
     if isinstance(value, dict):
         return Record(number, value)
-    return Record(number, {}, f'expected an object such as {{"text": "..."}}, found {text[:_SHOWN]}', text)
+    return Record(number, {}, f'expected an object such as {{"text": "..."}}, found {shortened(text, _SHOWN)}', text)
 
 
 def _begins_with_a_list(lines: Iterable[str]) -> bool:
@@ -257,7 +268,7 @@ def _begins_with_a_list(lines: Iterable[str]) -> bool:
     if not first.startswith("["):
         return False
     try:
-        found = json.loads(first)
+        found = limits.json_value(first)
     except (ValueError, RecursionError):
         return True  # a list over several lines
     return all(isinstance(each, dict) for each in found)
@@ -265,6 +276,7 @@ def _begins_with_a_list(lines: Iterable[str]) -> bool:
 
 def _json_list(name: str, text: str) -> Iterator[Record]:
     try:
+        limits.check_depth(text)
         found = _DECODER.decode(text.removeprefix("\ufeff").strip())
     except json.JSONDecodeError as error:
         raise DataError(f"{name}:{error.lineno}:{error.colno}: not JSON ({error.msg})") from None
@@ -304,12 +316,27 @@ def parquet_file(path: Path) -> pq.ParquetFile:
     """
     with readable(path):
         file = pq.ParquetFile(path)
-    names = file.schema_arrow.names
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
+    try:
+        _check_parquet(path, file)
+    except DataError:
         file.close()
-        raise DataError(f"{path}: two columns are called {twice!r}; rename one")
+        raise
     return file
+
+
+def _check_parquet(path: Path, file: pq.ParquetFile) -> None:
+    about, size = file.metadata, path.stat().st_size
+    _check_columns(str(path), about.num_columns)
+    twice = next((name for name, count in Counter(file.schema_arrow.names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: two columns are called {quoted(twice)}; rename one")
+    large = sum(max(0, about.row_group(group).total_byte_size) for group in range(about.num_row_groups))
+    for found, most, what in (
+        (large, limits.PARQUET_BYTES + limits.UNPACKED_TIMES * size, "bytes"),
+        (about.num_rows, limits.PARQUET_ROWS + limits.UNPACKED_TIMES * size, "rows"),
+    ):
+        if not 0 <= found <= most:
+            raise DataError(f"{path}: says that it unpacks to {found:,} {what}; of {size:,} bytes ftcls takes {most:,}")
 
 
 @contextlib.contextmanager

@@ -1,16 +1,20 @@
 """A table in memory: columns, never rows, with the line of the file that each row came from."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.data.raw import BadRows
 from ftcls.data.tables.cells import Cell
-from ftcls.errors import DataError
+from ftcls.environment import limits
+from ftcls.errors import DataError, quoted
+
+_SHOWN: Final = 20
+"""Columns that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Table:
 
 def missing_column(path: Path, name: str, columns: Sequence[str]) -> DataError:
     """The error for a column that a file does not have."""
-    near = difflib.get_close_matches(name, columns, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ";"
-    return DataError(f"{path}: no column {name!r}{hint} The columns are {', '.join(map(repr, columns))}")
+    near = limits.nearest(name, columns)
+    hint = f", did you mean {near!r}?" if near else ";"
+    shown = ", ".join(map(quoted, columns[:_SHOWN]))
+    more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
+    return DataError(f"{path}: no column {quoted(name)}{hint} The columns are {shown}{more}")
