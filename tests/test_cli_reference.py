@@ -18,7 +18,7 @@ def test_the_reference_page_does_not_depend_on_the_terminal(monkeypatch):
 def test_every_command_has_help_for_every_option_and_an_example():
     for help_text in reference.commands().split("### `")[1:]:
         name, _, text = help_text.partition("`")
-        if name != "ftcls config":
+        if name not in ("ftcls config", "ftcls runs"):
             assert f"Example: {name}" in text or name == "ftcls", name
         for line in text.splitlines():
             stripped = line.strip()

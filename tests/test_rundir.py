@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ftcls.environment import manifest
 from ftcls.environment.files import replacing, write_json, write_text
 from ftcls.errors import ConfigError
 from ftcls.runs import directory
@@ -20,7 +21,8 @@ def test_a_run_is_made_with_its_config_inside(tmp_path):
     run = create("name: news\n", name="news", output=None, home=tmp_path / "runs")
     assert run.path == tmp_path / "runs" / "news"
     assert run.config.read_text() == "name: news\n"
-    assert [path.name for path in run.path.iterdir()] == ["config.yaml"]
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "manifest.json"]
+    assert list(manifest.read(run.path).files) == ["config.yaml"]
     assert not run.done
 
 

@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -54,7 +55,7 @@ def test_the_directory_is_announced_and_holds_config_and_log(working_directory):
     assert announced == [run.path] == [working_directory / "runs" / "news"]
     assert run.config.read_text(encoding="utf-8") == dump(experiment())
     assert "WARNING ftcls.anything: something to know" in run.log.read_text(encoding="utf-8")
-    assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "log.txt"]
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "log.txt", "manifest.json"]
 
 
 def test_what_is_logged_after_the_session_is_not_in_its_log():
@@ -142,8 +143,7 @@ def test_a_deleted_run_does_not_hide_the_newest(working_directory):
     for number in range(3):
         directory.create(dump(experiment()), name="news", output=None)
         os.utime(RunDir(sorted((working_directory / "runs").iterdir())[-1]).config, (number, number))
-    RunDir(working_directory / "runs" / "news").config.unlink()
-    (working_directory / "runs" / "news").rmdir()
+    shutil.rmtree(working_directory / "runs" / "news")
     with opened(resume=True) as run:
         assert run.path.name == "news-3"
     with opened() as filled:
@@ -171,6 +171,14 @@ def test_a_resume_with_another_config_names_the_keys_that_differ():
     assert message.count(" in the run, ") == 2
     assert f"ftcls train {run.config} --output" in message
     assert run.config.read_bytes() == before
+
+
+def test_a_config_that_was_damaged_is_not_resumed():
+    with opened() as run:
+        pass
+    run.config.write_text(run.config.read_text(encoding="utf-8").replace("name: news", "name: newt"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"config\.yaml: is damaged.*\n.*--accept config\.yaml"):
+        fails(AssertionError(), resume=True)
 
 
 def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path):
@@ -214,7 +222,7 @@ def test_of_several_processes_only_the_first_announces_locks_and_logs(monkeypatc
     second = Machine("cpu", "fp32", "asked for", rank=1, processes=2)
     with pytest.raises(DataError, match="planted"):
         fails(DataError("planted"), machine=second, announce=lambda path: pytest.fail("announced"))
-    assert [path.name for path in run.path.iterdir()] == ["config.yaml"]
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "manifest.json"]
 
 
 def test_the_error_of_the_first_process_is_that_of_all(monkeypatch):

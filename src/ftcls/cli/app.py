@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import ftcls
-from ftcls.cli import call, config, console, likely_options
+from ftcls.cli import call, config, console, likely_options, runs
 from ftcls.cli.call import Call
 from ftcls.cli.compare import compare
 from ftcls.cli.data import data
@@ -56,6 +56,7 @@ app.command("sweep", cls=Command)(sweep)
 app.command("data")(data)
 app.command("doctor")(doctor)
 app.add_typer(config.app)
+app.add_typer(runs.app)
 
 
 def _version(wanted: bool) -> None:

@@ -1,6 +1,7 @@
 """Writing files so that a crash leaves no half of one: beside their place first, then put there in one step."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -27,10 +28,10 @@ def replacing(path: Path) -> Iterator[Path]:
     staged = Path(name)
     try:
         yield staged
-        with staged.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync(staged)
         staged.chmod(0o644)  # mkstemp's 0600 would hide the result from everybody else
         staged.replace(path)
+        sync_folder(path.parent)
     finally:
         staged.unlink(missing_ok=True)
 
@@ -62,8 +63,29 @@ def making(path: Path) -> Iterator[Path]:
         if path.is_dir():
             path.rmdir()  # empty; Windows moves nothing onto a folder
         staged.replace(path)
+        sync_folder(path.absolute().parent)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """See that the content of a file is on the disk."""
+    with path.open("rb+") as file:  # rb+: Windows flushes only files that are open for writing
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    if os.name == "nt":  # where a folder cannot be opened, and names are on the disk with the rename
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a network file system that knows no such thing
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -74,4 +96,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """A value as `write_json` writes it."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

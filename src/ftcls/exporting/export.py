@@ -16,6 +16,7 @@ import ftcls
 from ftcls.config.load import load
 from ftcls.data.tables import frames
 from ftcls.data.tables.frames import Texts
+from ftcls.environment import manifest
 from ftcls.environment.files import making, write_text
 from ftcls.errors import ConfigError, DataError, ExportError
 from ftcls.inference import onnx_runtime
@@ -102,6 +103,7 @@ def export(
     if to == "onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):  # before the weights are loaded
             onnx_runtime.extra(name)
+    manifest.check_part(place.config)
     experiment = load(place.config) if is_run else None
     shown = _given(texts, rows) if texts is not None else _validation(place, rows)
     tolerance = TOLERANCES[precision] if tolerance is None else tolerance
@@ -113,6 +115,7 @@ def export(
         trained.save_companions(folder)
         if is_run:
             shutil.copyfile(place.config, folder / place.config.name)  # says on which data it is scored
+        manifest.write(folder)
         again = Classifier.from_pretrained(folder, device="cpu")
         # A loss in int8 is judged in points of a score, whatever the run was chosen by.
         judged = "f1_macro" if experiment is None or experiment.metrics.best == "loss" else experiment.metrics.best
@@ -134,6 +137,7 @@ def export(
         export_record.write(found, folder)
         card = export_card.markdown(found, max_length=trained.settings.max_length, clean=trained.settings.clean)
         write_text(folder / CARD, card)
+        manifest.renew(folder, [export_record.FILE])
     return found
 
 

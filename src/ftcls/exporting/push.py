@@ -15,7 +15,7 @@ from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils._validators import validate_repo_id
 
 from ftcls.config.load import load
-from ftcls.environment import devices, hub_access
+from ftcls.environment import devices, hub_access, manifest
 from ftcls.environment.files import making, write_text
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.inference import reload_check
@@ -69,6 +69,7 @@ def write(run: Path, repository: str, folder: Path, *, examples: int = 0, licenc
     """
     _check_name(repository)
     place = RunDir(run.absolute())
+    manifest.check_part(place.config)
     report, experiment = report_schema.read_report(place), load(place.config)
     base = model_card.base_model(experiment.model.checkpoint)
     about = model_card.metadata(report, experiment, base=base, licence=licence)
@@ -169,8 +170,12 @@ def _check_name(repository: str) -> None:
 
 
 def _copy_model(model: Path, folder: Path) -> None:
-    """The model of a run without what is for this machine: a probe holds tokens of texts, an adapter a place here."""
-    left_behind = shutil.ignore_patterns(reload_check.FILE, *adapters.FILES)
+    """The model of a run without what is for this machine: a probe holds tokens of texts, an adapter a place here.
+
+    A repository has digests of its own, and other files beside these: the manifest stays here.
+    """
+    manifest.check(model)
+    left_behind = shutil.ignore_patterns(reload_check.FILE, manifest.FILE, *adapters.FILES)
     shutil.copytree(model, folder, ignore=left_behind, dirs_exist_ok=True)
     if adapters.is_adapter(model):
         devices.quiet()

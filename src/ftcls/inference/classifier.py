@@ -12,7 +12,7 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 import ftcls
 from ftcls.data.corpus import Split, Task
-from ftcls.environment import devices
+from ftcls.environment import devices, manifest
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.inference import onnx_runtime, padding_check, reload_check
 from ftcls.inference.base_classifier import Answer, BaseClassifier
@@ -79,6 +79,9 @@ class Classifier(BaseClassifier):
         machine = devices.choose(device, precision)
         try:
             folder = hub_snapshot.local(str(path))
+            if isinstance(folder, Path):
+                # On the Hub, which has digests of its own, there is no manifest.
+                manifest.check(folder, expected=Path(path).exists() and (folder / settings.FILE).is_file())
             tokenizer = loading.load_tokenizer(str(folder), train_texts=())
         except UnavailableError as error:
             if near := directory.nearest(path):
@@ -196,6 +199,7 @@ class Classifier(BaseClassifier):
         place.mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(place)
         self.save_companions(place)
+        manifest.write(place)
 
     def save_companions(self, folder: Path) -> None:
         """Write what makes weights a whole classifier: configuration, tokenizer, cleaning, decision."""

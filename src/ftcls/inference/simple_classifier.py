@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ftcls.data.corpus import Split
-from ftcls.environment import devices
+from ftcls.environment import devices, manifest
 from ftcls.environment.devices import Machine
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import Answer, BaseClassifier
@@ -160,10 +160,12 @@ def _simple(wanted: Reference, machine: Machine, options: dict[str, Any]) -> Sim
         raise ConfigError(f"{wanted}: says the same of every text; it is for `ftcls compare` alone")
     folder = run.models / str(wanted.name)
     if not folder.is_dir():
+        manifest.check_part(folder)
         there = ", ".join(sorted(each.name for each in run.models.glob("*"))) or "none"
         raise DataError(
             f"{wanted}: the run has no such model; it has {there} ({_MADE_BY.get(str(wanted.name), _LADDER)})"
         )
+    manifest.check(run.model)
     stored = settings.load(run.model)
     if stored is None:
         raise DataError(f"{run.model}: not written by ftcls, so nothing says how texts are cleaned")

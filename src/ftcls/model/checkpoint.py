@@ -7,6 +7,7 @@ from typing import Final
 
 from huggingface_hub import try_to_load_from_cache
 
+from ftcls.environment import manifest
 from ftcls.errors import ConfigError, UnavailableError
 
 PACKAGE: Final = "package:"
@@ -35,7 +36,8 @@ def resolve(checkpoint: str) -> Path | str:
         return _in_package(checkpoint.removeprefix(PACKAGE))
     path = Path(checkpoint).expanduser()
     if path.is_dir():
-        return path / "model" if (path / "model" / "config.json").is_file() else path
+        model = path / "model"
+        return model if (model / "config.json").is_file() or (model / manifest.FILE).is_file() else path
     plain, _, revision = checkpoint.rpartition("@")
     if plain and Path(plain).expanduser().is_dir():
         raise ConfigError(f"model.revision: {revision}: {plain} is a folder, and only the Hub has revisions; remove it")
@@ -77,6 +79,17 @@ def digest(checkpoint: str) -> str | None:
     if len(sums) == 1:
         return sums[0][0]
     return hashlib.sha256("".join(f"{found}  {name}\n" for found, name in sums).encode()).hexdigest()
+
+
+def check(checkpoint: str) -> None:
+    """See that a folder that ftcls wrote is as it was written.
+
+    Raises:
+        DataError: a file of it is missing or damaged.
+    """
+    place = None if checkpoint.startswith(SCRATCH) else resolve(checkpoint)
+    if isinstance(place, Path):
+        manifest.check(place, expected=False)
 
 
 def _sha256(path: Path) -> str:

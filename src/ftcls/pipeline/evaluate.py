@@ -13,7 +13,7 @@ from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus
 from ftcls.data.read import read
-from ftcls.environment import devices
+from ftcls.environment import devices, manifest
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Thresholds
 from ftcls.inference.simple_classifier import load_classifier as load_any
@@ -64,7 +64,7 @@ def evaluate(
     place = RunDir(Path(wanted.path).absolute())
     is_run = place.config.is_file()
     _check(model, is_run=is_run, config=config, checkpoint=checkpoint, labels=labels)
-    experiment = load(place.config if config is None else config)
+    experiment = _experiment(place, config)
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
     weights: Path | str = model if wanted.name or not is_run else _weights(place, checkpoint)
     trained = label_alignment.renamed(
@@ -102,6 +102,13 @@ def evaluate(
     return found
 
 
+def _experiment(run: RunDir, config: Config | None) -> Experiment:
+    if config is not None:
+        return load(config)
+    manifest.check_part(run.config)
+    return load(run.config)
+
+
 def _check(
     model: str, *, is_run: bool, config: Config | None, checkpoint: str | None, labels: Sequence[str] | None
 ) -> None:
@@ -136,6 +143,8 @@ def _weights(run: RunDir, checkpoint: str | None) -> Path:
     if not checkpoint and (run.path / "config.json").is_file():
         place = run.path  # an export: the config of its run beside the weights
     if not (place / "config.json").is_file():
+        manifest.check_part(place / "config.json")
+        manifest.check_part(place)
         there = sorted(p.name for p in run.checkpoints.glob("[!.]*"))
         raise DataError(f"{place}: no model there; --checkpoint takes {', '.join(there) or 'nothing: there is none'}")
     return place

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus
+from ftcls.environment import manifest
 from ftcls.environment.devices import Machine
 from ftcls.errors import DataError, TrainingError, UnavailableError
 from ftcls.inference import padding_check, reload_check
@@ -21,7 +22,6 @@ from ftcls.model.output_bias import start_at
 from ftcls.pipeline.prepare import Prepared
 from ftcls.runs.directory import RunDir
 from ftcls.training import parameter_groups
-from ftcls.training.checkpoints import MANIFEST
 from ftcls.training.fit import Fit, Validation, first_answer, fit
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, mach
         FtclsError: the checkpoint cannot be had, it reads padding, or the config does not fit it.
     """
     section, checkpoint = experiment.training, experiment.model.source
+    origin.check(checkpoint)
     built = loading.load_model(
         checkpoint,
         prepared.config,
@@ -135,13 +136,17 @@ def best_model(experiment: Experiment, *, machine: Machine, run: RunDir) -> Clas
     """Make the best weights the model of the run, and read it from disk: what is not that must not be scored.
 
     Raises:
+        DataError: the best weights are damaged.
         TrainingError: what was saved does not load back.
     """
+    manifest.check(run.best)
     merge, section = experiment.adapter.merge, experiment.training
-    left_out = (MANIFEST, *(adapters.FILES if merge else ()))
-    shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(*left_out), dirs_exist_ok=True)
+    left_out = (manifest.FILE, *(adapters.FILES if merge else ()))
+    shutil.rmtree(run.model, ignore_errors=True)
+    shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(*left_out))
     if merge:
         loading.save(loading.load_merged(run.best, device=machine.device), run.model)
+    manifest.write(run.model)
     try:
         return Classifier.from_pretrained(
             run.model,

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ftcls.config.load import load
 from ftcls.config.schema import Experiment
+from ftcls.environment import manifest
 from ftcls.errors import DataError
 from ftcls.inference.classifier import Classifier
 from ftcls.runs import report_schema
@@ -50,6 +51,7 @@ class Run:
         Raises:
             ConfigError: there is no config.
         """
+        manifest.check_part(self.files.config)
         return load(self.files.config)
 
     @property
@@ -69,6 +71,7 @@ class Run:
             DataError: there are no predictions of that split.
         """
         path = self.files.predictions / f"{split}.parquet"
+        manifest.check_part(path)
         try:
             return pq.read_table(path).to_pandas()
         except (OSError, pa.ArrowException) as error:

@@ -16,6 +16,7 @@ from torch import distributed
 from ftcls.config.load import dump, load
 from ftcls.config.recipe import complete_from
 from ftcls.config.schema import Experiment
+from ftcls.environment import manifest
 from ftcls.environment.devices import Machine
 from ftcls.errors import ConfigError, DataError, FtclsError, Interrupted, UnavailableError
 from ftcls.runs import directory
@@ -42,6 +43,7 @@ def opened(
 
     Raises:
         ConfigError: the directory is in use, is not a run, or belongs to another config.
+        DataError: its config is damaged.
     """
     if machine.processes > 1:
         PartialState(cpu=machine.device == "cpu", **({"backend": "gloo"} if machine.device == "cpu" else {}))
@@ -88,6 +90,9 @@ def _open(experiment: Experiment, output: Path | None, resume: bool) -> tuple[bo
     run = RunDir(path.absolute())
     if not run.config.is_file():
         raise ConfigError(f"{path}: not a run, it has no config.yaml; name another --output")
+    if not run.done:  # the rest of it is going to be made again
+        manifest.keep(run.path, (run.config.name, run.data.name))
+    manifest.check_part(run.config)
     before = load(run.config).model_dump()
     if differing := _differing(before, complete_from(experiment, before["training"]).model_dump()):
         raise ConfigError(

@@ -14,8 +14,7 @@ from ftcls.config.load import Config, Overrides, dump, load
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
-from ftcls.environment import devices, progress
-from ftcls.environment.files import write_text
+from ftcls.environment import devices, manifest, progress
 from ftcls.errors import ConfigError
 from ftcls.inference import latency, precision_check
 from ftcls.model.baselines import linear
@@ -152,7 +151,7 @@ def _train(
         experiment = with_schedule(experiment, corpus, prepared)
         expected = forecast(experiment, prepared, machine)
         if machine.main:
-            write_text(run.config, dump(experiment))
+            manifest.write_listed(run.config, dump(experiment))
             _announce(expected)
             _warn_of_unknown_tokens(prepared)
         built = build_model(experiment, corpus, prepared, machine)
@@ -168,6 +167,7 @@ def _train(
         scoring = time.perf_counter() - scoring
         tuned = tune_decision.tune(undecided, logits["validation"], corpus.splits["validation"], experiment.decision)
         decision.save(tuned.decision, corpus.labels, run.model / decision.FILE)
+        manifest.renew(run.model, [decision.FILE])
         trained = replace(undecided, decision=tuned.decision)
         agreement = precision_check.agreement(trained, prepared.encoded["validation"])
         found = {name: trained.decided(corpus.splits[name], logits[name]) for name in SCORED}

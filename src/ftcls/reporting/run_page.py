@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from ftcls.environment import manifest
 from ftcls.environment.files import write_text
 from ftcls.reporting import commands, error_analysis, gallery, plots
 from ftcls.reporting.error_analysis import Mistake
@@ -71,7 +72,10 @@ def report(run: str | os.PathLike[str], *, output: str | os.PathLike[str] | None
         DataError: no finished run, or its predictions are missing or damaged.
     """
     place = RunDir(Path(run).absolute())
-    return write(place, report_schema.read_report(place), output=None if output is None else Path(output))
+    written = write(place, report_schema.read_report(place), output=None if output is None else Path(output))
+    drawn = [f"{place.plots.name}/{name}.{kind}" for name in written.plots for kind in ("png", "svg")]
+    manifest.renew(place.path, [place.page.name, *drawn])
+    return written
 
 
 def write(run: RunDir, found: Report, *, output: Path | None = None) -> Page:

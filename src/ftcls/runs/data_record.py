@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
-from ftcls.environment.files import write_json
+from ftcls.environment import manifest
+from ftcls.environment.files import json_text
 from ftcls.errors import DataError
 from ftcls.runs.directory import RunDir
 
@@ -49,7 +50,7 @@ def of(corpus: Corpus) -> DataRecord:
 
 def write(run: RunDir, record: DataRecord) -> None:
     """Keep a record in the run directory."""
-    write_json(run.data, {"schema_version": _SCHEMA_VERSION, **asdict(record)})
+    manifest.write_listed(run.data, json_text({"schema_version": _SCHEMA_VERSION, **asdict(record)}))
 
 
 def read(run: RunDir) -> DataRecord | None:
@@ -58,6 +59,7 @@ def read(run: RunDir) -> DataRecord | None:
     Raises:
         DataError: it cannot be read.
     """
+    manifest.check_part(run.data)
     if not run.data.is_file():
         return None
     try:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftcls.environment import limits
+from ftcls.environment import limits, manifest
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
 
@@ -127,6 +127,7 @@ def create(config_text: str, *, name: str, output: Path | None, home: Path = Pat
         path = next(taken for taken in _names(home / name) if _claim(taken))
     run = RunDir(path.absolute())
     write_text(run.config, config_text)
+    manifest.write(run.path)
     return run
 
 

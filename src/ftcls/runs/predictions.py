@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ftcls.environment import manifest
 from ftcls.environment.files import replacing
 from ftcls.errors import DataError
 from ftcls.scoring.decision import Task
@@ -75,6 +76,7 @@ def write(
     table = pa.table(columns).replace_schema_metadata({"ftcls": json.dumps(about, ensure_ascii=False)})
     with replacing(path) as staged:
         pq.write_table(table, staged, compression="zstd")
+    manifest.renew_part(path)
 
 
 def read(path: Path) -> Predictions:
@@ -115,6 +117,7 @@ def read_rows(path: Path) -> Rows:
 
 def _opened(path: Path, *, only: Sequence[str] | None = None, without: Sequence[str] = ()) -> tuple[Any, Any]:
     """Some columns of a predictions file, and what its metadata says about them."""
+    manifest.check_part(path)
     try:
         schema = pq.read_schema(path)
         about = json.loads(schema.metadata[b"ftcls"])

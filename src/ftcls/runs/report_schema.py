@@ -14,8 +14,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ftcls.data.corpus import Check
-from ftcls.environment import json_files
-from ftcls.environment.files import write_json
+from ftcls.environment import json_files, manifest
+from ftcls.environment.files import json_text, write_json, write_text
 from ftcls.errors import DataError
 from ftcls.runs import directory
 from ftcls.runs.model_section import Model
@@ -324,8 +324,11 @@ def document(result: Report | Evaluation) -> dict[str, Any]:
 
 
 def write_report(run: directory.RunDir, report: Report) -> None:
-    """Write report.json, the last file of a run."""
-    write_json(run.report, document(report))
+    """Write the manifest of a run, and report.json, its last file."""
+    text = json_text(document(report))
+    passing = (run.checkpoints.name, run.evals.name)
+    manifest.write(run.path, without=passing, ahead={run.report.name: text.encode()})
+    write_text(run.report, text)
 
 
 def read_report(run: directory.RunDir) -> Report:
@@ -344,6 +347,7 @@ def read_report(run: directory.RunDir) -> Report:
             f"{run.path}: no report.json, so this is no run or it is not finished. "
             "Name a finished run, or continue this one: ftcls train ... --resume"
         )
+    manifest.check_part(run.report)
     report: Report = json_files.read(run.report, _REPORT)
     return report
 

@@ -1,25 +1,27 @@
 """Checkpoints that exist whole or not at all.
 
-A checkpoint is written under another name, its manifest last, and renamed into place. One without a manifest does not
-exist: nothing lists it, nothing resumes from it, the next run sweeps it away.
+A checkpoint is written under another name, its manifest last, and renamed into place. A training goes on from the
+newest one whose files all are what was written.
 """
 
 import contextlib
-import json
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from torch import distributed
 
-from ftcls.environment.files import write_json
+from ftcls.environment import manifest
+from ftcls.environment.files import sync_folder
+from ftcls.errors import DataError
 
-MANIFEST: Final = "manifest.json"
+MANIFEST: Final = manifest.FILE
 BEST: Final = "best"
 STEP: Final = "step-"
+STATE: Final = ("*.pt", "*.pth", "trainer_state.json", "history.jsonl")
+"""What a step's checkpoint has beside a model, as patterns."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +51,81 @@ class Progress:
     examples: int
     tokens: int
     micro_batches: int
+    logged: int | None = None
+    """The last step whose loss was logged; None in a checkpoint of an earlier version."""
+    gathered: tuple[float, ...] = ()
+    """The sum of the losses since, of each process."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training goes on."""
+
+    checkpoint: Path | None
+    """None: at the beginning."""
+    progress: Progress | None
+    skipped: tuple[str, ...]
+    """Newer checkpoints that cannot be used, each with the reason."""
+    best_from: Path | None
+    """The checkpoint whose weights are the best ones; None: those in ``best`` are whole."""
 
 
 def newest(folder: Path) -> Path | None:
-    """The complete checkpoint with the highest step, or None."""
-    return max(_complete(folder), key=_step, default=None)
+    """The complete checkpoint with the highest step, or None; whether its files are whole is not looked at."""
+    return max((p for p in _steps(folder) if (p / MANIFEST).is_file()), key=_step, default=None)
+
+
+def start(folder: Path) -> Start:
+    """The newest checkpoint that is whole, with the best weights up to its step.
+
+    Where ``best`` is damaged, an older checkpoint will do that holds these weights itself, or comes before them.
+
+    Raises:
+        DataError: there are checkpoints, and none can be used; with the reason of each.
+    """
+    steps = sorted(_steps(folder), key=_step, reverse=True)
+    reasons = {path: _damage(path) for path in steps}
+    best = _damage(folder / BEST)
+    skipped: list[str] = []
+    for path in steps:
+        reason = reasons[path]
+        if reason is None:
+            progress = read_progress(path)
+            source = None if best is None else _with_best(progress, folder, reasons)
+            if best is None or progress.best is None or source is not None:
+                return Start(path, progress, tuple(skipped), source)
+            reason = f"the best weights up to there are not whole: {best}"
+        skipped.append(f"{path}: {reason}")
+    if skipped:
+        raise DataError(
+            "the run cannot be continued, no checkpoint is whole:\n"
+            + "".join(f"  {each}\n" for each in skipped)
+            + f"Bring back a copy of these files, or begin again: delete {folder} and repeat this command"
+        )
+    return Start(None, None, (), None)
+
+
+def restore_best(folder: Path, source: Path, best: Best) -> None:
+    """Make ``best`` again from the checkpoint of its step."""
+    with writing(folder / BEST, main=True, about=best_manifest(best)) as staged:
+        shutil.copytree(source, staged, ignore=shutil.ignore_patterns(*STATE, MANIFEST), dirs_exist_ok=True)
 
 
 def recover(folder: Path) -> None:
     """Clear what a killed process left: half-written checkpoints go, a half-done exchange of ``best`` is finished."""
-    best, staged, old = folder / BEST, _staged(folder / BEST), folder / f".{BEST}.old"
+    best, staged, old = folder / BEST, _staged(folder / BEST), _old(folder / BEST)
     if not best.exists():
         # Killed between the two renames of `best`: the new one is complete, or the old one is all there is.
         for candidate in (staged, old):
             if (candidate / MANIFEST).is_file():
                 candidate.rename(best)
                 break
-    for left in (*folder.glob(".*.tmp"), old):
+    for left in (*folder.glob(".*.tmp"), *folder.glob(".*.old")):
         shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def writing(path: Path, *, main: bool, manifest: dict[str, Any]) -> Iterator[Path]:
+def writing(path: Path, *, main: bool, about: Mapping[str, Any]) -> Iterator[Path]:
     """A folder to fill; when the block ends it is complete at ``path``.
 
     Under torchrun every process enters; ``main`` makes the folder and completes it after all have written.
@@ -83,39 +138,44 @@ def writing(path: Path, *, main: bool, manifest: dict[str, Any]) -> Iterator[Pat
     yield staged
     barrier()
     if main:
-        files = {str(f.relative_to(staged)): f.stat().st_size for f in sorted(staged.rglob("*")) if f.is_file()}
-        for name in files:
-            _sync(staged / name)
-        write_json(staged / MANIFEST, {**manifest, "files": files})
+        manifest.write(staged, about)
         _exchange(staged, path)
+        sync_folder(path.parent)
     barrier()
 
 
 def read_progress(checkpoint: Path) -> Progress:
-    """The progress stored with a checkpoint."""
-    stored = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["progress"]
-    best = Best(**stored.pop("best")) if stored["best"] else stored.pop("best")
-    return Progress(**stored, best=best)
+    """The progress stored with a checkpoint.
+
+    Raises:
+        DataError: its manifest cannot be read.
+    """
+    stored = dict(manifest.read(checkpoint).about["progress"])
+    best = stored.pop("best")
+    gathered = tuple(stored.pop("gathered") if "gathered" in stored else ())
+    return Progress(**stored, best=Best(**best) if best else None, gathered=gathered)
 
 
 def progress_manifest(progress: Progress) -> dict[str, Any]:
-    """The manifest of a step's checkpoint."""
+    """What the manifest of a step's checkpoint keeps beside the files."""
     return {"progress": asdict(progress)}
 
 
-def read_best(folder: Path) -> Best | None:
-    """Which step the weights in ``best`` are from, or None where there are none."""
-    manifest = folder / BEST / MANIFEST
-    if not manifest.is_file():
-        return None
-    return Best(**json.loads(manifest.read_text(encoding="utf-8"))["best"])
+def best_manifest(best: Best) -> dict[str, Any]:
+    """What the manifest of the best weights keeps beside the files."""
+    return {"best": asdict(best)}
 
 
-def rotate(folder: Path, limit: int) -> None:
-    """Delete all but the newest ``limit`` checkpoints; called after a newer one is complete."""
-    for old in sorted(_complete(folder), key=_step)[:-limit]:
-        (old / MANIFEST).unlink()  # first: what is half-deleted does not exist
-        shutil.rmtree(old, ignore_errors=True)
+def rotate(folder: Path, limit: int, step: int) -> None:
+    """Delete all but the newest ``limit`` checkpoints; called after that of a step is complete.
+
+    Those of later steps were left out by the resume, and go too.
+    """
+    steps = sorted(_steps(folder), key=_step)
+    kept = [path for path in steps if _step(path) <= step][-limit:]
+    for superseded in [path for path in steps if path not in kept]:
+        superseded.rename(_old(superseded))  # first: what is half-deleted does not exist
+        shutil.rmtree(_old(superseded), ignore_errors=True)
 
 
 def barrier() -> None:
@@ -124,28 +184,43 @@ def barrier() -> None:
         distributed.barrier()
 
 
-def _complete(folder: Path) -> list[Path]:
-    return [p for p in folder.glob(f"{STEP}*") if (p / MANIFEST).is_file() and p.name.removeprefix(STEP).isdecimal()]
+def _steps(folder: Path) -> list[Path]:
+    return [p for p in folder.glob(f"{STEP}*") if p.name.removeprefix(STEP).isdecimal()]
 
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix(STEP))
 
 
+def _damage(checkpoint: Path) -> str | None:
+    """Why a checkpoint cannot be used; None: it can."""
+    try:
+        found = manifest.damages(checkpoint, manifest.read(checkpoint))
+    except DataError as error:
+        return str(error)
+    return "; ".join(map(str, found)) or None
+
+
+def _with_best(progress: Progress, folder: Path, reasons: Mapping[Path, str | None]) -> Path | None:
+    """The whole checkpoint of the step of the best evaluation."""
+    if progress.best is None:
+        return None
+    source = folder / f"{STEP}{progress.best.step}"
+    return source if source in reasons and reasons[source] is None else None
+
+
 def _staged(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
 
+def _old(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
 def _exchange(staged: Path, path: Path) -> None:
-    old = path.with_name(f".{path.name}.old")
+    old = _old(path)
     if path.exists():
         shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
     staged.rename(path)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    # rb+: Windows flushes only files that are open for writing.
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

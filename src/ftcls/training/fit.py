@@ -28,7 +28,7 @@ from ftcls.scoring import decision, metrics
 from ftcls.scoring.apply import apply
 from ftcls.training import augment, checkpoints, losses, parameter_groups
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, Tally, tracker
-from ftcls.training.checkpoints import Best
+from ftcls.training.checkpoints import Best, Progress
 from ftcls.training.losses import Objective
 from ftcls.training.stop_request import StopRequest
 from ftcls.training.trainer import Trainer
@@ -198,7 +198,7 @@ def fit(
     start = _start(run, resume=resume, budget=budget, machine=machine)
     tally, history = start.tally, History(run.history)
     if machine.main:
-        history.start(start.step)
+        history.start(start.step, start.checkpoint)
     if machine.sharded and machine.main:
         log.warning("FSDP2 over %d processes: weights alone are saved, this run cannot be resumed", machine.processes)
     if training.activation_checkpointing:
@@ -234,6 +234,7 @@ def fit(
             companions=companions,
             save_total_limit=training.save_total_limit,
             sharded=machine.sharded,
+            before=start.progress,
             callbacks=[
                 Schedule(pace, tally, stop, training.early_stopping_patience),
                 Recorder(history),
@@ -279,6 +280,8 @@ class _Start:
     """Where training begins."""
 
     checkpoint: Path | None
+    progress: Progress | None
+    """Stored with the checkpoint."""
     step: int
     token_budget: int
     """The budget in force: smaller than the planned one if memory ran out before."""
@@ -286,20 +289,32 @@ class _Start:
 
 
 def _start(run: RunDir, *, resume: bool, budget: int, machine: Machine) -> _Start:
-    """The newest complete checkpoint, or the beginning."""
+    """The newest whole checkpoint, or the beginning.
+
+    Raises:
+        DataError: there are checkpoints, and none is whole.
+    """
     if machine.main:
         checkpoints.recover(run.checkpoints)
     checkpoints.barrier()
-    checkpoint = checkpoints.newest(run.checkpoints) if resume else None
-    if checkpoint is None:
-        return _Start(None, 0, budget, Tally())
-    progress = checkpoints.read_progress(checkpoint)
+    found = checkpoints.start(run.checkpoints) if resume else None
+    if found is None or found.progress is None:
+        return _Start(None, None, 0, budget, Tally())
+    progress = found.progress
+    for skipped in found.skipped:
+        log.warning("left out, %s", skipped)
+    checkpoints.barrier()  # all have looked
+    if found.best_from is not None and progress.best is not None:
+        log.warning("%s is damaged; made again from %s", run.best, found.best_from)
+        if machine.main:
+            checkpoints.restore_best(run.checkpoints, found.best_from, progress.best)
+        checkpoints.barrier()
     if (progress.planned_budget, progress.processes) != (budget, machine.processes):
         log.warning(
             "resumed with token budget %d on %d processes, was %d on %d: dropout masks will differ",
             *(budget, machine.processes, progress.planned_budget, progress.processes),
         )
-    log.info("resuming after step %d from %s", progress.step, checkpoint)
+    log.info("resuming after step %d from %s", progress.step, found.checkpoint)
     tally = Tally(
         best=progress.best,
         evaluations_without_better=progress.evaluations_without_better,
@@ -309,7 +324,7 @@ def _start(run: RunDir, *, resume: bool, budget: int, machine: Machine) -> _Star
         tokens=progress.tokens,
         micro_batches=progress.micro_batches,
     )
-    return _Start(checkpoint, progress.step, min(budget, progress.token_budget), tally)
+    return _Start(found.checkpoint, progress, progress.step, min(budget, progress.token_budget), tally)
 
 
 def rates(section: Training) -> Callable[[PreTrainedModel, Collection[str]], list[dict[str, Any]]] | None:

@@ -93,6 +93,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         companions: Callable[[Path], None],
         save_total_limit: int,
         sharded: bool,
+        before: Progress | None,
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         super().__init__(
@@ -115,6 +116,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.companions = companions
         self.save_total_limit = save_total_limit
         self.sharded = sharded
+        self.before = before
         self.control: TrainerControl
         self._finite = torch.ones((), dtype=torch.bool, device=args.device)
 
@@ -137,6 +139,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self, model: nn.Module, inputs: list[MicroBatch], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         """Forward and backward of one whole optimizer step; out of memory, the same step under half the budget."""
+        self._take_up_loss()
         while True:
             batches = [part for whole in inputs for part in narrow(whole, self.encoded.lengths, self.token_budget)]
             try:
@@ -154,6 +157,16 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         # On the device and unread: reading it here would stop a GPU after every step.
         self._finite &= torch.isfinite(loss)
         return loss
+
+    def _take_up_loss(self) -> None:
+        """After a resume: the losses since the last logged step, which the next logged line is the mean of."""
+        before, self.before = self.before, None
+        if before is None or before.logged is None:
+            return
+        known = before.gathered
+        same = len(known) == self.args.world_size
+        self._tr_loss += known[self.args.process_index] if same else sum(known) / len(known)
+        self._globalstep_last_logged = before.logged
 
     def _accumulate(self, model: nn.Module, batches: list[MicroBatch]) -> Tensor:
         total = torch.zeros((), device=self.args.device)
@@ -273,8 +286,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         return value > self.tally.best.value if self.higher_is_better else value < self.tally.best.value
 
     def _keep_best(self, best: Best) -> None:
-        manifest = {"best": {"step": best.step, "metric": best.metric, "value": best.value}}
-        with checkpoints.writing(self.folder / BEST, main=self.args.should_save, manifest=manifest) as staged:
+        about = checkpoints.best_manifest(best)
+        with checkpoints.writing(self.folder / BEST, main=self.args.should_save, about=about) as staged:
             self._save_weights(staged)
 
     def _save_weights(self, folder: Path) -> None:
@@ -288,18 +301,17 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             return
         self.history.flush()  # a resume from here keeps this step's line
         step = self.state.global_step
-        manifest = checkpoints.progress_manifest(self._progress())
-        with checkpoints.writing(
-            self.folder / f"{STEP}{step}", main=self.args.should_save, manifest=manifest
-        ) as staged:
+        about = checkpoints.progress_manifest(self._progress())
+        with checkpoints.writing(self.folder / f"{STEP}{step}", main=self.args.should_save, about=about) as staged:
             self._save_weights(staged)
             self._save_optimizer_and_scheduler(str(staged))
             self._save_scaler(str(staged))
             self._save_rng_state(str(staged))
             if self.args.should_save:
                 self.state.save_to_json(str(staged / "trainer_state.json"))
+                self.history.copy(staged)
         if self.args.should_save:
-            checkpoints.rotate(self.folder, self.save_total_limit)
+            checkpoints.rotate(self.folder, self.save_total_limit, step)
 
     def _progress(self) -> Progress:
         return Progress(
@@ -314,6 +326,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             examples=self.tally.examples,
             tokens=self.tally.tokens,
             micro_batches=self.tally.micro_batches,
+            logged=self._globalstep_last_logged,
+            gathered=tuple(self.accelerator.gather(self._tr_loss.reshape(1)).tolist()),
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from ftcls.environment import manifest
 from ftcls.environment.files import replacing, write_json
 from ftcls.errors import DataError
 
@@ -58,6 +59,7 @@ def load_settings(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: it is not there, or cannot be read.
     """
+    manifest.check_part(folder)
     path = folder / SETTINGS
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
