@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -59,7 +61,10 @@ def test_a_build_that_fails_leaves_nothing_and_the_next_one_builds():
     with pytest.raises(ValueError, match="planted"):
         cache.entry("things", "key", fails)
     assert entries() == []
-    assert [p.name for p in cache.entry("things", "key", write("whole")).iterdir()] == ["text.txt"]
+    assert sorted(p.name for p in cache.entry("things", "key", write("whole")).iterdir()) == [
+        "manifest.json",
+        "text.txt",
+    ]
 
 
 def test_an_entry_that_was_being_built_when_its_process_died_is_not_seen():
@@ -75,6 +80,46 @@ cache.entry("things", "key", dies)
     assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 9
     assert not (cache.folder("things") / "key").exists()
     assert (cache.entry("things", "key", write("whole")) / "text.txt").read_text() == "whole"
+
+
+HARM = {
+    "deleted": lambda entry: (entry / "text.txt").unlink(),
+    "changed": lambda entry: (entry / "text.txt").write_text("wholf"),
+    "without a manifest": lambda entry: (entry / "manifest.json").unlink(),
+    "a file": lambda entry: (shutil.rmtree(entry), entry.write_text("")),
+}
+
+
+@pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
+def test_a_damaged_entry_is_built_again_with_a_line(caplog, harm):
+    harm(cache.entry("things", "key", write("whole")))
+    assert (cache.entry("things", "key", write("whole")) / "text.txt").read_text() == "whole"
+    assert caplog.text.count("; this entry of the cache is built again") == 1
+    cache.entry("things", "key", lambda folder: pytest.fail("built again"))
+
+
+def test_a_cache_on_a_full_disk_stops_nothing(home, caplog):
+    def full(folder):
+        if home in folder.parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        (folder / "text.txt").write_text("elsewhere")
+
+    assert (cache.entry("things", "key", full) / "text.txt").read_text() == "elsewhere"
+    assert "no cache is kept ([Errno 28] No space left on device)" in caplog.text
+    assert entries() == []
+
+
+def test_what_a_killed_process_left_is_swept_by_the_next(home):
+    program = """
+import os
+from ftcls.environment import cache
+cache.entry("things", "key", lambda folder: os._exit(9))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 9
+    assert len(list((home / "things").glob(".key-*"))) == 1
+    cache.entry("things", "another", write("whole"))
+    assert not list((home / "things").glob(".*"))
 
 
 def test_of_many_that_want_the_same_entry_one_builds():

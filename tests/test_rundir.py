@@ -2,6 +2,7 @@ import json
 import math
 import os
 import stat
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -24,6 +25,25 @@ def test_a_run_is_made_with_its_config_inside(tmp_path):
     assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "manifest.json"]
     assert list(manifest.read(run.path).files) == ["config.yaml"]
     assert not run.done
+
+
+def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    target = tmp_path / "report.json"
+    program = "import sys, os\nfrom pathlib import Path\nfrom ftcls.environment.files import replacing\n"
+    program += f"with replacing(Path({str(target)!r})): os._exit(9)\n"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+    elsewhere = tmp_path / ".report.json-another.machine-1-abc"
+    elsewhere.write_text("")
+    assert len(list(tmp_path.iterdir())) == 2
+    with replacing(target) as first:
+        write_json(target, {})
+        assert first.exists()
+        first.write_text("{}")
+    assert sorted(tmp_path.iterdir()) == [elsewhere, target]
+    os.utime(elsewhere, (0, 0))
+    write_json(target, {})
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_taken_name_is_numbered_from_two(tmp_path):

@@ -58,6 +58,17 @@ def test_the_directory_is_announced_and_holds_config_and_log(working_directory):
     assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "log.txt", "manifest.json"]
 
 
+def test_a_log_that_cannot_be_written_does_not_stop_the_run(caplog):
+    with opened() as run:
+        handler = next(each for each in logging.getLogger("ftcls").handlers if isinstance(each, logging.FileHandler))
+        handler.stream.close()
+        logging.getLogger("ftcls.anything").warning("not in the file")
+        logging.getLogger("ftcls.anything").warning("nor this")
+        handler.stream = None
+    assert run.config.is_file()
+    assert caplog.text.count("cannot be written (I/O operation on closed file.); the run goes on without it") == 1
+
+
 def test_what_is_logged_after_the_session_is_not_in_its_log():
     with opened() as run:
         pass
@@ -160,7 +171,7 @@ def test_resume_begins_where_there_is_nothing_yet(working_directory):
 
 
 def test_a_resume_with_another_config_names_the_keys_that_differ():
-    with opened(experiment(batch_size=8)) as run:
+    with opened(experiment(batch_size=8, learning_rate=2e-5)) as run:
         before = run.config.read_bytes()
     with pytest.raises(ConfigError, match="cannot be resumed with another config") as caught:
         fails(AssertionError(), given=experiment(batch_size=4, learning_rate=1e-3), resume=True)

@@ -8,7 +8,7 @@
     ├── UnavailableError  4   offline, missing, gated, an extra that is not installed
     ├── TrainingError     5   not finite, out of memory after every retry
     ├── ExportError       5   the exported model says something else than the run
-    └── Interrupted       130 SIGINT or SIGTERM; the run can be resumed
+    └── Interrupted       130 SIGINT, SIGTERM, SIGHUP or SIGUSR1; the run can be resumed
 
 Anything else that escapes is a bug in ftcls: exit code 1.
 """
@@ -103,6 +103,6 @@ class ExportError(FtclsError):
 
 
 class Interrupted(FtclsError):
-    """SIGINT or SIGTERM arrived; what was done is saved and can be resumed."""
+    """A signal to stop arrived; what was done is saved and can be resumed."""
 
     exit_code = 130

@@ -29,7 +29,7 @@ from ftcls.cli.serve import serve
 from ftcls.cli.sweep import Command, sweep
 from ftcls.cli.train import train
 from ftcls.environment import cache
-from ftcls.environment.signals import PARENT
+from ftcls.environment.signals import PARENT, heeded
 from ftcls.errors import FtclsError
 
 BUG = 1
@@ -86,7 +86,8 @@ def options(
 def main() -> NoReturn:
     """Run the command line of this process and exit with its code."""
     console.never_fail_on_a_character()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, not at once
+    for number in (signal.SIGTERM, *heeded()):
+        signal.signal(number, signal.default_int_handler)  # ends like Ctrl-C, not at once
     end_with_parent()
     sys.exit(run(sys.argv[1:]))
 
@@ -138,12 +139,15 @@ def run(arguments: Sequence[str]) -> int:
 
 def _bug(error: Exception, current: Call) -> int:
     text = "".join(traceback.format_exception(error))
-    log = _written(text, current)
+    try:
+        place = f"in {_written(text, current)} (--debug shows it)"
+    except OSError as unwritten:
+        place = f"in no file ({unwritten}); --debug shows it"
     if current.debug:
         typer.echo(text, err=True)
     typer.echo(
         f"This is a bug in ftcls {ftcls.__version__}: {type(error).__name__}: {error}\n"
-        f"The traceback is in {log} (--debug shows it). Please report it with that file and the config.",
+        f"The traceback is {place}. Please report it with that file and the config.",
         err=True,
     )
     return BUG

@@ -1,10 +1,12 @@
 """Where ftcls keeps what can be made again: downloads, parsed sources, token ids.
 
 The folder is ``$FTCLS_CACHE``, else ``$XDG_CACHE_HOME/ftcls``, else ``~/.cache/ftcls``. Entries appear whole or not at
-all. A cache is a convenience: where it cannot be written, a folder that goes with the process takes its place.
+all; one that is damaged is built again. A cache is a convenience: where it cannot be written, a folder that goes with
+the process takes its place.
 """
 
 import atexit
+import contextlib
 import functools
 import logging
 import os
@@ -14,6 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
+
+from ftcls.environment import files, manifest
+from ftcls.environment.files import UNWRITABLE
+from ftcls.errors import DataError
 
 log = logging.getLogger(__name__)
 
@@ -55,19 +61,47 @@ def entry(kind: str, key: str, build: Callable[[Path], None]) -> Path:
     when its process died is not seen by anybody.
     """
     home = folder(kind)
+    try:
+        return _entry(home, key, build)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        place = _passing(str(error)) / kind
+        place.mkdir(exist_ok=True)
+        return _entry(place, key, build)
+
+
+def _entry(home: Path, key: str, build: Callable[[Path], None]) -> Path:
     path = home / key
-    if path.is_dir():
-        os.utime(path)  # last use, for `prune`
+    if _damage(path) is None:
+        with contextlib.suppress(OSError):  # of a cache that others fill
+            os.utime(path)  # last use, for `prune`
         return path
     with FileLock(home / f"{key}.lock"):
-        if not path.is_dir():
-            staged = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=home))
-            try:
-                build(staged)
-                staged.rename(path)
-            finally:
-                shutil.rmtree(staged, ignore_errors=True)
+        damage = _damage(path)
+        if damage is None:
+            return path
+        if path.exists():
+            log.warning("%s; this entry of the cache is built again", damage)
+        files.sweep(home)
+        staged = Path(tempfile.mkdtemp(prefix=files.staged_prefix(key), dir=home))
+        try:
+            build(staged)
+            manifest.write(staged)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            staged.rename(path)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
     return path
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with an entry, in words; None: it is whole."""
+    try:
+        found = manifest.damages(path, manifest.read(path))
+        return None if not found else str(found[0])
+    except DataError as error:
+        return str(error)
 
 
 def prune(kind: str, limit_bytes: int) -> None:
@@ -76,6 +110,6 @@ def prune(kind: str, limit_bytes: int) -> None:
     for path in sorted(
         (p for p in folder(kind).iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True
     ):
-        used += sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+        used += sum(f.stat().st_size for f in path.rglob("*") if f.is_file() and f.name != manifest.FILE)
         if used > limit_bytes:
             shutil.rmtree(path, ignore_errors=True)

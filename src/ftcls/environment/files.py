@@ -2,15 +2,26 @@
 
 import contextlib
 import errno
+import glob
 import json
 import os
+import platform
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ftcls.errors import ConfigError
+
+UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+"""Numbers of the errors of a place where nothing can be written: full, over its quota, read-only, somebody else's."""
+_HOST: Final = re.sub(r"[^\w.]", "", platform.node()) or "here"
+_STAGED: Final = re.compile(r"\..*-(?P<host>[\w.]+)-(?P<pid>\d+)-\w+")
+_ABANDONED: Final = 86_400.0
+"""Seconds."""
 
 
 @contextlib.contextmanager
@@ -23,7 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
     refuse_special(path)
     path = path.resolve()  # a link goes on pointing to what is written
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    sweep(path.parent, path.name)
+    handle, name = tempfile.mkstemp(prefix=staged_prefix(path.name), dir=path.parent)
     os.close(handle)
     staged = Path(name)
     try:
@@ -34,6 +46,39 @@ def replacing(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         staged.unlink(missing_ok=True)
+
+
+def staged_prefix(name: str) -> str:
+    """How the name of a file or folder begins that becomes ``name`` when it is whole: who writes it stands in it."""
+    return f".{name}-{_HOST}-{os.getpid()}-"
+
+
+def left_over(folder: Path, name: str | None = None) -> list[Path]:
+    """What processes left in a folder that were killed while they wrote ``name``, or anything.
+
+    Of a process of another machine nobody here knows whether it lives: what it writes is left over after a day.
+    """
+    pattern = f".{'*' if name is None else glob.escape(name)}-*-*-*"
+    return [path for path in folder.glob(pattern) if (found := _STAGED.fullmatch(path.name)) and _dead(path, found)]
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Delete what `left_over` finds."""
+    for path in left_over(folder, name):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _dead(path: Path, owner: re.Match[str]) -> bool:
+    import psutil  # here: most calls find nothing
+
+    if owner["host"] == _HOST:
+        return not psutil.pid_exists(int(owner["pid"]))
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime > _ABANDONED
+    return False
 
 
 def refuse_special(path: Path) -> None:
@@ -56,7 +101,8 @@ def making(path: Path) -> Iterator[Path]:
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise ConfigError(f"--output {path}: exists and is not an empty folder; name another")
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
+    sweep(path.parent, path.name)
+    staged = Path(tempfile.mkdtemp(prefix=staged_prefix(path.name), dir=path.absolute().parent))
     try:
         yield staged
         staged.chmod(0o755)  # mkdtemp's 0700 would hide the result from everybody else

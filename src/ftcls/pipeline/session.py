@@ -16,7 +16,7 @@ from torch import distributed
 from ftcls.config.load import dump, load
 from ftcls.config.recipe import complete_from
 from ftcls.config.schema import Experiment
-from ftcls.environment import manifest
+from ftcls.environment import files, manifest
 from ftcls.environment.devices import Machine
 from ftcls.errors import ConfigError, DataError, FtclsError, Interrupted, UnavailableError
 from ftcls.runs import directory
@@ -54,6 +54,8 @@ def opened(
     announce(run.path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone(run))
+        for folder in (run.path, run.plots, run.predictions, run.evals):
+            files.sweep(folder)
         file = stack.enter_context(_logged(run.log))
         try:
             yield run
@@ -155,9 +157,21 @@ def _alone(run: RunDir) -> Iterator[None]:
             (run.path / ".lock").unlink(missing_ok=True)
 
 
+class _Log(logging.FileHandler):
+    """log.txt; where it cannot be written any more, the run goes on without it."""
+
+    _said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say it once, on the terminal."""
+        if not self._said:
+            self._said = True
+            log.warning("%s cannot be written (%s); the run goes on without it", self.baseFilename, sys.exc_info()[1])
+
+
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[logging.Handler]:
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _Log(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("ftcls")
     logger.addHandler(handler)

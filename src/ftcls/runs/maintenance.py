@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from filelock import FileLock, Timeout
 
-from ftcls.environment import manifest
+from ftcls.environment import files, manifest
 from ftcls.environment.manifest import Damage
 from ftcls.errors import ConfigError, DataError
 from ftcls.runs import report_schema
@@ -147,7 +147,9 @@ def _prune(run: RunDir, *, delete: bool) -> Pruned:
     steps = _steps(run)
     whole = [path for path in steps if not _damages(path)] if not run.done else []
     superseded = steps if run.done else [path for path in steps if whole and _step(path) < _step(whole[-1])]
-    left_over = [path for folder in (run.path, run.checkpoints) for each in _LEFT_OVER for path in folder.glob(each)]
+    left_over = [path for pattern in _LEFT_OVER for path in run.checkpoints.glob(pattern)]
+    for folder in (run.path, run.plots, run.predictions, run.evals):
+        left_over += files.left_over(folder)
     found = Pruned(
         run.path, False, tuple(superseded), tuple(sorted(left_over)), sum(map(_size, (*superseded, *left_over)))
     )

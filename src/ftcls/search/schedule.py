@@ -56,7 +56,7 @@ class Progress:
 
 
 class StopRequest(Caught):
-    """Within the ``with`` block SIGINT and SIGTERM are only counted."""
+    """Within the ``with`` block the signals that ask for an end are only counted."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,10 +26,11 @@ from ftcls.runs.directory import RunDir
 from ftcls.runs.history import History
 from ftcls.scoring import decision, metrics
 from ftcls.scoring.apply import apply
-from ftcls.training import augment, checkpoints, losses, parameter_groups
-from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, Tally, tracker
-from ftcls.training.checkpoints import Best, Progress
+from ftcls.training import augment, losses, parameter_groups
+from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, tracker
+from ftcls.training.checkpoints import Best
 from ftcls.training.losses import Objective
+from ftcls.training.resume import beginning
 from ftcls.training.stop_request import StopRequest
 from ftcls.training.trainer import Trainer
 
@@ -195,7 +196,7 @@ def fit(
         raise TypeError("training needs targets")
     pace = cadence(training, len(train))
     budget = token_budget(training, machine)
-    start = _start(run, resume=resume, budget=budget, machine=machine)
+    start = beginning(run, resume=resume, budget=budget, machine=machine)
     tally, history = start.tally, History(run.history)
     if machine.main:
         history.start(start.step, start.checkpoint)
@@ -273,58 +274,6 @@ def fit(
         stopped_early=tally.stopped_early,
         resumed=start.checkpoint is not None,
     )
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Where training begins."""
-
-    checkpoint: Path | None
-    progress: Progress | None
-    """Stored with the checkpoint."""
-    step: int
-    token_budget: int
-    """The budget in force: smaller than the planned one if memory ran out before."""
-    tally: Tally
-
-
-def _start(run: RunDir, *, resume: bool, budget: int, machine: Machine) -> _Start:
-    """The newest whole checkpoint, or the beginning.
-
-    Raises:
-        DataError: there are checkpoints, and none is whole.
-    """
-    if machine.main:
-        checkpoints.recover(run.checkpoints)
-    checkpoints.barrier()
-    found = checkpoints.start(run.checkpoints) if resume else None
-    if found is None or found.progress is None:
-        return _Start(None, None, 0, budget, Tally())
-    progress = found.progress
-    for skipped in found.skipped:
-        log.warning("left out, %s", skipped)
-    checkpoints.barrier()  # all have looked
-    if found.best_from is not None and progress.best is not None:
-        log.warning("%s is damaged; made again from %s", run.best, found.best_from)
-        if machine.main:
-            checkpoints.restore_best(run.checkpoints, found.best_from, progress.best)
-        checkpoints.barrier()
-    if (progress.planned_budget, progress.processes) != (budget, machine.processes):
-        log.warning(
-            "resumed with token budget %d on %d processes, was %d on %d: dropout masks will differ",
-            *(budget, machine.processes, progress.planned_budget, progress.processes),
-        )
-    log.info("resuming after step %d from %s", progress.step, found.checkpoint)
-    tally = Tally(
-        best=progress.best,
-        evaluations_without_better=progress.evaluations_without_better,
-        stopped_early=progress.stopped_early,
-        seconds=progress.seconds,
-        examples=progress.examples,
-        tokens=progress.tokens,
-        micro_batches=progress.micro_batches,
-    )
-    return _Start(found.checkpoint, progress, progress.step, min(budget, progress.token_budget), tally)
 
 
 def rates(section: Training) -> Callable[[PreTrainedModel, Collection[str]], list[dict[str, Any]]] | None:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks for a stop after the step, the second stops at once."""
+"""SIGINT, SIGTERM, SIGHUP, SIGUSR1: the first asks for a stop after the step; SIGINT or SIGTERM again stops at once."""
 
 import logging
 import signal
