@@ -47,6 +47,7 @@ LIGHT = (
     "errors",
     "config",
     "environment.cache",
+    "environment.disk",
     "environment.files",
     "environment.json_files",
     "environment.signals",

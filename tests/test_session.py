@@ -261,7 +261,7 @@ def test_two_processes_of_torchrun_end_with_one_report(tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
     assert found.returncode == 0, found.stderr
     lines = found.stdout.splitlines()

@@ -28,9 +28,9 @@ from ftcls.cli.report import report
 from ftcls.cli.serve import serve
 from ftcls.cli.sweep import Command, sweep
 from ftcls.cli.train import train
-from ftcls.environment import cache
+from ftcls.environment import cache, disk
 from ftcls.environment.signals import PARENT, heeded
-from ftcls.errors import FtclsError
+from ftcls.errors import FtclsError, UnavailableError
 
 BUG = 1
 INTERRUPTED = 130
@@ -133,8 +133,24 @@ def run(arguments: Sequence[str]) -> int:
         typer.echo("interrupted", err=True)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
-        return _bug(error, current)
+        reason = disk.full(error)
+        if reason is None and not isinstance(error, PermissionError):
+            return _bug(error, current)
+        if current.debug:
+            traceback.print_exc()
+        typer.echo(_unwritable(error, reason), err=True)
+        return UnavailableError.exit_code
     return 0
+
+
+def _unwritable(error: Exception, reason: str | None) -> str:
+    place = getattr(error, "filename", None)
+    where = Path(place) if isinstance(place, str) else Path.cwd()
+    said = reason or getattr(error, "strerror", None) or str(error)
+    if reason is None:
+        return f"{where}: {said}. Give this user the right to it, or name another place (--output; FTCLS_CACHE)"
+    room = disk.size(disk.free(where))
+    return f"{where}: cannot be written: {said}, {room} are free there. Free some, or name another place"
 
 
 def _bug(error: Exception, current: Call) -> int:

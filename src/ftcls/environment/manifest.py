@@ -98,7 +98,7 @@ def renew(folder: Path, names: Collection[str]) -> None:
     Raises:
         DataError: see `read`.
     """
-    if not (folder / FILE).is_file():
+    if not (folder / FILE).exists():
         return
     stored = read(folder)
     files = dict(stored.files)
@@ -130,7 +130,7 @@ def keep(folder: Path, names: Collection[str]) -> None:
     Raises:
         DataError: see `read`.
     """
-    if (folder / FILE).is_file():
+    if (folder / FILE).exists():
         stored = read(folder)
         _write(folder, Manifest({name: each for name, each in stored.files.items() if name in names}, stored.about))
 
@@ -144,7 +144,7 @@ def write_listed(path: Path, text: str) -> None:
     folder = path.parent
     if path.is_file() and path.read_bytes() == text.encode():
         return
-    if (folder / FILE).is_file():
+    if (folder / FILE).exists():
         keep(folder, read(folder).files.keys() - {path.name})
     write_text(path, text)
     renew(folder, [path.name])
@@ -213,10 +213,10 @@ def check(folder: Path, *, expected: bool = True) -> None:
         DataError: a file is missing or damaged; names it, and says what to do.
     """
     check_part(folder / FILE)  # that the manifest of the run lists
-    if (folder / FILE).is_file():
+    if (folder / FILE).exists():
         refuse(damages(folder, read(folder)), folder)
     elif expected:
-        _say_unchecked(folder)
+        say_unchecked(folder)
 
 
 def check_part(path: Path) -> None:
@@ -226,7 +226,7 @@ def check_part(path: Path) -> None:
         DataError: it is missing or damaged; says what to do.
     """
     for folder in path.parents[:_DEPTH] if path.name != FILE else path.parents[1:_DEPTH]:
-        if (folder / FILE).is_file():
+        if (folder / FILE).exists():
             stored, name = read(folder), path.relative_to(folder).as_posix()
             names = {each for each in stored.files if each == name or each.startswith(f"{name}/")}
             refuse(damages(folder, stored, names), folder)
@@ -249,7 +249,8 @@ def refuse(found: Collection[Damage], folder: Path) -> None:
 
 
 @functools.cache
-def _say_unchecked(folder: Path) -> None:
+def say_unchecked(folder: Path) -> None:
+    """Tell, once, that a folder has no manifest."""
     log.info("%s: has no %s (an earlier version wrote it), so its files are taken as they are", folder, FILE)
 
 

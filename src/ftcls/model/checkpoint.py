@@ -37,7 +37,7 @@ def resolve(checkpoint: str) -> Path | str:
     path = Path(checkpoint).expanduser()
     if path.is_dir():
         model = path / "model"
-        return model if (model / "config.json").is_file() or (model / manifest.FILE).is_file() else path
+        return model if (model / "config.json").is_file() or (model / manifest.FILE).exists() else path
     plain, _, revision = checkpoint.rpartition("@")
     if plain and Path(plain).expanduser().is_dir():
         raise ConfigError(f"model.revision: {revision}: {plain} is a folder, and only the Hub has revisions; remove it")

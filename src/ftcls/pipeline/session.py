@@ -16,9 +16,9 @@ from torch import distributed
 from ftcls.config.load import dump, load
 from ftcls.config.recipe import complete_from
 from ftcls.config.schema import Experiment
-from ftcls.environment import files, manifest
+from ftcls.environment import disk, files, manifest
 from ftcls.environment.devices import Machine
-from ftcls.errors import ConfigError, DataError, FtclsError, Interrupted, UnavailableError
+from ftcls.errors import ConfigError, DataError, FtclsError, Interrupted, TrainingError, UnavailableError
 from ftcls.runs import directory
 from ftcls.runs.directory import RunDir
 
@@ -73,10 +73,25 @@ def opened(
             log.warning("interrupted; continue with --output %s --resume", run.path)
             raise
         except Exception as error:
+            _refuse_full(run, error)
             error.add_note(f"The traceback is in {run.log}")
             # To the file alone, whatever level is logged: the terminal gets one message.
             file.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "unexpected", (), sys.exc_info()))
             raise
+
+
+def _refuse_full(run: RunDir, error: Exception) -> None:
+    """Say so where an error means that the disk is full."""
+    reason = disk.full(error)
+    if reason is None:
+        return
+    failed = TrainingError(
+        f"{run.path}: cannot be written: {reason}, {disk.size(disk.free(run.path))} are free there. What was done is "
+        f"kept; free some (ftcls runs prune RUN), then continue with\n"
+        f"  ftcls train {run.config} --output {run.path} --resume"
+    )
+    log.error("%s", failed)
+    raise failed from error
 
 
 def part(machine: Machine) -> None:

@@ -86,7 +86,7 @@ def verify(run: str | os.PathLike[str]) -> Verified:
     if not place.is_dir():
         raise DataError(f"{place}: no such folder.{nearest(place)} Name a run, an export or a model folder")
     folders = [place, *_inner(RunDir(place))]
-    listing = [folder for folder in folders if (folder / manifest.FILE).is_file()]
+    listing = [folder for folder in folders if (folder / manifest.FILE).exists()]
     damages = [each for folder in folders for each in _damages(folder)]
     files = [path for folder in listing for path in _listed_files(folder)]
     return Verified(
@@ -114,7 +114,7 @@ def accept(run: str | os.PathLike[str], names: Collection[str]) -> None:
         changed = Path(run) / name
         for folder in changed.parents[:4]:
             inside = changed.relative_to(folder).as_posix()
-            if (folder / manifest.FILE).is_file() and inside in manifest.read(folder).files:
+            if (folder / manifest.FILE).exists() and inside in manifest.read(folder).files:
                 manifest.renew(folder, [inside])
                 listing, changed = True, folder / manifest.FILE
         if not listing:
@@ -178,7 +178,7 @@ def _listed(run: RunDir) -> Listed:
 
 def _inner(run: RunDir) -> list[Path]:
     """The folders of a run that have, or should have, a manifest of their own."""
-    model = [run.model] if (run.model / "config.json").is_file() or (run.model / manifest.FILE).is_file() else []
+    model = [run.model] if (run.model / "config.json").is_file() or (run.model / manifest.FILE).exists() else []
     kept = sorted(path for path in run.checkpoints.glob("[!.]*") if path.is_dir())
     return [*model, *kept] if run.config.is_file() else []
 

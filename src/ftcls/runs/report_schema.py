@@ -347,6 +347,8 @@ def read_report(run: directory.RunDir) -> Report:
             f"{run.path}: no report.json, so this is no run or it is not finished. "
             "Name a finished run, or continue this one: ftcls train ... --resume"
         )
+    if not (run.path / manifest.FILE).exists():
+        manifest.say_unchecked(run.path)
     manifest.check_part(run.report)
     report: Report = json_files.read(run.report, _REPORT)
     return report

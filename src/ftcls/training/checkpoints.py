@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from safetensors import SafetensorError
 from torch import distributed
 
-from ftcls.environment import manifest
+from ftcls.environment import disk, manifest
 from ftcls.environment.files import sync_folder
-from ftcls.errors import DataError
+from ftcls.errors import DataError, TrainingError
 
 MANIFEST: Final = manifest.FILE
 BEST: Final = "best"
@@ -68,6 +69,8 @@ class Start:
     """Newer checkpoints that cannot be used, each with the reason."""
     best_from: Path | None
     """The checkpoint whose weights are the best ones; None: those in ``best`` are whole."""
+    best_damage: str | None = None
+    """What is wrong with those in ``best``."""
 
 
 def newest(folder: Path) -> Path | None:
@@ -93,7 +96,7 @@ def start(folder: Path) -> Start:
             progress = read_progress(path)
             source = None if best is None else _with_best(progress, folder, reasons)
             if best is None or progress.best is None or source is not None:
-                return Start(path, progress, tuple(skipped), source)
+                return Start(path, progress, tuple(skipped), source, best)
             reason = f"the best weights up to there are not whole: {best}"
         skipped.append(f"{path}: {reason}")
     if skipped:
@@ -129,19 +132,28 @@ def writing(path: Path, *, main: bool, about: Mapping[str, Any]) -> Iterator[Pat
     """A folder to fill; when the block ends it is complete at ``path``.
 
     Under torchrun every process enters; ``main`` makes the folder and completes it after all have written.
+
+    Raises:
+        TrainingError: the disk is full; what was written of it is taken away again.
     """
     staged = _staged(path)
-    if main:
-        shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(parents=True)
-    barrier()
-    yield staged
-    barrier()
-    if main:
-        manifest.write(staged, about)
-        _exchange(staged, path)
-        sync_folder(path.parent)
-    barrier()
+    try:
+        if main:
+            shutil.rmtree(staged, ignore_errors=True)
+            staged.mkdir(parents=True)
+        barrier()
+        yield staged
+        barrier()
+        if main:
+            manifest.write(staged, about)
+            _exchange(staged, path)
+            sync_folder(path.parent)
+        barrier()
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = disk.full(error)
+        if reason is None:
+            raise
+        raise _no_room(path, staged, reason) from error
 
 
 def read_progress(checkpoint: Path) -> Progress:
@@ -207,6 +219,22 @@ def _with_best(progress: Progress, folder: Path, reasons: Mapping[Path, str | No
         return None
     source = folder / f"{STEP}{progress.best.step}"
     return source if source in reasons and reasons[source] is None else None
+
+
+def _no_room(path: Path, staged: Path, reason: str) -> TrainingError:
+    good, run = newest(path.parent), path.parent.parent
+    needed = max(map(_bytes, (staged, *([good] if good else []))))
+    shutil.rmtree(staged, ignore_errors=True)
+    kept = f" The last good checkpoint is {good}." if good else " No checkpoint had been written yet."
+    return TrainingError(
+        f"{path}: cannot be written: {reason}. It takes {disk.size(needed)} or more, and {disk.size(disk.free(run))} "
+        f"are free there.{kept} Free some (ftcls runs prune RUN), then continue with\n"
+        f"  ftcls train {run / 'config.yaml'} --output {run} --resume"
+    )
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _staged(path: Path) -> Path:

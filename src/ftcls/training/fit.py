@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 
 from ftcls.config.schema import Augmentation, Loss, Training
 from ftcls.data.corpus import Task
+from ftcls.environment import disk
 from ftcls.environment.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
 from ftcls.errors import ConfigError, Interrupted, TrainingError
 from ftcls.inference import forward
@@ -191,6 +192,7 @@ def fit(
     Raises:
         TrainingError: a loss that is not finite, or out of memory with single texts.
         Interrupted: SIGINT or SIGTERM; a checkpoint was written.
+        UnavailableError: there is no room for the checkpoints.
     """
     if train.targets is None:
         raise TypeError("training needs targets")
@@ -199,6 +201,8 @@ def fit(
     start = beginning(run, resume=resume, budget=budget, machine=machine)
     tally, history = start.tally, History(run.history)
     if machine.main:
+        if start.checkpoint is None:
+            _see_room(model, training, run, best_metric)
         history.start(start.step, start.checkpoint)
     if machine.sharded and machine.main:
         log.warning("FSDP2 over %d processes: weights alone are saved, this run cannot be resumed", machine.processes)
@@ -273,6 +277,25 @@ def fit(
         peak_memory_bytes=peak_memory(machine),
         stopped_early=tally.stopped_early,
         resumed=start.checkpoint is not None,
+    )
+
+
+def _see_room(model: PreTrainedModel, section: Training, run: RunDir, best_metric: str) -> None:
+    """The least that is written: checkpoints, the best weights while one takes the place of another, ``model/``.
+
+    Raises:
+        UnavailableError: there is no room for it.
+    """
+    parameters = list(model.parameters())
+    trained = sum(each.numel() for each in parameters if each.requires_grad)
+    saved = 4 * trained if hasattr(model, "peft_config") else sum(p.numel() * p.element_size() for p in parameters)
+    state = 8 * trained if section.optim.startswith("adamw_torch") else 0
+    kept = 0 if section.save_strategy == "no" else section.save_total_limit + 1
+    disk.require(
+        run.path,
+        3 * saved + kept * (saved + state),
+        what=f"{kept} checkpoints, the weights best in {best_metric} and the model" if kept else "the weights",
+        remedy='write training.save_total_limit: 1, or training.save_strategy: "no"',
     )
 
 

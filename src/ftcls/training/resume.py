@@ -43,7 +43,7 @@ def beginning(run: RunDir, *, resume: bool, budget: int, machine: Machine) -> Be
         log.warning("left out, %s", skipped)
     checkpoints.barrier()  # all have looked
     if found.best_from is not None and progress.best is not None:
-        log.warning("%s is damaged; made again from %s", run.best, found.best_from)
+        log.warning("%s; the best weights are made again from %s", found.best_damage, found.best_from)
         if machine.main:
             checkpoints.restore_best(run.checkpoints, found.best_from, progress.best)
         checkpoints.barrier()
