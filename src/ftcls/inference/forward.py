@@ -14,9 +14,10 @@ from torch import distributed
 from transformers import PretrainedConfig, PreTrainedModel
 
 from ftcls.environment.devices import DTYPES, Precision
-from ftcls.inference.first_token import trimmed
 from ftcls.model import batching
 from ftcls.model.batching import MicroBatch
+from ftcls.model.encoder_layers import difference
+from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.tokenize import Encoded
 
 _SAMPLED = 1_000
@@ -77,11 +78,13 @@ class Torch:
     def logits(self, encoded: Encoded, *, token_budget: int, max_rows: int | None = None) -> NDArray[np.float32]:
         """Logits of n texts, float32 [n, k], in input order; see `logits`."""
         with torch.autocast(self.device, DTYPES[self.precision], enabled=self.precision != "fp32"):
-            return logits(self._trimmed, encoded, token_budget=token_budget, max_rows=max_rows)
+            return logits(self._packed, encoded, token_budget=token_budget, max_rows=max_rows)
 
     @cached_property
-    def _trimmed(self) -> PreTrainedModel:
-        return trimmed(self.model, DTYPES[self.precision])
+    def _packed(self) -> PreTrainedModel | PackedClassifier:
+        if difference(self.model) is not None:
+            return self.model
+        return PackedClassifier(self.model, dtype=DTYPES[self.precision], rounded=True)
 
     def fingerprint(self) -> str:
         """A hash of the precision and of about a thousand numbers of each weight."""
@@ -94,7 +97,12 @@ class Torch:
 
 
 def logits(
-    model: PreTrainedModel, encoded: Encoded, *, token_budget: int, max_rows: int | None = None, alone: bool = False
+    model: PreTrainedModel | PackedClassifier,
+    encoded: Encoded,
+    *,
+    token_budget: int,
+    max_rows: int | None = None,
+    alone: bool = False,
 ) -> NDArray[np.float32]:
     """Logits of n texts, float32 [n, k], in input order.
 

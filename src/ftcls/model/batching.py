@@ -6,9 +6,8 @@ robin. The step's loss is the sum of its examples' losses over their number, so 
 processes changes it (other than by rounding, and by the shapes of dropout masks).
 """
 
-import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,24 +40,26 @@ def plan(
     processes: int = 1,
     max_rows: int | None = None,
     copies: NDArray[np.int64] | None = None,
+    padded: bool = True,
 ) -> list[MicroBatch]:
     """Cut some rows into micro-batches of at most ``token_budget`` tokens, padding included.
 
     Args:
         rows: [m] row numbers.
         lengths: [n] tokens of every row of the split.
-        token_budget: tokens in one padded micro-batch; a row that is longer by itself goes alone.
+        token_budget: tokens in one micro-batch; a row that is longer by itself goes alone.
         pass_cost: what one more forward pass costs, in tokens of padding; 0 fills every micro-batch to the budget,
             which is best for rows so many that neighbours in the order are equally long.
         processes: the number of micro-batches returned is a multiple of it; process r takes ``[r::processes]``.
         max_rows: most rows in one micro-batch.
         copies: [m] how often each row came before; goes where its row goes.
+        padded: whether the rows of a micro-batch are padded to its longest; else they go end to end
+            (`ftcls.model.packed_encoder`), and each micro-batch is filled to the budget.
     """
     # Longest first: if memory is short, that shows in the first forward pass and not in the last.
     order = np.argsort(-lengths[rows], kind="stable")
     ordered = rows[order]
-    fill = _fill if not pass_cost else functools.partial(_cheapest, pass_cost=pass_cost)
-    cuts = fill(lengths[ordered], token_budget, max_rows)
+    cuts = _cuts(lengths[ordered], token_budget, max_rows, pass_cost=pass_cost, padded=padded)
     parts = list(itertools.pairwise(cuts))
     while len(parts) % processes:
         widest = max(range(len(parts)), key=lambda i: _worth_splitting(*parts[i], lengths[ordered]))
@@ -87,6 +88,29 @@ def _worth_splitting(first: int, end: int, lengths: NDArray[np.int64]) -> int:
     return 0 if end - first == 1 else (end - first) * int(lengths[first])
 
 
+def _cuts(
+    lengths: NDArray[np.int64], token_budget: int, max_rows: int | None, *, pass_cost: int, padded: bool
+) -> list[int]:
+    """Where rows in falling order of length are cut."""
+    if not padded:
+        return _fill_end_to_end(lengths, token_budget, max_rows)
+    if not pass_cost:
+        return _fill(lengths, token_budget, max_rows)
+    most = [_most(int(length), token_budget, max_rows) for length in lengths]
+    return cheapest_cuts(lengths, piece_cost=pass_cost, most=most)
+
+
+def _fill_end_to_end(lengths: NDArray[np.int64], token_budget: int, max_rows: int | None) -> list[int]:
+    """Cuts of rows without padding: every piece as large as the budget lets it be."""
+    ends = np.cumsum(lengths)
+    cuts = [0]
+    while cuts[-1] < len(lengths):
+        before = int(ends[cuts[-1] - 1]) if cuts[-1] else 0
+        count = max(1, int(np.searchsorted(ends, before + token_budget, side="right")) - cuts[-1])
+        cuts.append(cuts[-1] + (count if max_rows is None else min(count, max_rows)))
+    return cuts
+
+
 def _fill(lengths: NDArray[np.int64], token_budget: int, max_rows: int | None) -> list[int]:
     """Cuts of rows in falling order of length: every piece as large as the budget lets it be."""
     cuts = [0]
@@ -95,18 +119,22 @@ def _fill(lengths: NDArray[np.int64], token_budget: int, max_rows: int | None) -
     return cuts
 
 
-def _cheapest(lengths: NDArray[np.int64], token_budget: int, max_rows: int | None, *, pass_cost: int) -> list[int]:
-    """Cuts of rows in falling order of length that cost least: padded tokens, and a fixed cost for every piece.
+def cheapest_cuts(row_costs: NDArray[np.int64], *, piece_cost: int, most: Sequence[int] | None = None) -> list[int]:
+    """Cuts of n rows in falling order of cost that make the pieces cheapest, from 0 to n.
 
     The shortest path over the places between rows, from the last to the first: cost[i] is that of the rows from i on.
+
+    Args:
+        row_costs: [n] what each row of a piece costs if this one is the first in it, hence the longest.
+        piece_cost: what every piece costs beside its rows.
+        most: [n] most rows of a piece that begins here; None: any number.
     """
-    n = len(lengths)
+    n = len(row_costs)
     cost = np.zeros(n + 1)
     following = np.zeros(n + 1, dtype=np.int64)
     for start in range(n - 1, -1, -1):
-        most = min(_most(int(lengths[start]), token_budget, max_rows), n - start)
-        counts = np.arange(1, most + 1)
-        costs = pass_cost + counts * lengths[start] + cost[start + 1 : start + most + 1]
+        counts = np.arange(1, (n - start if most is None else min(most[start], n - start)) + 1)
+        costs = piece_cost + counts * row_costs[start] + cost[start + 1 : start + len(counts) + 1]
         best = int(costs.argmin())
         cost[start], following[start] = costs[best], start + best + 1
     cuts = [0]
@@ -121,9 +149,11 @@ def _most(longest: int, token_budget: int, max_rows: int | None) -> int:
     return count if max_rows is None else min(count, max_rows)
 
 
-def narrow(batch: MicroBatch, lengths: NDArray[np.int64], token_budget: int) -> list[MicroBatch]:
+def narrow(
+    batch: MicroBatch, lengths: NDArray[np.int64], token_budget: int, *, padded: bool = True
+) -> list[MicroBatch]:
     """The same examples under a smaller budget: how one process alone goes on after it ran out of memory."""
-    parts = plan(batch.rows, lengths, token_budget=token_budget, copies=batch.copies)
+    parts = plan(batch.rows, lengths, token_budget=token_budget, copies=batch.copies, padded=padded)
     return [replace(batch, rows=part.rows, copies=part.copies) for part in parts]
 
 
@@ -186,8 +216,10 @@ class StepSampler:
         rank: int = 0,
         processes: int = 1,
         shares: NDArray[np.float64] | None = None,
+        padded: bool = True,
     ) -> None:
         self.lengths = lengths
+        self.padded = padded
         self.shares = shares
         self.batch_size = batch_size
         self.token_budget = token_budget
@@ -217,5 +249,6 @@ class StepSampler:
                 pass_cost=self.pass_cost,
                 processes=self.processes,
                 copies=None if copies is None else copies[step],
+                padded=self.padded,
             )
             yield [replace(batch, epoch=self.epoch) for batch in whole[self.rank :: self.processes]]

@@ -27,6 +27,10 @@ class LayerNames:
     activation: str
     narrow: str
     narrow_norm: str
+    attention_dropout: str
+    mix_dropout: str | None
+    """None: there is none."""
+    narrow_dropout: str
 
     @property
     def linear(self) -> tuple[str, ...]:
@@ -51,6 +55,9 @@ BERT: Final = LayerNames(
     activation="intermediate.intermediate_act_fn",
     narrow="output.dense",
     narrow_norm="output.LayerNorm",
+    attention_dropout="attention.self.dropout",
+    mix_dropout="attention.output.dropout",
+    narrow_dropout="output.dropout",
 )
 DISTILBERT: Final = LayerNames(
     layers="transformer.layer",
@@ -64,6 +71,9 @@ DISTILBERT: Final = LayerNames(
     activation="ffn.activation",
     narrow="ffn.lin2",
     narrow_norm="output_layer_norm",
+    attention_dropout="attention.dropout",
+    mix_dropout=None,
+    narrow_dropout="ffn.dropout",
 )
 ARCHITECTURES: Final = {
     "BertForSequenceClassification": BERT,
@@ -76,21 +86,28 @@ ARCHITECTURES: Final = {
 """Classes of transformers whose head reads the first token alone, and whose layers are all alike."""
 
 
-def layer_names(model: PreTrainedModel) -> LayerNames | None:
-    """The names of the model's parts; None for a model that is not built as these are, in any part of it."""
+def difference(model: PreTrainedModel) -> str | None:
+    """In what a model is not built as these are, the first thing found, for a message; None: it is one of them."""
     kind = type(model)
     if not kind.__module__.startswith("transformers.models.") or kind.__name__ not in ARCHITECTURES:
-        return None
+        return f"{kind.__name__} is none of the encoders that are known"
     config = model.config
-    if getattr(config, "is_decoder", False) or config._attn_implementation != "sdpa":
-        return None
+    if getattr(config, "is_decoder", False):
+        return "the encoder is set up as a decoder"
+    if config._attn_implementation != "sdpa":
+        return f"model.attention is {config._attn_implementation}"
     names = ARCHITECTURES[kind.__name__]
     for layer in layers(model, names):
         plain = [type(layer.get_submodule(name)) is nn.Linear for name in names.linear]
         norms = [type(layer.get_submodule(name)) is nn.LayerNorm for name in names.norms]
-        if not all(plain + norms):  # an adapter beside the weights, or weights of a few bits
-            return None
-    return names
+        if not all(plain + norms):
+            return "an adapter stands beside the weights, or they are of a few bits"
+    return None
+
+
+def layer_names(model: PreTrainedModel) -> LayerNames:
+    """The names of the parts of a model in which there is no `difference`."""
+    return ARCHITECTURES[type(model).__name__]
 
 
 def layers(model: PreTrainedModel, names: LayerNames) -> nn.ModuleList:

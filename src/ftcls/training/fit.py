@@ -31,6 +31,7 @@ from ftcls.training import augment, losses, parameter_groups
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, tracker
 from ftcls.training.checkpoints import Best
 from ftcls.training.losses import Objective
+from ftcls.training.packed import packed_classifier
 from ftcls.training.resume import beginning
 from ftcls.training.stop_request import StopRequest
 from ftcls.training.trainer import Trainer
@@ -208,6 +209,7 @@ def fit(
         log.warning("FSDP2 over %d processes: weights alone are saved, this run cannot be resumed", machine.processes)
     if training.activation_checkpointing:
         recompute_activations(model)
+    packed = packed_classifier(model, train, machine=machine, seed=seed, recomputes=training.activation_checkpointing)
     set_seed(seed)
     bar = Bar(best_metric)
     with StopRequest() as stop:
@@ -224,6 +226,7 @@ def fit(
                 rank=machine.rank,
                 processes=machine.processes,
                 shares=balanced_shares(train.targets, len(validation.labels)) if training.sampling else None,
+                padded=packed is None,
             ),
             token_budget=start.token_budget,
             augmentation=augmentation(training.augmentation, train.targets, tokenizer, seed=seed),
@@ -240,6 +243,7 @@ def fit(
             save_total_limit=training.save_total_limit,
             sharded=machine.sharded,
             before=start.progress,
+            packed=packed,
             callbacks=[
                 Schedule(pace, tally, stop, training.early_stopping_patience),
                 Recorder(history),

@@ -27,6 +27,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from ftcls.errors import TrainingError
 from ftcls.model.batching import MicroBatch, StepSampler, narrow
+from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.padding import pad
 from ftcls.model.tokenize import Encoded
 from ftcls.runs.history import History
@@ -94,6 +95,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         save_total_limit: int,
         sharded: bool,
         before: Progress | None,
+        packed: PackedClassifier | None,
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         super().__init__(
@@ -117,6 +119,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.save_total_limit = save_total_limit
         self.sharded = sharded
         self.before = before
+        self.packed = packed
         self.control: TrainerControl
         self._finite = torch.ones((), dtype=torch.bool, device=args.device)
 
@@ -140,8 +143,15 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     ) -> Tensor:
         """Forward and backward of one whole optimizer step; out of memory, the same step under half the budget."""
         self._take_up_loss()
+        padded = self.packed is None
         while True:
-            batches = [part for whole in inputs for part in narrow(whole, self.encoded.lengths, self.token_budget)]
+            batches = [
+                part
+                for whole in inputs
+                for part in narrow(whole, self.encoded.lengths, self.token_budget, padded=padded)
+            ]
+            if self.packed is not None:
+                self.packed.start_step(self.state.global_step)
             try:
                 loss = self._accumulate(model, batches)
                 break
@@ -185,7 +195,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             raise TypeError("training needs targets")
         return {
             "input_ids": torch.from_numpy(input_ids),
-            "attention_mask": torch.from_numpy(attention_mask),
+            "attention_mask": torch.from_numpy(attention_mask) if self.packed is None else attention_mask,
             "targets": torch.from_numpy(targets[batch.rows]),
             # DDP averages gradients over processes: times their number makes the mean a sum.
             "scale": batch.weight * self.args.world_size / batch.step_examples,
@@ -210,7 +220,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     ) -> Tensor:
         """This micro-batch's share of the step's loss."""
         targets, scale = inputs.pop("targets"), inputs.pop("scale")
-        loss: Tensor = self.objective(model(**inputs).logits, targets).sum() * scale
+        # The packed one lies beside the model, so that what wraps the model does not convert its logits.
+        logits = model(**inputs).logits if self.packed is None else self.packed(**inputs).logits.float()
+        loss: Tensor = self.objective(logits, targets).sum() * scale
         return loss
 
     def _shrink(self, model: nn.Module, widest: int) -> None:

@@ -1,0 +1,215 @@
+"""A classifier on BERT's pattern that computes no padding, and of its last layer no more than its head reads.
+
+The tokens of all texts of a batch go through linear layers, norms and activations end to end; attention is computed in
+groups of texts of like length (`ftcls.model.packing`). The classifiers of BERT, RoBERTa, ELECTRA, DistilBERT and their
+kin read the first token of the last layer. There only the keys and values of the other tokens matter: queries,
+feed-forward and norms are computed for the first token alone, which leaves a sixth of a layer's products.
+
+Logits and gradients are those of the plain model, other than by rounding. It is a way to compute, not another model:
+the weights are those of the plain one, which is what is saved.
+"""
+
+import copy
+import itertools
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from ftcls.model.dropout import Attention, Dropout, DropoutBits
+from ftcls.model.encoder_layers import LayerNames, layer_names, layers
+from ftcls.model.packing import Packing
+from ftcls.model.padding import pad
+
+TOLERANCE: Final = 1e-4
+"""Largest difference of logits and of the whole gradient from those of the plain model, relative, in float32. Rounding
+makes 1e-6 of it, a part that is computed otherwise 1e-3 and more."""
+COMPARED_TOKENS: Final = (24, 17, 16, 5)
+
+
+class PackedClassifier(nn.Module):
+    """Takes a padded batch as the plain model does, and gives the same logits."""
+
+    def __init__(self, plain: PreTrainedModel, *, dtype: torch.dtype, rounded: bool = False, seed: int = 0) -> None:
+        """Build it around the weights of a plain model.
+
+        Args:
+            plain: a sequence classifier in which there is no `difference`, on its device, with float32 weights.
+            dtype: what the matrix products are computed in; residuals and norms stay float32.
+            rounded: whether the layers' weights are copied in that type: rounded once and not in every pass, for a
+                model whose weights do not change any more.
+            seed: of the dropout on a CPU.
+        """
+        super().__init__()
+        self.dtype = dtype
+        self.bits = DropoutBits(seed)
+        self.model = _with_packed_layers(plain, dtype if rounded else torch.float32, self.bits)
+        self.padding_idx = plain.base_model.embeddings.position_embeddings.padding_idx
+
+    @property
+    def config(self) -> PretrainedConfig:
+        """The plain model's."""
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        found: torch.device = self.model.device
+        return found
+
+    def start_step(self, step: int) -> None:
+        """Draw the dropout of this optimizer step from now on."""
+        self.bits.start(step)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | NDArray[np.int64]) -> SequenceClassifierOutput:
+        """Logits of b texts, [b, k].
+
+        Args:
+            input_ids: [b, t].
+            attention_mask: [b, t], 1 for tokens and 0 for padding. The layout is made of it on the CPU: where it is
+                an array, nobody has to wait for a GPU to hand it back.
+        """
+        mask = attention_mask.cpu().numpy() if isinstance(attention_mask, Tensor) else attention_mask
+        packing = Packing.of(mask, input_ids.device)
+        ids = input_ids.flatten()[packing.places]
+        with torch.autocast(ids.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            found = self.model(
+                input_ids=ids[None],
+                position_ids=packing.positions(ids, self.padding_idx)[None],
+                packing=packing,
+            )
+        return SequenceClassifierOutput(logits=found.logits[packing.rank])
+
+
+def differs(plain: PreTrainedModel, texts: Sequence[NDArray[np.int32]]) -> str | None:
+    """In what packed logits or gradients differ from those of the plain model, for a message; None: in nothing.
+
+    Both are computed in float32 without dropout, on a few short texts; the model stays as it is.
+
+    Args:
+        plain: a sequence classifier in which there is no `difference`.
+        texts: token ids of some texts, of which the beginnings are taken.
+    """
+    cut = [ids[:length] for ids, length in zip(texts, COMPARED_TOKENS, strict=False)]
+    batch = [torch.from_numpy(array).to(plain.device) for array in pad(cut, plain.config.pad_token_id)]
+    training = plain.training
+    packed = PackedClassifier(plain, dtype=torch.float32)
+    trained = [parameter for parameter in plain.parameters() if parameter.requires_grad]
+    try:
+        expected = _logits_and_gradients(plain.eval(), trained, *batch)
+        found = _logits_and_gradients(packed.eval(), trained, *batch)
+    finally:
+        plain.train(training)
+    for name, ours, theirs in zip(("logits", "gradients"), found, expected, strict=True):
+        distance = _relative_distance(ours, theirs)
+        if not distance <= TOLERANCE:  # NaN is not
+            return f"its {name} differ from those of the padded model by {distance:.2g}, relative"
+    return None
+
+
+def _logits_and_gradients(
+    model: nn.Module, trained: list[nn.Parameter], input_ids: Tensor, attention_mask: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
+    towards = torch.linspace(-1, 1, logits.numel(), device=logits.device).view_as(logits)
+    found = torch.autograd.grad((logits * towards).sum(), trained, materialize_grads=True) if trained else ()
+    return [logits.detach()], list(found)
+
+
+def _relative_distance(found: list[Tensor], expected: list[Tensor]) -> float:
+    distance = sum(float((a - b).square().sum()) for a, b in zip(found, expected, strict=True))
+    return float((distance / max(sum(float(b.square().sum()) for b in expected), 1e-30)) ** 0.5)
+
+
+def _with_packed_layers(plain: PreTrainedModel, dtype: torch.dtype, bits: DropoutBits) -> PreTrainedModel:
+    """The model with other layers and another dropout; all weights that are not to be rounded are shared."""
+    names = layer_names(plain)
+    stack = list(layers(plain, names))
+    heads = getattr(plain.config, names.heads)
+    packed = [
+        _Layer(layer, names, heads=heads, dtype=dtype, first_only=number == len(stack), bits=bits)
+        for number, layer in enumerate(stack, start=1)
+    ]
+    dropouts = {id(module): Dropout(module.p, bits) for module in plain.modules() if type(module) is nn.Dropout}
+    # What the memo holds is not copied but taken from there.
+    shared = {id(tensor): tensor for tensor in itertools.chain(plain.parameters(), plain.buffers())}
+    replaced: dict[int, Any] = {id(old): new for old, new in zip(stack, packed, strict=True)}
+    return copy.deepcopy(plain, {**shared, **dropouts, **replaced})
+
+
+class _Layer(nn.Module):
+    """One layer of the encoder."""
+
+    def __init__(
+        self,
+        layer: nn.Module,
+        names: LayerNames,
+        *,
+        heads: int,
+        dtype: torch.dtype,
+        first_only: bool,
+        bits: DropoutBits,
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.first_only = first_only
+        self.query, self.key, self.value, self.mix, self.widen, self.narrow = (
+            _rounded(layer.get_submodule(name), dtype) for name in names.linear
+        )
+        self.mix_norm, self.narrow_norm = (layer.get_submodule(name) for name in names.norms)
+        self.activation = layer.get_submodule(names.activation)
+        self.attention = Attention(_rate(layer, names.attention_dropout), bits)
+        self.mix_dropout = Dropout(_rate(layer, names.mix_dropout), bits)
+        self.narrow_dropout = Dropout(_rate(layer, names.narrow_dropout), bits)
+
+    def forward(self, hidden_states: Tensor, *_: Any, packing: Packing, **__: Any) -> Tensor:
+        """Hidden states [1, T, d] to those of the next layer, [1, T, d]; of the first tokens alone, [b, 1, d]."""
+        states = hidden_states[0]
+        rounded = _cast(states)
+        keys, values = self.key(rounded), self.value(rounded)
+        if self.first_only:
+            states, rounded = states[packing.first], rounded[packing.first]
+        mixed = self._mixed(self.query(rounded), keys, values, packing)
+        states = self.mix_norm(self.mix_dropout(self.mix(mixed)) + states)
+        wide = self.activation(self.widen(_cast(states)))
+        result: Tensor = self.narrow_norm(self.narrow_dropout(self.narrow(wide)) + states)
+        return result[:, None] if self.first_only else result[None]
+
+    def _mixed(self, queries: Tensor, keys: Tensor, values: Tensor, packing: Packing) -> Tensor:
+        """What attention makes of the values [T, d] for each query, [T or b, d]."""
+        parts = []
+        for group in packing.groups:
+            pair = (self._by_head(group.padded(states[group.tokens]), group.size) for states in (keys, values))
+            if self.first_only:
+                mixed = self.attention(self._by_head(queries[group.texts], group.size), *pair, group.absent)
+                parts.append(mixed.flatten(1))
+            else:
+                padded = self._by_head(group.padded(queries[group.tokens]), group.size)
+                mixed = self.attention(padded, *pair, group.absent).transpose(1, 2)
+                parts.append(group.unpadded(mixed.reshape(-1, queries.shape[1])))
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _by_head(self, states: Tensor, texts: int) -> Tensor:
+        """[texts * t, d] to [texts, heads, t, d / heads]."""
+        return states.view(texts, -1, self.heads, states.shape[1] // self.heads).transpose(1, 2)
+
+
+def _rate(layer: nn.Module, name: str | None) -> float:
+    dropout: Any = None if name is None else layer.get_submodule(name)
+    return 0.0 if dropout is None else float(dropout.p)
+
+
+def _cast(states: Tensor) -> Tensor:
+    """What the next products take under autocast: rounded once for all of them, and not for each."""
+    kind = states.device.type
+    return states.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else states
+
+
+def _rounded(linear: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The layer itself in float32, else a copy."""
+    return linear if dtype == torch.float32 else copy.deepcopy(linear).to(dtype)
