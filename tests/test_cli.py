@@ -338,7 +338,7 @@ def test_init_writes_a_config_that_checks_and_overwrites_nothing(here, capsys):
     captured = capsys.readouterr()
     assert captured.out == "r.yaml: written; next: ftcls train r.yaml\n"
     assert "text column: body, guessed" in captured.err
-    assert "GFLOP/s measured" in captured.err
+    assert "how much time and memory that takes: ftcls train r.yaml --dry-run" in captured.err
     assert run(["config", "check", "r.yaml"]) == 0
     assert run(["config", "init", "r.csv", "--label", "stars", "--output", "r.yaml"]) == 2
     assert "r.yaml: exists, and is not overwritten" in capsys.readouterr().err

