@@ -228,7 +228,7 @@ def test_ten_mistakes_in_one_file_are_all_named_with_their_line_and_remedy(confi
         "'lower' is not allowed, did you mean 'lower_case'?",
         "found 2, expected a number above 0 and below 1",
         "found 2, expected a whole number of at least 4 or null",
-        "found the text '2e-5', expected a number above 0; remove the quotes",
+        "found the text '2e-5', expected a number above 0 or null; remove the quotes",
         "found 0, expected a whole number above 0",
         "steps needs eval_steps; add training: {eval_steps: 100}",
         "mine.yaml:12:3: training.learning_rat: unknown key, did you mean 'learning_rate'?",

@@ -70,12 +70,13 @@ def test_a_time_in_which_nothing_fits_makes_one_step_and_says_so(experiment):
 
 
 def test_the_pace_is_that_of_the_model_on_this_machine(experiment):
-    found = measure(experiment, devices.choose("cpu", "fp32"))
+    whole, found = measure(experiment, devices.choose("cpu", "fp32"))
+    assert (whole.training.num_train_epochs, whole.training.learning_rate) == (3, 1e-4)
     assert found.steps_per_epoch == 10
     assert 0 < found.step < 60
     assert 0 < found.evaluation < found.step * 10
     chosen = within(experiment, 10_000, started=time.monotonic())
-    assert chosen == experiment
+    assert chosen == whole
 
 
 def test_a_budget_is_kept_by_the_command(experiment, tmp_path, monkeypatch, capsys):
