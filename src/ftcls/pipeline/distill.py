@@ -19,7 +19,7 @@ from ftcls.data.corpus import Corpus, Split
 from ftcls.data.read import read
 from ftcls.data.tables import frames
 from ftcls.data.tables.frames import Texts
-from ftcls.environment import progress
+from ftcls.environment import manifest, progress
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.inference.classifier import Classifier
 from ftcls.inference.embedding import embed
@@ -213,7 +213,8 @@ def _kept(
         clusters=test.clusters,
         positive=corpus.positive,
     )
-    predictions.write(place.predictions / f"test-{static.KIND}.parquet", found)
+    stored = place.predictions / f"test-{static.KIND}.parquet"
+    predictions.write(stored, found)
     teacher = predictions.read(place.predictions / "test.parquet")
     same = np.asarray(found.predicted == teacher.predicted).reshape(len(found), -1).all(axis=1)
     result = Distillation(
@@ -232,6 +233,7 @@ def _kept(
         ftcls_version=ftcls.__version__,
     )
     distillation.write(result, folder)
+    manifest.renew(place.path, [each.relative_to(place.path).as_posix() for each in (stored, *folder.iterdir())])
     return result
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from ftcls.config.load import load
 from ftcls.config.schema import Experiment
@@ -18,11 +19,13 @@ from ftcls.environment import devices
 from ftcls.environment.devices import DTYPES, PASS_COSTS, Machine
 from ftcls.errors import ConfigError
 from ftcls.model.batching import MicroBatch, StepSampler
-from ftcls.pipeline.fit_model import Built, build_model
+from ftcls.model.packed_encoder import PackedClassifier
+from ftcls.pipeline.fit_model import build_model
 from ftcls.pipeline.prepare import Prepared, prepare
 from ftcls.pipeline.schedule import with_schedule
 from ftcls.reporting.figures_as_text import duration
 from ftcls.training.fit import cadence, token_budget
+from ftcls.training.packed import packed_classifier
 
 log = logging.getLogger(__name__)
 
@@ -130,28 +133,34 @@ def measure(experiment: Experiment, machine: Machine) -> tuple[Experiment, Pace]
     )
     experiment = with_schedule(experiment, corpus, prepared)
     built = build_model(experiment, corpus, prepared, machine)
-    section, lengths = experiment.training, prepared.encoded["train"].lengths
+    section, train = experiment.training, prepared.encoded["train"]
+    packed = packed_classifier(
+        built.model, train, machine=machine, seed=experiment.seed, recomputes=section.activation_checkpointing
+    )
+    lengths = train.lengths
     sampler = StepSampler(
         lengths,
         batch_size=section.batch_size,
         token_budget=token_budget(section, machine),
         pass_cost=PASS_COSTS[machine.device],
         seed=experiment.seed,
+        padded=packed is None,
     )
     steps = list(itertools.islice(sampler, _LOOKED_AT))
     again = time.perf_counter() - started  # the training reads, tokenizes and loads once more
-    per_token = _per_token(built, prepared, machine, [batch for step in steps for batch in step])
-    padded = float(np.mean([sum(_size(batch, lengths) for batch in step) for step in steps]))
-    return experiment, _pace(per_token, padded, len(sampler), corpus, prepared, again=again)
+    batches = [batch for step in steps for batch in step]
+    per_token = _per_token(built.model if packed is None else packed, prepared, machine, batches)
+    tokens = float(np.mean([sum(_size(batch, lengths, padded=packed is None) for batch in step) for step in steps]))
+    return experiment, _pace(per_token, tokens, len(sampler), corpus, prepared, again=again)
 
 
-def _pace(per_token: float, padded: float, steps: int, corpus: Corpus, prepared: Prepared, *, again: float) -> Pace:
+def _pace(per_token: float, computed: float, steps: int, corpus: Corpus, prepared: Prepared, *, again: float) -> Pace:
     tokens = {name: int(encoded.lengths.sum()) for name, encoded in prepared.encoded.items()}
     forward = _FORWARD * per_token
     rows = sum(len(split) for split in corpus.splits.values())
     scored = tokens["validation"] + tokens["test"]
     return Pace(
-        step=per_token * padded,
+        step=per_token * computed,
         steps_per_epoch=steps,
         evaluation=forward * tokens["validation"],
         vectors=forward * (tokens["train"] + scored),
@@ -159,13 +168,17 @@ def _pace(per_token: float, padded: float, steps: int, corpus: Corpus, prepared:
     )
 
 
-def _size(batch: MicroBatch, lengths: np.ndarray) -> int:
-    return len(batch.rows) * int(lengths[batch.rows].max())
+def _size(batch: MicroBatch, lengths: np.ndarray, *, padded: bool) -> int:
+    """Tokens that are computed."""
+    return len(batch.rows) * int(lengths[batch.rows].max()) if padded else int(lengths[batch.rows].sum())
 
 
-def _per_token(built: Built, prepared: Prepared, machine: Machine, batches: list[MicroBatch]) -> float:
-    """Seconds of a step for each token, padding included."""
-    model, encoded = built.model.to(machine.device).train(), prepared.encoded["train"]
+def _per_token(
+    model: PreTrainedModel | PackedClassifier, prepared: Prepared, machine: Machine, batches: list[MicroBatch]
+) -> float:
+    """Seconds of a step for each token that is computed: padding too, where the model is not a packed one."""
+    model, encoded = model.to(machine.device).train(), prepared.encoded["train"]
+    padded = not isinstance(model, PackedClassifier)
     seconds = tokens = 0.0
     for number, batch in enumerate(batches):
         started = time.perf_counter()
@@ -179,9 +192,10 @@ def _per_token(built: Built, prepared: Prepared, machine: Machine, batches: list
         loss.item()  # waits for the device
         if number:  # the first pass is slow
             seconds += time.perf_counter() - started
-            tokens += ids.numel()
+            tokens += _size(batch, encoded.lengths, padded=padded)
         if seconds > _MEASURED:
             break
     if not tokens:  # one micro-batch is all there is
-        seconds, tokens = time.perf_counter() - started, float(ids.numel())
+        seconds = time.perf_counter() - started
+        tokens = float(_size(batch, encoded.lengths, padded=padded))
     return seconds / tokens

@@ -22,6 +22,7 @@ from ftcls.environment.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
 from ftcls.errors import ConfigError, Interrupted, TrainingError
 from ftcls.inference import forward
 from ftcls.model.batching import StepSampler, balanced_shares
+from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.tokenize import Encoded
 from ftcls.runs.directory import RunDir
 from ftcls.runs.history import History
@@ -65,7 +66,9 @@ class Validation:
     task: Task
     positive: int | None
 
-    def score(self, model: PreTrainedModel, *, token_budget: int, max_rows: int | None) -> dict[str, float | None]:
+    def score(
+        self, model: PreTrainedModel | PackedClassifier, *, token_budget: int, max_rows: int | None
+    ) -> dict[str, float | None]:
         """All metrics of the task, with the model in the precision it trains in."""
         if self.encoded.targets is None:
             raise TypeError("validation needs targets")
@@ -231,7 +234,7 @@ def fit(
             token_budget=start.token_budget,
             augmentation=augmentation(training.augmentation, train.targets, tokenizer, seed=seed),
             objective=objective(loss, train.targets, validation.labels),
-            scorer=lambda m: validation.score(m, token_budget=budget, max_rows=training.eval_batch_size),
+            scorer=lambda m: _scored(m, packed, validation, budget=budget, max_rows=training.eval_batch_size),
             best_metric=best_metric,
             higher_is_better=metrics.higher_is_better(best_metric),
             tally=tally,
@@ -314,6 +317,23 @@ def rates(section: Training) -> Callable[[PreTrainedModel, Collection[str]], lis
         layer_decay=section.layer_decay,
         head_learning_rate=section.head_learning_rate,
     )
+
+
+def _scored(
+    model: PreTrainedModel,
+    packed: PackedClassifier | None,
+    validation: Validation,
+    *,
+    budget: int,
+    max_rows: int | None,
+) -> dict[str, float | None]:
+    """The validation scores, by what computes the steps."""
+    if packed is None:
+        return validation.score(model, token_budget=budget, max_rows=max_rows)
+    try:
+        return validation.score(packed, token_budget=budget, max_rows=max_rows)
+    finally:
+        packed.train()  # the Trainer knows of the model alone
 
 
 def peak_rate(section: Training) -> float:
