@@ -1,5 +1,6 @@
 """The ``ftcls`` command and its one error boundary."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -85,6 +86,7 @@ def options(
 
 def main() -> NoReturn:
     """Run the command line of this process and exit with its code."""
+    console.open_missing_streams()
     console.never_fail_on_a_character()
     for number in (signal.SIGTERM, *heeded()):
         signal.signal(number, signal.default_int_handler)  # ends like Ctrl-C, not at once
@@ -120,27 +122,40 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; a failure is one message on stderr."""
     current = Call(tuple(arguments))
     try:
+        code = _called(arguments, current)
+        sys.stdout.flush()
+    except OSError as error:
+        unwritable = console.unwritable(error)
+        return _unexpected(error, current) if unwritable is None else _failed(unwritable, current)
+    return code
+
+
+def _called(arguments: Sequence[str], current: Call) -> int:
+    try:
         likely_options.refuse(arguments)
         app(args=list(arguments), prog_name="ftcls", obj=current)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
     except FtclsError as error:
-        if current.debug:
-            traceback.print_exc()
-        typer.echo(str(error), err=True)
-        return error.exit_code
+        return _failed(error, current)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         return INTERRUPTED
+    except OSError:  # perhaps of standard output
+        raise
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
-        reason = disk.full(error)
-        if reason is None and not isinstance(error, PermissionError):
-            return _bug(error, current)
-        if current.debug:
-            traceback.print_exc()
-        typer.echo(_unwritable(error, reason), err=True)
-        return UnavailableError.exit_code
+        return _unexpected(error, current)
     return 0
+
+
+def _unexpected(error: Exception, current: Call) -> int:
+    """A place that cannot be written, else a bug."""
+    reason = disk.full(error)
+    if reason is None and not isinstance(error, PermissionError):
+        return _bug(error, current)
+    failed = UnavailableError(_unwritable(error, reason))
+    failed.__cause__ = error
+    return _failed(failed, current)
 
 
 def _unwritable(error: Exception, reason: str | None) -> str:
@@ -151,6 +166,14 @@ def _unwritable(error: Exception, reason: str | None) -> str:
         return f"{where}: {said}. Give this user the right to it, or name another place (--output; FTCLS_CACHE)"
     room = disk.size(disk.free(where))
     return f"{where}: cannot be written: {said}, {room} are free there. Free some, or name another place"
+
+
+def _failed(error: FtclsError, current: Call) -> int:
+    if current.debug:
+        traceback.print_exception(error)
+    with contextlib.suppress(OSError):  # where standard error is full as well, the exit code says it
+        typer.echo(str(error), err=True)
+    return error.exit_code
 
 
 def _bug(error: Exception, current: Call) -> int:

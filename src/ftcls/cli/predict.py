@@ -186,11 +186,11 @@ def _texts(
         return
     for text, given, most in zip(texts, labels, ranked, strict=True):
         if len(texts) > 1:
-            typer.echo(text)
-        typer.echo(", ".join(given) or "(no label)")
+            console.say(text)
+        console.say(", ".join(given) or "(no label)")
         width = max(len(label) for label, _ in most)
         for label, probability in most:
-            typer.echo(f"  {label:<{width}}  {probability:.4f}")
+            console.say(f"  {label:<{width}}  {probability:.4f}")
 
 
 def _report(summary: "Summary", *, as_json: bool) -> None:
@@ -200,6 +200,6 @@ def _report(summary: "Summary", *, as_json: bool) -> None:
     counts = [f"{label} {count}" for label, count in summary.label_counts.items()]
     counts += [f"without a label {summary.without_label}"] if summary.without_label else []
     counts += [f"not readable {summary.bad_rows}"] if summary.bad_rows else []
-    typer.echo(f"{summary.output}: {summary.rows} rows: {', '.join(counts)}")
+    console.say(f"{summary.output}: {summary.rows} rows: {', '.join(counts)}")
     for path in summary.written:
-        typer.echo(path)
+        console.say(path)

@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ _ABANDONED: Final = 86_400.0
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file beside ``path``, then put it in its place in one step; on an error ``path`` stays as it was.
 
+    A link goes on pointing to what is written, a file that was there keeps its permissions.
+
     Raises:
         ConfigError: see `refuse_special`.
     """
@@ -41,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield staged
         sync(staged)
-        staged.chmod(0o644)  # mkstemp's 0600 would hide the result from everybody else
+        staged.chmod(_mode(path))  # mkstemp's 0600 would hide the result from everybody else
         staged.replace(path)
         sync_folder(path.parent)
     finally:
@@ -81,6 +84,20 @@ def _dead(path: Path, owner: re.Match[str]) -> bool:
     return False
 
 
+def _mode(path: Path) -> int:
+    """The permissions of a file that is replaced; of a new one those that the umask leaves."""
+    return stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    # It can only be asked for by setting it, and threads share it: Linux says it without.
+    with contextlib.suppress(OSError, StopIteration), Path("/proc/self/status").open(encoding="ascii") as status:
+        return int(next(line for line in status if line.startswith("Umask:")).split()[1], 8)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def refuse_special(path: Path) -> None:
     """See that a file may stand here: putting one in the place of /dev/null would take it from the whole machine.
 
@@ -105,7 +122,7 @@ def making(path: Path) -> Iterator[Path]:
     staged = Path(tempfile.mkdtemp(prefix=staged_prefix(path.name), dir=path.absolute().parent))
     try:
         yield staged
-        staged.chmod(0o755)  # mkdtemp's 0700 would hide the result from everybody else
+        staged.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would hide the result from everybody else
         if path.is_dir():
             path.rmdir()  # empty; Windows moves nothing onto a folder
         staged.replace(path)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ftcls.data.corpus import Check
+from ftcls.errors import on_one_line
 
 if TYPE_CHECKING:
     from ftcls.data.summary import Leaking, Overview, Profile, Shared, SplitProfile
@@ -90,7 +91,7 @@ def _labels(found: "Profile") -> Iterator[RenderableType]:
         bar = "#" * round(_BAR * share)
         positive = " (positive)" if name == found.positive_label else ""
         counts = (f"{split.label_counts[name]:,}" for split in splits.values())
-        table.add_row(Text(" ".join(name.split()) + positive), *counts, f"{share:6.1%} {bar}")
+        table.add_row(Text(on_one_line(" ".join(name.split())) + positive), *counts, f"{share:6.1%} {bar}")
     yield table
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ftcls.data.corpus import Check
+from ftcls.errors import on_one_line
 from ftcls.reporting import commands
 from ftcls.reporting.figures_as_text import duration, number, signed
 from ftcls.runs.directory import RunDir
@@ -380,8 +381,8 @@ def _warning(check: Check) -> Text:
 
 
 def _line(text: str) -> str:
-    """On one line, whatever the data holds."""
-    return " ".join(text.split())
+    """On one line and without what steers a terminal, whatever the data holds."""
+    return on_one_line(" ".join(text.split()))
 
 
 def _tail(checkpoint: str) -> str:
