@@ -38,7 +38,8 @@ def foreign(home, tmp_path):
     def make(labels, **more):
         folder = tmp_path / "foreign"
         shutil.copytree(home / "run" / "model", folder)
-        (folder / "ftcls.json").unlink()
+        for name in ("ftcls.json", "manifest.json"):
+            (folder / name).unlink()
         (folder / "decision.json").unlink(missing_ok=True)
         config = json.loads((folder / "config.json").read_text())
         config |= {

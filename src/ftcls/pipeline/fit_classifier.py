@@ -11,6 +11,7 @@ from ftcls.inference.classifier import Classifier
 from ftcls.pipeline import dry_run, tune_decision
 from ftcls.pipeline.fit_model import best_model, build_model, fit_model
 from ftcls.pipeline.prepare import prepare
+from ftcls.pipeline.schedule import with_schedule
 from ftcls.runs import directory
 
 
@@ -33,6 +34,7 @@ def fit_classifier(experiment: Experiment, corpus: Corpus, folder: Path) -> Clas
     prepared = prepare(
         corpus, experiment.model, clean=experiment.data.clean, quantized=experiment.adapter.quantization != "none"
     )
+    experiment = with_schedule(experiment, corpus, prepared)
     built = build_model(experiment, corpus, prepared, machine)
     prepared = prepared.padded(built.padding_side)
     fit_model(built, experiment, corpus, prepared, machine=machine, run=run, resume=False)
