@@ -281,7 +281,7 @@ def test_a_merged_run_leaves_a_plain_checkpoint(run, tmp_path):
 
 def test_a_base_that_changed_is_noticed(run, tmp_path):
     copy = tmp_path / "model"
-    shutil.copytree(run.model, copy)
+    shutil.copytree(run.model, copy, ignore=shutil.ignore_patterns("manifest.json"))  # which would notice it first
     weights = load_file(copy / "base" / "model.safetensors")
     weights["bert.embeddings.word_embeddings.weight"] *= 1.5
     save_file(weights, copy / "base" / "model.safetensors", metadata={"format": "pt"})
@@ -303,6 +303,7 @@ def test_a_run_whose_adapter_comes_back_with_another_head_has_failed(run, tmp_pa
 
     def losing(place, **options):
         save_file(harm(load_file(place / adapters.WEIGHTS)), place / adapters.WEIGHTS)
+        (place / "manifest.json").unlink()  # which would notice it first
         return from_pretrained(place, **options)
 
     monkeypatch.setattr(fit_model.Classifier, "from_pretrained", losing)

@@ -330,7 +330,7 @@ def test_the_command_prints_the_run_first_and_last(tmp_path):
     assert trained.returncode == 0, trained.stderr
     lines = trained.stdout.splitlines()
     assert lines[0] == lines[-1] == str(tmp_path / "runs" / "films")
-    assert "95 % interval" in trained.stdout
+    assert "95 %  made in" in trained.stdout
     assert "Traceback" not in trained.stderr
     scored = ftcls("eval", "runs/films", "--json")
     assert (

@@ -20,6 +20,7 @@ from ftcls.sklearn import TextClassifier
 SMALL = {
     "training__max_steps": 20,
     "training__learning_rate": 5e-3,
+    "training__warmup_steps": 0,
     "training__batch_size": 32,
     "training__eval_strategy": "no",
     "training__save_strategy": "no",

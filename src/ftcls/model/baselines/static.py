@@ -149,7 +149,7 @@ class _Student(nn.Module):
 
     def __init__(self, vectors: NDArray[np.float32], k: int) -> None:
         super().__init__()
-        self.vectors = nn.EmbeddingBag.from_pretrained(torch.from_numpy(vectors), freeze=False, mode="mean")
+        self.vectors = nn.EmbeddingBag(*vectors.shape, mode="mean", _weight=torch.from_numpy(vectors))
         self.hidden = nn.Linear(vectors.shape[1], _HIDDEN)
         self.output = nn.Linear(_HIDDEN, k)
 
