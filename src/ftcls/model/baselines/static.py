@@ -149,7 +149,8 @@ class _Student(nn.Module):
 
     def __init__(self, vectors: NDArray[np.float32], k: int) -> None:
         super().__init__()
-        self.vectors = nn.EmbeddingBag(*vectors.shape, mode="mean", _weight=torch.from_numpy(vectors))
+        count, width = vectors.shape
+        self.vectors = nn.EmbeddingBag(count, width, mode="mean", _weight=torch.from_numpy(vectors))
         self.hidden = nn.Linear(vectors.shape[1], _HIDDEN)
         self.output = nn.Linear(_HIDDEN, k)
 
