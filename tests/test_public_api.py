@@ -13,7 +13,7 @@ import ftcls
 from ftcls import errors
 
 FUNCTIONS = (
-    *("compare", "doctor", "evaluate", "export", "inspect_data", "load_config"),
+    *("compare", "distill", "doctor", "evaluate", "export", "inspect_data", "load_config"),
     *("predict", "push", "report", "serve", "sweep", "train"),
 )
 ERRORS = ("ConfigError", "DataError", "ExportError", "FtclsError", "Interrupted", "TrainingError", "UnavailableError")
