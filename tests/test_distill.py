@@ -12,6 +12,7 @@ from ftcls.cli.app import run as command
 from ftcls.errors import ConfigError, DataError
 from ftcls.model.baselines import static, store
 from ftcls.pipeline import train as pipeline
+from ftcls.runs.maintenance import verify
 
 WORDS = ["good", "fine", "bad", "poor", "film", "plot", "cast"]
 
@@ -119,11 +120,19 @@ def test_the_command_says_what_was_gained_and_lost(run, capsys):
 def test_what_cannot_be_distilled_is_one_message(run, tmp_path):
     with pytest.raises(ConfigError, match="a simple model is quick already; distil the run itself"):
         ftcls.distill(f"{run.path}:tfidf")
+    with pytest.raises(ConfigError, match="--to smaller: a student is static; there is no other kind yet"):
+        ftcls.distill(run.path, to="smaller")
     with pytest.raises(DataError, match="not a finished run"):
         ftcls.distill(tmp_path)
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(DataError, match=r"--texts .*empty\.txt: has no text"):
         ftcls.distill(run.path, texts=tmp_path / "empty.txt")
+
+
+def test_a_second_call_replaces_the_student_and_the_run_stays_whole(run, student):
+    again = ftcls.distill(run.path)
+    assert (again.texts, again.unlabelled) == (96, 0)
+    assert verify(run.path).damages == ()
 
 
 def test_a_run_without_a_student_names_the_command(run, student, tmp_path):

@@ -1,7 +1,9 @@
 """A run is scored in the arithmetic that it was trained in; how far that is from float32 stands in its report."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from ftcls.inference.forward import Torch
 from ftcls.pipeline import train as pipeline
 from ftcls.pipeline.evaluate import evaluate
 from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
 
 
 @pytest.fixture(scope="module")
@@ -54,26 +57,24 @@ def test_float32_on_request_is_near_and_named(run):
     assert found.metrics["loss"] == pytest.approx(report_schema.read_report(run).metrics["test"]["loss"], abs=0.01)
 
 
-def test_a_run_that_was_scored_in_float32_is_repeated_in_float32(run, tmp_path):
-    document = json.loads(run.report.read_text())
-    kept = run.report.read_bytes()
-    try:
-        run.report.write_text(json.dumps(document | {"precision_agreement": None}))
-        assert evaluate(str(run.path)).precision == "fp32"
-    finally:
-        run.report.write_bytes(kept)
+@pytest.fixture
+def edited(run, tmp_path):
+    """A copy of the run without its manifests, to be edited."""
+    return RunDir(Path(shutil.copytree(run.path, tmp_path / "run", ignore=shutil.ignore_patterns("manifest.json"))))
 
 
-def test_a_device_without_it_takes_float32_unless_the_config_asks(run, monkeypatch, caplog):
+def test_a_run_that_was_scored_in_float32_is_repeated_in_float32(edited):
+    document = json.loads(edited.report.read_text())
+    edited.report.write_text(json.dumps(document | {"precision_agreement": None}))
+    assert evaluate(str(edited.path)).precision == "fp32"
+
+
+def test_a_device_without_it_takes_float32_unless_the_config_asks(edited, monkeypatch, caplog):
     monkeypatch.setattr(devices, "_cpu_bf16", lambda: False)
-    assert evaluate(str(run.path)).precision == "bf16"  # asked for
-    config = run.config.read_text()
-    try:
-        run.config.write_text(config.replace("precision: bf16", "precision: auto"))
-        caplog.set_level("INFO", "ftcls")
-        assert evaluate(str(run.path)).precision == "fp32"
-    finally:
-        run.config.write_text(config)
+    assert evaluate(str(edited.path)).precision == "bf16"  # asked for
+    edited.config.write_text(edited.config.read_text().replace("precision: bf16", "precision: auto"))
+    caplog.set_level("INFO", "ftcls")
+    assert evaluate(str(edited.path)).precision == "fp32"
     assert "the run was scored in bf16, which this cpu has not: float32" in caplog.text
 
 

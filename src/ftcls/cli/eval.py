@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,8 +37,8 @@ def evaluate(
     ] = None,
     threshold: options.Threshold = None,
     precision: Annotated[
-        str,
-        typer.Option("--precision", metavar="KIND", help="auto, that of the run; fp32, bf16 or fp16."),
+        Literal["auto", "fp32", "bf16", "fp16"],
+        typer.Option("--precision", help="The arithmetic: auto, that of the run, whose figures are repeated."),
     ] = "auto",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where else to write the result as JSON.")

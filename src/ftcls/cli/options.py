@@ -50,6 +50,6 @@ Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option(
         "--precision",
-        help="The arithmetic: fp32 as eval and plain transformers have it; auto, the quickest that the device has.",
+        help="The arithmetic: fp32 as plain transformers has it; auto, the quickest that the device has.",
     ),
 ]

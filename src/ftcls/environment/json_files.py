@@ -50,6 +50,12 @@ def finite(value: Any) -> Any:
     return value
 
 
+def document(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a record as JSON has them, schema_version first."""
+    found: dict[str, Any] = finite(values)
+    return {"schema_version": found.pop("schema_version"), **found}
+
+
 def last_lines(path: Path, size: int) -> list[Any]:
     """The whole lines among the last ``size`` bytes of a file of JSON lines that is being written."""
     with path.open("rb") as file:

@@ -10,6 +10,7 @@ from ftcls.inference.forward import Torch
 from ftcls.model.tokenize import Encoded
 from ftcls.runs.report_schema import PrecisionAgreement
 from ftcls.scoring import decision
+from ftcls.scoring.differences import same_labels
 
 TEXTS: Final = 500
 """Most texts that are computed twice."""
@@ -30,10 +31,9 @@ def agreement(classifier: Classifier, encoded: Encoded) -> PrecisionAgreement | 
         decision.probabilities(each.logits(some), each.task, each.decision.temperature) for each in (classifier, exact)
     )
     labels, expected_labels = (classifier.decided_labels(each) for each in (found, expected))
-    same = labels == expected_labels
     return PrecisionAgreement(
         precision=classifier.precision,
         texts=len(some),
-        same_labels=float((same.all(axis=1) if same.ndim == 2 else same).mean()),
+        same_labels=same_labels(labels, expected_labels),
         largest_difference=float(np.abs(found - expected).max()),
     )

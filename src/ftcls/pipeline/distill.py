@@ -23,6 +23,7 @@ from ftcls.environment import manifest, progress
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.inference.classifier import Classifier
 from ftcls.inference.embedding import embed
+from ftcls.inference.simple_classifier import load_classifier
 from ftcls.model import pooling
 from ftcls.model.baselines import static
 from ftcls.model.baselines.static import StaticModel
@@ -35,9 +36,8 @@ from ftcls.runs.directory import RunDir
 from ftcls.runs.distillation import Distillation
 from ftcls.runs.references import reference
 from ftcls.scoring import decision, metrics
-from ftcls.scoring.differences import differences
+from ftcls.scoring.differences import differences, same_labels
 from ftcls.scoring.intervals import intervals
-from ftcls.scoring.metrics import Predictions
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +76,12 @@ def distill(
             or a list.
 
     Raises:
-        ConfigError: a simple model of a run, which has nothing to distil.
+        ConfigError: a simple model of a run, which has nothing to distil, or another kind of student.
         DataError: no finished run, other data than it was trained on, or no texts in the file.
         UnavailableError: the tokenizer has no fast form, which the student needs.
     """
+    if to != static.KIND:
+        raise ConfigError(f"--to {to}: a student is {static.KIND}; there is no other kind yet")
     typed = os.fspath(run)
     place = RunDir(Path(typed).absolute())
     if reference(typed).name is not None:
@@ -202,21 +204,12 @@ def _kept(
     )
     student.save(folder, {"labels": list(corpus.labels)})
     decision.save(how, corpus.labels, folder / decision.FILE)
-    said = student.probabilities(test.texts)
-    found = Predictions(
-        task=corpus.task,
-        labels=corpus.labels,
-        gold=test.targets,
-        predicted=decision.predict(said, corpus.task, how.thresholds),
-        probabilities=said,
-        rows=test.rows,
-        clusters=test.clusters,
-        positive=corpus.positive,
-    )
+    _listed(place, folder)
+    # What is scored is what was saved.
+    found = load_classifier(f"{place.path}:{static.KIND}").predictions_of(test)
     stored = place.predictions / f"test-{static.KIND}.parquet"
     predictions.write(stored, found)
     teacher = predictions.read(place.predictions / "test.parquet")
-    same = np.asarray(found.predicted == teacher.predicted).reshape(len(found), -1).all(axis=1)
     result = Distillation(
         run=experiment.name,
         name=static.KIND,
@@ -225,7 +218,7 @@ def _kept(
         metrics=metrics.score(found),
         intervals=intervals(found, seed=experiment.seed),
         difference=differences(found, teacher, metrics=(experiment.metrics.best, *COMPARED), seed=experiment.seed),
-        same_labels=float(same.mean()),
+        same_labels=same_labels(found.predicted, teacher.predicted),
         seconds=seconds,
         texts_per_second=_speed(student, test.texts[:_MEASURED]),
         teacher_texts_per_second=len(lesson.texts) / lesson.seconds if lesson.seconds else None,
@@ -233,8 +226,13 @@ def _kept(
         ftcls_version=ftcls.__version__,
     )
     distillation.write(result, folder)
-    manifest.renew(place.path, [each.relative_to(place.path).as_posix() for each in (stored, *folder.iterdir())])
+    _listed(place, folder, stored)
     return result
+
+
+def _listed(run: RunDir, folder: Path, *others: Path) -> None:
+    """List the files of a student, and others, in the manifest of its run."""
+    manifest.renew(run.path, [each.relative_to(run.path).as_posix() for each in (*folder.iterdir(), *others)])
 
 
 def _speed(student: StaticModel, texts: Sequence[str]) -> float | None:

@@ -93,7 +93,7 @@ def predict(
         prefix: stands before the names of the new columns.
         by: columns whose values are groups; the share of each label in each is written beside the output.
         on_bad_row: whether a row without a text stays in its place without a label, or is an error.
-        precision: the arithmetic: auto, the quickest that the device has; fp32 as `evaluate` has it; bf16; fp16.
+        precision: auto, the quickest arithmetic that the device has; fp32, as plain transformers has it; bf16; fp16.
         resume: continue the half-done output of an earlier call.
         input_kind: what a stream holds, or files whose suffix does not say it: csv, tsv, jsonl, txt.
         output_kind: what is written; None: what the suffix says, for a stream the kind of the input.

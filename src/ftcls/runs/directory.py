@@ -4,10 +4,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ftcls.environment import limits, manifest
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
+
+STEP: Final = "step-"
+"""How the name of a step's checkpoint begins."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,17 @@ class RunDir:
     def done(self) -> bool:
         """Whether the run is complete."""
         return self.report.is_file()
+
+
+def step_folders(checkpoints: Path) -> list[Path]:
+    """The checkpoints of steps in a folder, the earliest first."""
+    found = [path for path in checkpoints.glob(f"{STEP}*") if path.name.removeprefix(STEP).isdecimal()]
+    return sorted(found, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step of a checkpoint."""
+    return int(checkpoint.name.removeprefix(STEP))
 
 
 def nearest(path: str | os.PathLike[str], *, home: Path = Path("runs")) -> str:

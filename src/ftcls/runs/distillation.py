@@ -47,8 +47,7 @@ _DISTILLATION: TypeAdapter[Distillation] = TypeAdapter(Distillation)
 
 def document(found: Distillation) -> dict[str, Any]:
     """The record as JSON values, schema_version first."""
-    values: dict[str, Any] = json_files.finite(asdict(found))
-    return {"schema_version": values.pop("schema_version"), **values}
+    return json_files.document(asdict(found))
 
 
 def write(found: Distillation, folder: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.scoring.decision import Task
+from ftcls.scoring.differences import same_labels
 from ftcls.scoring.intervals import Difference, paired_difference
 from ftcls.scoring.metrics import Predictions
 
@@ -96,22 +97,20 @@ def measure(
         seed: of the paired bootstrap.
     """
     before, after = predictions
-    same = np.asarray(before.predicted == after.predicted).reshape(len(before), -1).all(axis=1)
     changes = [paired_difference(after, before, metric=name, seed=seed) for name in metrics] if labelled else []
     return Agreement(
         texts=len(before),
         source=source,
         max_logit_difference=float(np.abs(run.astype(np.float64) - exported).max()),
         same_argmax=float((run.argmax(axis=1) == exported.argmax(axis=1)).mean()),
-        same_labels=float(same.mean()),
+        same_labels=same_labels(before.predicted, after.predicted),
         metrics=tuple(changes),
     )
 
 
 def document(export: Export) -> dict[str, Any]:
     """The export as JSON values, schema_version first."""
-    values: dict[str, Any] = json_files.finite(asdict(export))
-    return {"schema_version": values.pop("schema_version"), **values}
+    return json_files.document(asdict(export))
 
 
 def write(export: Export, folder: Path) -> None:

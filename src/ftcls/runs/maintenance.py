@@ -13,10 +13,9 @@ from ftcls.environment import files, manifest
 from ftcls.environment.manifest import Damage
 from ftcls.errors import ConfigError, DataError
 from ftcls.runs import report_schema
-from ftcls.runs.directory import RunDir, nearest
+from ftcls.runs.directory import RunDir, nearest, step_folders, step_of
 
 State = Literal["done", "stopped early", "unfinished", "damaged"]
-_STEP: Final = "step-"
 _LEFT_OVER: Final = (".*.tmp", ".*.old")
 
 
@@ -144,9 +143,9 @@ def prune(run: str | os.PathLike[str], *, delete: bool) -> Pruned:
 
 
 def _prune(run: RunDir, *, delete: bool) -> Pruned:
-    steps = _steps(run)
+    steps = step_folders(run.checkpoints)
     whole = [path for path in steps if not _damages(path)] if not run.done else []
-    superseded = steps if run.done else [path for path in steps if whole and _step(path) < _step(whole[-1])]
+    superseded = steps if run.done else [path for path in steps if whole and step_of(path) < step_of(whole[-1])]
     left_over = [path for pattern in _LEFT_OVER for path in run.checkpoints.glob(pattern)]
     for folder in (run.path, run.plots, run.predictions, run.evals):
         left_over += files.left_over(folder)
@@ -162,9 +161,9 @@ def _prune(run: RunDir, *, delete: bool) -> Pruned:
 
 
 def _listed(run: RunDir) -> Listed:
-    steps = _steps(run)
+    steps = step_folders(run.checkpoints)
     size = _size(run.path)
-    newest = _step(steps[-1]) if steps else None
+    newest = step_of(steps[-1]) if steps else None
     if not run.done:
         return Listed(run.path, "unfinished", None, None, newest, size)
     try:
@@ -199,15 +198,6 @@ def _listed_files(folder: Path) -> Iterator[Path]:
         yield from (folder / name for name in manifest.read(folder).files if (folder / name).is_file())
     except DataError:
         return
-
-
-def _steps(run: RunDir) -> list[Path]:
-    found = [path for path in run.checkpoints.glob(f"{_STEP}*") if path.name.removeprefix(_STEP).isdecimal()]
-    return sorted(found, key=_step)
-
-
-def _step(path: Path) -> int:
-    return int(path.name.removeprefix(_STEP))
 
 
 def _size(path: Path) -> int:

@@ -319,8 +319,7 @@ def scores_of(report: Report, name: str | None) -> tuple[Metrics, Intervals]:
 def document(result: Report | Evaluation) -> dict[str, Any]:
     """The result as JSON values, schema_version first; what is not finite becomes None."""
     adapter: TypeAdapter[Any] = _REPORT if isinstance(result, Report) else _EVALUATION
-    values: dict[str, Any] = json_files.finite(adapter.dump_python(result, mode="json"))
-    return {"schema_version": values.pop("schema_version"), **values}
+    return json_files.document(adapter.dump_python(result, mode="json"))
 
 
 def write_report(run: directory.RunDir, report: Report) -> None:

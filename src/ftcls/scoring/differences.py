@@ -1,7 +1,10 @@
 """What the differences between two models on the same rows say, in one metric or several."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ftcls.scoring.intervals import Difference, paired_difference
 from ftcls.scoring.metrics import Predictions, higher_is_better, score
@@ -18,6 +21,11 @@ def verdict(difference: Difference) -> Verdict:
     if difference.p_value >= SURE:
         return "open"
     return "better" if (difference.value > 0) == higher_is_better(difference.metric) else "worse"
+
+
+def same_labels(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Share of n texts that two models give the same labels, [n], or [n, k] for several."""
+    return float(np.asarray(first == second).reshape(len(first), -1).all(axis=1).mean())
 
 
 def differences(first: Predictions, second: Predictions, *, metrics: Sequence[str], seed: int) -> dict[str, Difference]:

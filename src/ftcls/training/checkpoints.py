@@ -17,10 +17,10 @@ from torch import distributed
 from ftcls.environment import disk, manifest
 from ftcls.environment.files import sync_folder
 from ftcls.errors import DataError, TrainingError
+from ftcls.runs.directory import STEP, step_folders, step_of
 
 MANIFEST: Final = manifest.FILE
 BEST: Final = "best"
-STEP: Final = "step-"
 STATE: Final = ("*.pt", "*.pth", "trainer_state.json", "history.jsonl")
 """What a step's checkpoint has beside a model, as patterns."""
 
@@ -75,7 +75,7 @@ class Start:
 
 def newest(folder: Path) -> Path | None:
     """The complete checkpoint with the highest step, or None; whether its files are whole is not looked at."""
-    return max((p for p in _steps(folder) if (p / MANIFEST).is_file()), key=_step, default=None)
+    return next((p for p in reversed(step_folders(folder)) if (p / MANIFEST).is_file()), None)
 
 
 def start(folder: Path) -> Start:
@@ -86,7 +86,7 @@ def start(folder: Path) -> Start:
     Raises:
         DataError: there are checkpoints, and none can be used; with the reason of each.
     """
-    steps = sorted(_steps(folder), key=_step, reverse=True)
+    steps = step_folders(folder)[::-1]
     reasons = {path: _damage(path) for path in steps}
     best = _damage(folder / BEST)
     skipped: list[str] = []
@@ -183,8 +183,8 @@ def rotate(folder: Path, limit: int, step: int) -> None:
 
     Those of later steps were left out by the resume, and go too.
     """
-    steps = sorted(_steps(folder), key=_step)
-    kept = [path for path in steps if _step(path) <= step][-limit:]
+    steps = step_folders(folder)
+    kept = [path for path in steps if step_of(path) <= step][-limit:]
     for superseded in [path for path in steps if path not in kept]:
         superseded.rename(_old(superseded))  # first: what is half-deleted does not exist
         shutil.rmtree(_old(superseded), ignore_errors=True)
@@ -194,14 +194,6 @@ def barrier() -> None:
     """Wait for the other processes of a torchrun."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()
-
-
-def _steps(folder: Path) -> list[Path]:
-    return [p for p in folder.glob(f"{STEP}*") if p.name.removeprefix(STEP).isdecimal()]
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix(STEP))
 
 
 def _damage(checkpoint: Path) -> str | None:

@@ -30,11 +30,12 @@ from ftcls.model.batching import MicroBatch, StepSampler, narrow
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.padding import pad
 from ftcls.model.tokenize import Encoded
+from ftcls.runs.directory import STEP
 from ftcls.runs.history import History
 from ftcls.training import checkpoints
 from ftcls.training.augment import Augmentation
 from ftcls.training.callbacks import Tally
-from ftcls.training.checkpoints import BEST, STEP, Best, Progress
+from ftcls.training.checkpoints import BEST, Best, Progress
 from ftcls.training.losses import Objective
 
 log = logging.getLogger(__name__)
