@@ -30,7 +30,7 @@ def test_a_cut_never_parts_a_group(targets, seed, data):
     groups = np.array(data.draw(st.lists(st.integers(0, n), min_size=n, max_size=n)))
     wanted = data.draw(st.integers(1, n - 1))
     if len(np.unique(groups)) < 2:
-        with pytest.raises(DataError, match="groups of rows that belong together"):
+        with pytest.raises(DataError, match="1 such group cannot be cut into 2 parts"):
             split.cut(targets, [wanted], seed=seed, groups=groups)
         return
     parts = split.cut(targets, [wanted], seed=seed, groups=groups)

@@ -170,7 +170,7 @@ def test_train_and_eval_run_modules_only_when_allowed(config, tmp_path, capsys):
     assert not output.exists()
 
     assert run(["train", str(config), "--output", str(output), "--quiet", "--allow-code"]) == 0
-    assert "right" in capsys.readouterr().out
+    assert "\nAlso right ." in capsys.readouterr().out
     report = json.loads((output / "report.json").read_text())
     assert report["metrics"]["test"]["right"] == report["metrics"]["test"]["accuracy"]
     assert report["intervals"]["test"]["right"] is None

@@ -109,6 +109,7 @@ def test_the_rates_reach_the_optimizer_and_follow_the_schedule(tmp_path, adapter
             )  # fmt: skip
 
     settings = {"max_steps": 4, "learning_rate": 1e-4, "head_learning_rate": 1e-3, "eval_strategy": "no"}
+    settings["warmup_steps"] = 0
     fitting.run(tmp_path, training=settings, adapter=adapter, callbacks=(Look(),))
     assert len(seen) == 4
     for number, rates in enumerate(seen):

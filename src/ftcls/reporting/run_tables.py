@@ -21,6 +21,7 @@ from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, Labe
 from ftcls.scoring.diagnosis import Spike
 from ftcls.scoring.differences import Verdict, verdict
 from ftcls.scoring.intervals import Difference
+from ftcls.scoring.metrics import names as metric_names
 from ftcls.scoring.wilson import Interval
 from ftcls.scoring.without_leaks import WithoutLeaks
 
@@ -57,7 +58,7 @@ def summary(report: Report, *, run: Path | None = None, verbose: bool) -> Render
     said = [Text(SMOKE, style="yellow")] if report.run.smoke else _sentence(report)
     ladder = _ladder(report)
     warnings = [check for check in report.data.checks if check.severity == "warning"]
-    parts: list[RenderableType] = [title, *said, Text(), *ladder]
+    parts: list[RenderableType] = [title, *said, *_asked_for(report), Text(), *ladder]
     if verbose:
         parts += [*_tables(report), *(line for check in warnings for line in (Text(), _warning(check)))]
     else:
@@ -104,6 +105,13 @@ def _sentence(report: Report) -> list[Text]:
         f"{signed(difference.value)} ({signed(low)} to {signed(high)})."
     )
     return [Text(line, style=VERDICTS[found][1]) for line in textwrap.wrap(text, _ADVICE_WIDTH)]
+
+
+def _asked_for(report: Report) -> list[Text]:
+    """The numbers of `metrics.evaluate` on the test split: who asks for a metric wants to see it."""
+    known = metric_names(report.data.task)
+    beside = [f"{name} {number(value)}" for name, value in report.metrics["test"].items() if name not in known]
+    return [*map(Text, textwrap.wrap(f"Also {', '.join(beside)}.", _ADVICE_WIDTH))] if beside else []
 
 
 def as_text(report: Report, *, run: Path) -> str:
