@@ -70,6 +70,12 @@ def test_training_and_prediction_read_the_texts_that_were_written(tmp_path_facto
         assert by_row([path]) == (texts, [])
 
 
+@pytest.mark.parametrize("text", ['\n"0', 'a\n"b\t"c', '"', 'x\t"'])
+def test_a_header_in_quotes_says_that_cells_are_quoted(tmp_path, text):
+    with file(tmp_path, ".csv", [(0, text)], "\t") as path:
+        assert whole(path) == by_row([path]) == ([text], [])
+
+
 PLAIN = st.text(st.sampled_from('ab",;\t|\n\\ é'), max_size=40)
 
 

@@ -28,7 +28,17 @@ def test_within_the_block_a_signal_is_only_told(number):
     assert noted.seen == [number]
 
 
+@pytest.fixture
+def heeded():
+    """SIGHUP and SIGUSR1 as a shell leaves them: nohup, which may have started the tests, ignores the first."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGUSR1)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @posix_only
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1"])
 def test_a_warning_is_told_once_however_often_it_comes(name):
     number = getattr(signal, name)

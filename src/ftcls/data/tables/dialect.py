@@ -13,6 +13,7 @@ _SAMPLE: Final = 1 << 16
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _DECLARED: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """Excel's first line, which names the delimiter and is no row."""
+_ENCLOSED: Final = re.compile(r'".*"', re.DOTALL)
 
 
 def sample_of(lines: Iterable[str]) -> list[str]:
@@ -39,11 +40,13 @@ def detect(sample: Sequence[str], every: Callable[[], Iterable[str]], *, delimit
     declared = _DECLARED.fullmatch(sample[0]) if sample else None
     lines = sample[1:] if declared else sample
     mark = declared[1] if declared else delimiter or _delimiter(lines)
-    names = Dialect(mark).split(next((line for line in lines if line.strip()), ""))
+    first = next((line for line in lines if line.strip()), "")
+    names = Dialect(mark).split(first)
     spaced = len(names) > 1 and all(name.startswith(" ") for name in names[1:])
     found = Dialect(mark, spaced=spaced, declared=declared is not None)
     if mark == "\t":
-        return replace(found, quoted=_shows_quoting(every, found))
+        header = all(_ENCLOSED.fullmatch(name) for name in first.rstrip("\r\n").split(mark))
+        return replace(found, quoted=_shows_quoting(every, found, header=header))
     escaped = replace(found, escaped=True)
     if any('\\"' in line for line in lines) and _odd(lines, escaped) < _odd(lines, found):
         return escaped
@@ -75,13 +78,22 @@ def _odd(lines: Iterable[str], dialect: Dialect) -> int:
     return sum(row.problem is not None or row.swallowed > 0 for row in rows(Lines(lines, dialect), dialect))
 
 
-def _shows_quoting(every: Callable[[], Iterable[str]], dialect: Dialect) -> bool:
-    """Whether there are quotes around cells, and the rows fit the header better if they enclose them."""
+def _shows_quoting(every: Callable[[], Iterable[str]], dialect: Dialect, *, header: bool) -> bool:
+    """Whether there are quotes around cells, and the rows fit the header better if they enclose them.
+
+    Args:
+        every: gives all lines.
+        dialect: with quoting.
+        header: whether every name of the first line is enclosed. Only a writer that quotes does that; then a line that
+            looks torn may be the middle of a text.
+    """
     begins = re.compile(rf'(?:^|{re.escape(dialect.delimiter)})"')
     if not any(begins.search(line) for line in every()):
         return False
-    with_quotes = _odd(every(), dialect) + sum(_torn(line, dialect) for line in every() if begins.search(line))
+    if header and not any(row.problem for row in rows(Lines(every(), dialect), dialect)):
+        return True
     without = _odd(every(), replace(dialect, quoted=False))
+    with_quotes = _odd(every(), dialect) + sum(_torn(line, dialect) for line in every() if begins.search(line))
     return with_quotes < without or with_quotes == without == 0
 
 
