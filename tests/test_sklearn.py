@@ -80,7 +80,7 @@ class NumbersAsWords(TextClassifier):
 @parametrize_with_checks(
     [NumbersAsWords("scratch:bert", **{**SMALL, "training__max_steps": 40})],
     expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL,
-    xfail_strict=True,
+    xfail_strict=False,  # forty steps end on either side of .83, by the processor
 )
 def test_the_checks_of_scikit_learn_pass(estimator, check):
     check(estimator)
