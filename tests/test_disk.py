@@ -35,7 +35,12 @@ def test_what_is_something_else_stays_that(error):
 
 
 def test_a_size_is_written_for_people():
-    assert [disk.size(number) for number in (400, 2_100_000, 1_320_000_000)] == ["0.4 kB", "2.1 MB", "1.3 GB"]
+    assert [disk.size(number) for number in (400, 2_100_000, 840_400_000, 1_320_000_000)] == [
+        "0.4 kB",
+        "2.1 MB",
+        "840 MB",
+        "1.3 GB",
+    ]
 
 
 class FullAt(TrainerCallback):

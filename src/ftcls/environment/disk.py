@@ -54,7 +54,7 @@ def require(folder: Path, needed: int, *, what: str, remedy: str) -> None:
         )
 
 
-def size(number: int) -> str:
-    """``1.3 GB``, ``0.4 kB``."""
+def size(number: float) -> str:
+    """Bytes for people: ``1.3 GB``, ``840 MB``, ``0.4 kB``."""
     unit, name = next((each for each in _UNITS if number >= each[0]), _UNITS[-1])
-    return f"{number / unit:.1f} {name}"
+    return f"{number / unit:.{0 if number >= 100 * unit else 1}f} {name}"

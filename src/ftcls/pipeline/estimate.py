@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
 from ftcls.config.schema import Experiment
-from ftcls.environment import devices
+from ftcls.environment import devices, disk
 from ftcls.environment.devices import PASS_COSTS, Machine
 from ftcls.model import adapters, quantization
 from ftcls.model.batching import StepSampler
@@ -79,7 +79,7 @@ class Saving:
     def line(self) -> str:
         """For people."""
         written = " ".join(f"{key}={str(value).lower()}" for key, value in self.keys.items())
-        return f"{written}: {amount(self.saves)} less{', and it fits' if self.fits else ''}{self.hint}"
+        return f"{written}: {disk.size(self.saves)} less{', and it fits' if self.fits else ''}{self.hint}"
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ class Forecast:
             "optimizer": self.memory.optimizer,
             "step": self.memory.step,
         }
-        listed = ", ".join(f"{name} {amount(size)}" for name, size in parts.items() if size)
+        listed = ", ".join(f"{name} {disk.size(size)}" for name, size in parts.items() if size)
         found = [
-            f"memory     about {amount(self.memory.total)} at the highest point ({listed}), "
-            f"{amount(self.free_bytes)} are free{'' if self.fits else ': it will not fit'}",
+            f"memory     about {disk.size(self.memory.total)} at the highest point ({listed}), "
+            f"{disk.size(self.free_bytes)} are free{'' if self.fits else ': it will not fit'}",
             f"time       {self._range(self.seconds)} of training and {self._range(self.evaluation_seconds)} of "
             "evaluations",
         ]
@@ -302,11 +302,6 @@ def _changes(
 
 def _extra(package: str, extra: str) -> str:
     return "" if importlib.util.find_spec(package) else f' (pip install "ftcls[{extra}]")'
-
-
-def amount(size: float) -> str:
-    """Bytes for people, no more exact than they are."""
-    return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
 
 
 def duration(seconds: float) -> str:

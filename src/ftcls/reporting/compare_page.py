@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ftcls.environment import json_files
+from ftcls.environment import disk, json_files
 from ftcls.environment.files import write_json, write_text
 from ftcls.reporting import plots
 from ftcls.reporting.comparison import Comparison, Contender, Pair
@@ -216,9 +216,7 @@ def _count(value: int | None) -> str:
 
 
 def _bytes(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:,.1f} MB"
+    return "-" if value is None else disk.size(value)
 
 
 def _seconds(value: float | None) -> str:

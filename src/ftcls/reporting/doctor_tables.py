@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ftcls.environment import disk
 from ftcls.environment.doctor import Extra, Health, Hub, Package, Place
 
 _WIDTH = 78
@@ -41,10 +42,10 @@ def _packages(packages: tuple[Package, ...]) -> Table:
 
 def _machine(found: Health) -> Iterator[Text]:
     threads = "" if found.threads is None else f", {found.threads} threads in use"
-    yield _named("CPU", f"{found.cpu}: {found.cores} cores{threads}, {_bytes(found.memory_bytes)} of memory")
+    yield _named("CPU", f"{found.cpu}: {found.cores} cores{threads}, {disk.size(found.memory_bytes)} of memory")
     yield _named("", f"features: {', '.join(found.cpu_features) or 'none that matter here'}")
     for device in found.devices:
-        free = f"{_bytes(device.free_bytes)} of {_bytes(device.memory_bytes)} free"
+        free = f"{disk.size(device.free_bytes)} of {disk.size(device.memory_bytes)} free"
         yield _named(device.name, f"{device.description}: {free}" if device.name != "cpu" else free)
     if found.choice is not None:
         yield _named("training", f"on {found.choice.device} in {found.choice.precision}: {found.choice.reason}")
@@ -58,9 +59,9 @@ def _hub(hub: Hub | None) -> Text:
 
 
 def _place(place: Place) -> Text:
-    holds = "" if place.name == "runs" else f"{_bytes(place.bytes)}, "
+    holds = "" if place.name == "runs" else f"{disk.size(place.bytes)}, "
     state = "" if place.writable else ", CANNOT BE WRITTEN"
-    return _named(place.name, f"{place.path}: {holds}{_bytes(place.free_bytes)} free{state}")
+    return _named(place.name, f"{place.path}: {holds}{disk.size(place.free_bytes)} free{state}")
 
 
 def _extra(extra: Extra) -> Text:
@@ -74,7 +75,3 @@ def _named(name: str, text: str) -> Text:
 def _wrapped(text: str, style: str, indent: int = 2) -> Text:
     lines = textwrap.fill(text, _WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
     return Text(lines, style=style)
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

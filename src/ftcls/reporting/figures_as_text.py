@@ -1,5 +1,7 @@
 """How a figure is written, on the terminal and on the page: ``.8125``, ``-.0120``, ``+.0340``; never ``-0``."""
 
+from collections.abc import Sequence
+
 
 def number(value: float | None, digits: int = 4) -> str:
     """Without the zero before the point; ``-`` where there is none."""
@@ -9,6 +11,11 @@ def number(value: float | None, digits: int = 4) -> str:
 def signed(value: float, digits: int = 4) -> str:
     """With its sign; what is rounded to zero has a plus."""
     return _bare(f"{value:+z.{digits}f}")
+
+
+def interval(bounds: Sequence[float] | None, digits: int = 4) -> str:
+    """``.7056-.9811``."""
+    return "-" if bounds is None else f"{number(bounds[0], digits)}-{number(bounds[1], digits)}"
 
 
 def duration(seconds: float) -> str:

@@ -13,16 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ftcls.data.corpus import Check
+from ftcls.environment import disk
 from ftcls.errors import on_one_line
 from ftcls.reporting import commands
-from ftcls.reporting.figures_as_text import duration, number, signed
+from ftcls.reporting.figures_as_text import duration, interval, number, signed
 from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
 from ftcls.scoring.diagnosis import Spike
 from ftcls.scoring.differences import Verdict, verdict
 from ftcls.scoring.intervals import Difference
 from ftcls.scoring.metrics import names as metric_names
-from ftcls.scoring.wilson import Interval
 from ftcls.scoring.without_leaks import WithoutLeaks
 
 _LABELS = 15
@@ -88,7 +88,7 @@ def _tables(report: Report) -> list[RenderableType]:
 def _sentence(report: Report) -> list[Text]:
     """What the run comes to, in words: the chosen metric on the test split, and whether that beats the baseline."""
     metric, rows = report.training.best.metric, report.data.splits["test"].examples
-    score = f"{metric} {number(report.metrics['test'][metric])} ({_interval(report.intervals['test'][metric])})"
+    score = f"{metric} {number(report.metrics['test'][metric])} ({interval(report.intervals['test'][metric])})"
     baseline = report.baseline
     difference = None if baseline is None else baseline.difference.get(metric)
     if baseline is None or difference is None:
@@ -182,7 +182,7 @@ def _headline(report: Report, *, tested: bool) -> list[Text]:
     for index, (name, value, interval) in enumerate(lines):
         line = Text(f"  {name:{width}}   ")
         line.append(number(value), style="" if index else "bold")
-        texts.append(line.append(f"  {_interval(interval)}"))
+        texts.append(line.append(f"  {interval(interval)}"))
     if difference is not None and tested:
         texts += _difference(difference, f"  {'difference':{width}}")
     return texts
@@ -204,7 +204,7 @@ def _ladder(report: Report) -> list[RenderableType]:
             table.add_row(
                 rung.title,
                 number(rung.metrics["test"][metric]),
-                _interval(rung.intervals["test"][metric]),
+                interval(rung.intervals["test"][metric]),
                 "-" if rung.seconds is None else duration(rung.seconds),
                 "-" if rung.texts_per_second is None else f"{rung.texts_per_second:,.0f}",
                 style="bold" if rung.name == "fine_tuned" else "",
@@ -250,7 +250,7 @@ def _metrics(
     for name in names:
         cells = [Text(name)]
         for split, values in metrics.items():
-            cells += [Text(number(values[name])), Text(_interval(intervals[split][name]))]
+            cells += [Text(number(values[name])), Text(interval(intervals[split][name]))]
         if baseline is not None:
             cells.append(Text(number(baseline.metrics["test"].get(name))))
         table.add_row(*cells)
@@ -311,7 +311,7 @@ def _without_leaks(found: WithoutLeaks | None, split: str, metric: str) -> list[
         Text(f"({found.equal:,} equal, {found.near:,} nearly equal; {found.examples:,} rows are left)"),
     ]
     for name in dict.fromkeys((metric, "accuracy")):
-        lines.append(Text(f"  {name:<{_NAME_WIDTH}} {number(found.metrics[name])}  {_interval(found.intervals[name])}"))
+        lines.append(Text(f"  {name:<{_NAME_WIDTH}} {number(found.metrics[name])}  {interval(found.intervals[name])}"))
     return lines
 
 
@@ -333,7 +333,7 @@ def _labels(scores: PerLabel, intervals: LabelCertainty | None, split: str) -> l
     for name in names:
         each = scores[name]
         cells = [number(each.precision), number(each.recall), number(each.f1)]
-        cells += [_interval(intervals[name].f1, digits=2)] if intervals else []
+        cells += [interval(intervals[name].f1, digits=2)] if intervals else []
         cells += [number(each.average_precision), *([number(each.threshold)] if tuned else []), f"{each.support:,}"]
         table.add_row(Text(_line(name)), *map(Text, cells))
     return [Text(title, style="bold"), table]
@@ -351,7 +351,7 @@ def _training(report: Report) -> list[Text]:
     if training.peak_memory_bytes is not None:
         said = training.estimate.peak_memory_bytes if training.estimate else None
         lines.append(
-            f"peak memory {_bytes(training.peak_memory_bytes)}" + (f", estimated {_bytes(said)}" if said else "")
+            f"peak memory {disk.size(training.peak_memory_bytes)}" + (f", estimated {disk.size(said)}" if said else "")
         )
     if report.diagnosis is not None and not report.run.smoke:
         spikes = textwrap.wrap(_spikes(report.diagnosis.spikes), _ADVICE_WIDTH)
@@ -396,11 +396,3 @@ def _line(text: str) -> str:
 def _tail(checkpoint: str) -> str:
     """The end of a long path, which says more than its beginning."""
     return checkpoint if len(checkpoint) <= _CHECKPOINT_WIDTH else f"...{checkpoint[3 - _CHECKPOINT_WIDTH :]}"
-
-
-def _interval(interval: Interval | None, digits: int = 4) -> str:
-    return "-" if interval is None else f"{number(interval[0], digits)}-{number(interval[1], digits)}"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
