@@ -179,10 +179,10 @@ def _headline(report: Report, *, tested: bool) -> list[Text]:
         difference = None if report.run.smoke else baseline.difference.get(metric)
     width = max(len(name) for name, _, _ in lines)
     texts = [Text(f"{metric} on the {rows:,} test examples, with its 95 % interval")]
-    for index, (name, value, interval) in enumerate(lines):
+    for index, (name, value, bounds) in enumerate(lines):
         line = Text(f"  {name:{width}}   ")
         line.append(number(value), style="" if index else "bold")
-        texts.append(line.append(f"  {interval(interval)}"))
+        texts.append(line.append(f"  {interval(bounds)}"))
     if difference is not None and tested:
         texts += _difference(difference, f"  {'difference':{width}}")
     return texts
