@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 import threading
 import time
@@ -52,6 +53,9 @@ class Lengths:
 
     def __post_init__(self):
         self.may_go.set()
+
+    def for_another_thread(self):
+        return self
 
     def fingerprint(self):
         return "lengths"
@@ -166,6 +170,26 @@ def test_the_api_describes_itself_without_anything_from_elsewhere(client):
     assert client.get("/docs").status_code == 404
 
 
+def test_the_description_says_the_limits_of_this_server(client):
+    described = client.get("/openapi.json").json()
+    one, several = described["components"]["schemas"]["Texts"]["oneOf"]
+    assert (one["required"], several["required"]) == (["text"], ["texts"])
+    assert one["properties"]["text"]["maxLength"] == 1_000
+    assert several["properties"]["texts"]["maxItems"] == 8
+    assert described["components"]["schemas"]["WordsRequest"]["properties"]["label"]["enum"] == ["short", "long", None]
+    assert "securitySchemes" not in described["components"]
+    csv = described["paths"]["/predict/file"]["post"]["requestBody"]["content"]["text/csv"]
+    assert re.search(csv["schema"]["pattern"], csv["example"].rstrip("\n"))
+    assert client.post("/predict/file", content=csv["example"], headers={"Content-Type": "text/csv"}).status_code == 200
+
+
+def test_a_column_that_is_asked_for_and_not_there_is_404(client):
+    answer = client.post("/predict/file?text_column=body", content="text\na", headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 404
+    assert "the file: no column 'body'" in answer.json()["detail"]
+    assert "name the column with ?text_column=" in answer.json()["detail"]
+
+
 def test_a_bug_is_an_error_of_its_own_request_only(classifier):
     with client_of(classifier, raise_server_exceptions=False) as client:
         assert client.post("/predict", json={"text": "fail"}).status_code == 500
@@ -274,11 +298,15 @@ def valid(path, body):
 
 def test_malformed_requests_are_refused_and_stop_nothing(client):
     tried = 0
+    described = client.get("/openapi.json").json()["paths"]
     for method, path, headers, body in malformed():
         if valid(path, body):
             continue
         answer = client.request(method, path, headers=headers, content=body, follow_redirects=False)
         assert 400 <= answer.status_code < 500, (method, path[:80], body[:80], answer.status_code)
+        if path in described and method.lower() in described[path]:
+            assert str(answer.status_code) in described[path][method.lower()]["responses"], (path, body[:80])
+            assert isinstance(answer.json()["detail"], str)
         assert len(answer.content) < 2_000  # nothing that was sent is sent back
         tried += 1
     assert tried >= 200

@@ -63,6 +63,9 @@ class Letters:
     def decision(self):
         return Decision(tuple(0.05 for _ in self.labels) if self.task == "multilabel" else None, 1.0)
 
+    def for_another_thread(self):
+        return self
+
     def fingerprint(self):
         return "letters"
 

@@ -75,6 +75,10 @@ class BaseClassifier(ABC):
     def fingerprint(self) -> str:
         """A hash of everything that a prediction depends on."""
 
+    def for_another_thread(self) -> Self:
+        """The same classifier, for a thread that labels texts while this one does; the weights are shared."""
+        return self
+
     @property
     def task(self) -> Task:
         """binary, multiclass or multilabel."""

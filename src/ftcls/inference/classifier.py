@@ -1,8 +1,9 @@
 """A trained model as people use it: texts in, labels and probabilities out."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -115,6 +116,10 @@ class Classifier(BaseClassifier):
             foreign=stored is None,
             source=str(path),
         )
+
+    def for_another_thread(self) -> Self:
+        """The same classifier with a tokenizer of its own: one that two threads set and use at once fails."""
+        return replace(self, tokenizer=copy.deepcopy(self.tokenizer))
 
     @property
     def model(self) -> PreTrainedModel:

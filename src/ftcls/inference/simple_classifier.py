@@ -1,10 +1,11 @@
 """The simple models of a run as classifiers: ``RUN:tfidf``, ``RUN:frozen``, ``RUN:stack`` and ``RUN:static``."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +116,10 @@ class SimpleClassifier(BaseClassifier):
     foreign: bool = False
     precision: str = "fp32"
 
+    def for_another_thread(self) -> Self:
+        """The same classifier with tokenizers of its own."""
+        return replace(self, model=_for_another_thread(self.model))
+
     def say(self, texts: Sequence[str]) -> Answer:
         """Probabilities of n texts that are clean already; their lengths are in words, and none is cut."""
         words = np.array([len(text.split()) for text in texts], dtype=np.int32)
@@ -137,6 +142,16 @@ class SimpleClassifier(BaseClassifier):
     def fingerprint(self) -> str:
         """A hash of everything that a prediction depends on."""
         return hashlib.sha256(repr((self.labels, self.settings, self.decision, self.digest)).encode()).hexdigest()
+
+
+def _for_another_thread(model: Model) -> Model:
+    if isinstance(model, FrozenModel):
+        return replace(model, tokenizer=copy.deepcopy(model.tokenizer))
+    if isinstance(model, StackModel):
+        return replace(model, parts=tuple(map(_for_another_thread, model.parts)))
+    if isinstance(model, _FineTuned):
+        return replace(model, classifier=model.classifier.for_another_thread())
+    return model  # it sets nothing while it works
 
 
 def load_classifier(

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TextIO
 import pyarrow as pa
 
 from ftcls.data.tables.records import Kind
-from ftcls.data.tables.table import missing_column
+from ftcls.data.tables.table import MissingColumn, missing_column
 from ftcls.environment.files import refuse_special
 from ftcls.errors import ConfigError, DataError, Interrupted
 from ftcls.prediction import chunks, rows, writers
@@ -287,7 +287,7 @@ def _check(
         for name in names:
             if name not in source.columns:
                 error = missing_column(Path(source.name), name, source.columns)
-                raise DataError(f"{error}; name the column with {option}")
+                raise MissingColumn(f"{error}; name the column with {option}")
     _refuse_taken(source, columns, source.columns)
 
 

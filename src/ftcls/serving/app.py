@@ -16,10 +16,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 import ftcls
+from ftcls.data.tables.table import MissingColumn
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Prediction
 from ftcls.prediction.files import Wanted, predict_files
-from ftcls.serving import occlusion, page, schema
+from ftcls.serving import occlusion, openapi, page, schema
 from ftcls.serving.batches import Batcher, Overloaded
 from ftcls.serving.guard import Limits
 from ftcls.serving.schema import Answer, Answers, Model, State, Texts, Words, WordsRequest
@@ -43,6 +44,8 @@ class Service:
     model: Model
     text_columns: tuple[str, ...]
     """Of a CSV, unless the request names others."""
+    token: bool = False
+    """Whether requests have to bring one; for the description alone."""
 
 
 def create(service: Service) -> FastAPI:
@@ -69,6 +72,14 @@ def create(service: Service) -> FastAPI:
     app.add_exception_handler(Overloaded, _overloaded)
     app.include_router(_answering(service, batcher))
     app.include_router(_describing(service, batcher))
+    described = openapi.document(
+        app,
+        limits=limits,
+        labels=service.classifier.labels,
+        text_columns=service.text_columns,
+        token=service.token,
+    )
+    app.openapi = lambda: described  # type: ignore[method-assign]
     return app
 
 
@@ -110,7 +121,7 @@ def _answering(service: Service, batcher: Batcher) -> fastapi.APIRouter:
         "/predict/file",
         response_class=Response,
         responses={200: {"content": {"text/csv": {}}}},
-        openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}},
+        openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {}}}},
     )
     async def predict_file(request: Request, text_column: Annotated[list[str] | None, Query()] = None) -> Response:
         """The CSV of the body with the label and probabilities of every row beside it; rows stay in order."""
@@ -128,7 +139,8 @@ def _answering(service: Service, batcher: Batcher) -> fastapi.APIRouter:
             try:
                 await _in_time(work, _FILE_TIMEOUTS * limits.timeout, batcher)
             except (DataError, ConfigError) as error:
-                raise HTTPException(422, str(error).replace("stdin", "the file")) from None
+                unknown = text_column and isinstance(error, MissingColumn)
+                raise HTTPException(404 if unknown else 422, _about_a_file(error)) from None
             finally:
                 remote.give_up()
         return Response(output.getvalue(), media_type="text/csv; charset=utf-8")
@@ -152,8 +164,7 @@ def _describing(service: Service, batcher: Batcher) -> fastapi.APIRouter:
     @router.get("/ready", responses={503: {"model": State}})
     async def ready() -> Response:
         """Whether it takes requests: 503 while it is full or stopping."""
-        full = batcher.waiting >= batcher.most_waiting
-        status = "stopping" if batcher.stopping else "full" if full else "ready"
+        status = "stopping" if batcher.stopping else "full" if batcher.full else "ready"
         return JSONResponse({"status": status}, 200 if status == "ready" else 503)
 
     @router.get("/model")
@@ -212,16 +223,20 @@ async def _in_time(work: Awaitable[Any], seconds: float, batcher: Batcher) -> An
 
 def _check_texts(texts: Sequence[str], limits: Limits) -> None:
     if len(texts) > limits.texts:
-        raise HTTPException(413, f"{len(texts):,} texts, at most {limits.texts:,} are taken at once")
+        raise HTTPException(422, f"{len(texts):,} texts, at most {limits.texts:,} are taken at once")
     for number, text in enumerate(texts, start=1):
         if len(text) > limits.characters:
             raise HTTPException(
-                413, f"text {number} has {len(text):,} characters, at most {limits.characters:,} are taken"
+                422, f"text {number} has {len(text):,} characters, at most {limits.characters:,} are taken"
             )
         if "\0" in text:
             raise HTTPException(422, f"text {number} holds a null character")
         if not text.isascii() and _HALF.search(text):  # JSON can spell it, UTF-8 cannot
             raise HTTPException(422, f"text {number} holds half of a surrogate pair")
+
+
+def _about_a_file(error: Exception) -> str:
+    return str(error).replace("stdin", "the file").replace("--text-column", "?text_column=")
 
 
 def _csv(kind: str, body: bytes) -> str:

@@ -20,6 +20,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN: Final = ("/", "/health", "/ready")
 """Paths that need no token: they hold nothing of the model but its name. The page asks for the token itself."""
+SMALL_BODY: Final = 65_536
+"""Bytes of a body that is taken however much is held already, so that large ones do not stop small ones."""
+_HELD: Final = 16
+"""Bodies of all requests together have at most so many times the bytes of the largest one."""
 _NAME: Final = re.compile(r"\[?(.*?)\]?(:\d+)?", re.DOTALL)
 """What ``Host`` holds: a name or an address, IPv6 in brackets, perhaps a port."""
 
@@ -84,6 +88,8 @@ class Guard:
         """Requests whose body arrived whole."""
         self.answered = 0
         """Those whose answer was handed over whole; of the others the client hung up before."""
+        self.held = 0
+        """Bytes of the bodies of all requests that are not answered yet."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -91,6 +97,13 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        body = bytearray()
+        try:
+            await self._answer(scope, receive, send, body)
+        finally:
+            self.held -= len(body)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, body: bytearray) -> None:
         whole = False
 
         async def sending(message: Message) -> None:
@@ -104,7 +117,7 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             self._check(scope["path"], headers)
-            body = await self._body(receive)
+            await self._receive(receive, body)
         except Refused as refused:
             answer = JSONResponse({"detail": refused.detail}, refused.status, refused.headers)
             await answer(scope, receive, sending)
@@ -134,11 +147,11 @@ class Guard:
             if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
                 raise Refused(401, "send the server's token: Authorization: Bearer ...", www_authenticate="Bearer")
         length = headers["content-length"] if "content-length" in headers else "0"
-        if length.isdigit() and int(length) > self.limits.body_bytes:
+        if length.isascii() and length.isdigit() and int(length[-19:]) > self.limits.body_bytes:
             raise self._too_large()
 
-    async def _body(self, receive: Receive) -> bytes:
-        parts, size = [], 0
+    async def _receive(self, receive: Receive, body: bytearray) -> None:
+        """Fill the body with what arrives."""
         try:
             async with asyncio.timeout(self.limits.timeout):
                 while True:
@@ -146,12 +159,14 @@ class Guard:
                     if message["type"] == "http.disconnect":
                         raise ClientGone
                     part = message["body"] if "body" in message else b""
-                    size += len(part)
-                    if size > self.limits.body_bytes:
+                    if len(body) + len(part) > self.limits.body_bytes:
                         raise self._too_large()
-                    parts.append(part)
+                    body += part
+                    self.held += len(part)
+                    if len(body) > SMALL_BODY and self.held > _HELD * self.limits.body_bytes:
+                        raise Refused(503, "too many large requests are waiting; try again in 5 s", retry_after="5")
                     if "more_body" not in message or not message["more_body"]:
-                        return b"".join(parts)
+                        return
         except TimeoutError:
             seconds = math.ceil(self.limits.timeout)
             raise Refused(408, f"the body did not arrive within {seconds} s", connection="close") from None
@@ -165,7 +180,7 @@ def _name(host: str) -> str:
     return found[1] if found else ""
 
 
-def _replay(body: bytes, gone: "asyncio.Task[None]") -> Receive:
+def _replay(body: bytearray, gone: "asyncio.Task[None]") -> Receive:
     """The messages of a request whose body has been read."""
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 

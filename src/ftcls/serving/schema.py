@@ -1,5 +1,7 @@
 """What requests and answers look like in JSON; the OpenAPI description is made of it."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -66,7 +68,7 @@ class Model(BaseModel):
     precision: str
     limits: dict[str, int] = Field(description="Characters of a text, texts of a request, rows of a CSV, bytes.")
     scores: dict[str, float | None] | None = Field(description="On the run's test split; null: there is no report.")
-    intervals: dict[str, tuple[float, float] | None] | None
+    intervals: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)] | None] | None
 
 
 class State(BaseModel):

@@ -31,7 +31,7 @@ def serve(
 ) -> None:
     """Answer requests until SIGINT or SIGTERM, in a notebook until the cell is interrupted.
 
-    What was accepted by then is answered. Needs the extra ``serve``.
+    What was accepted by then is answered, if ten seconds are enough. Needs the extra ``serve``.
 
     Args:
         run: a run, an export, a model folder, a Hub checkpoint, or a classifier.

@@ -18,12 +18,18 @@ from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.runs.references import Reference, reference
 from ftcls.serving.app import Service, create
+from ftcls.serving.batches import Batcher
+from ftcls.serving.connections import IDLE_SECONDS, Connection
 from ftcls.serving.guard import Guard, Limits, is_loopback
 from ftcls.serving.schema import Model
 
 log = logging.getLogger(__name__)
 
 _SHORTEST_TOKEN: Final = 16
+_STOP_SECONDS: Final = 8.0
+"""What was accepted may take so long after SIGTERM. Container platforms send SIGKILL after ten."""
+_ACCEPTED: Final = 128
+"""Connections that are accepted before the first of them is looked at."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def run(
     text_columns: tuple[str, ...],
     announce: Callable[[str], None],
 ) -> None:
-    """Answer requests until SIGINT or SIGTERM; what was accepted by then is answered.
+    """Answer requests until SIGINT or SIGTERM; what was accepted by then is answered within ten seconds.
 
     Args:
         classifier: what labels the texts.
@@ -69,23 +75,47 @@ def run(
         UnavailableError: the port is taken.
     """
     classifier.predict(["warm up"])  # the first forward pass is slow, and an error shows here
-    service = Service(classifier, limits, describe(classifier, source, limits), text_columns)
-    app = Guard(create(service), limits=limits, token=address.token, local=is_loopback(address.host))
+    model = describe(classifier, source, limits)
+    service = Service(classifier, limits, model, text_columns, token=address.token is not None)
+    routes = create(service)
+    app = Guard(routes, limits=limits, token=address.token, local=is_loopback(address.host))
+    # It warns of each request that is none: a stranger could fill the disk with its warnings.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     with _listening(address) as listening:
         config = uvicorn.Config(
             app,
             log_config=None,
             access_log=False,  # texts and callers are nobody's business
             server_header=False,
-            timeout_graceful_shutdown=None,
+            http=Connection,
+            ws="none",
+            backlog=_ACCEPTED,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=int(_STOP_SECONDS) + 1,
             lifespan="on",
         )
         host = f"[{address.host}]" if ":" in address.host else address.host
         announce(f"http://{host}:{listening.getsockname()[1]}")
         # After its graceful stop uvicorn raises the signal again; that is how this server ends, not a failure.
         with contextlib.suppress(KeyboardInterrupt):
-            _until_stopped(uvicorn.Server(config), listening)
+            _until_stopped(_Server(config, routes.state.batcher), listening)
     log.info("stopped: %d requests taken, %d answered", app.taken, app.answered)
+
+
+class _Server(uvicorn.Server):
+    """Gives up, a while after it was told to stop, what is not answered by then."""
+
+    def __init__(self, config: uvicorn.Config, batcher: Batcher) -> None:
+        super().__init__(config)
+        self.batcher = batcher
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.batcher.stopping = True
+        timer = asyncio.get_running_loop().call_later(_STOP_SECONDS, self.batcher.give_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
 
 
 def _until_stopped(server: uvicorn.Server, listening: socket.socket) -> None:
@@ -128,13 +158,13 @@ def describe(classifier: BaseClassifier, run: str, limits: Limits) -> Model:
             "body_bytes": limits.body_bytes,
         },
         scores=metrics or None,
-        intervals=intervals or None,
+        intervals={name: None if each is None else list(each) for name, each in intervals.items()} or None,
     )
 
 
 def _listening(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        return socket.create_server((address.host, address.port), family=family, backlog=2_048)
+        return socket.create_server((address.host, address.port), family=family, backlog=_ACCEPTED)
     except (OSError, OverflowError) as error:
         raise UnavailableError(f"--host {address.host} --port {address.port}: {error}; choose another --port") from None

@@ -58,10 +58,14 @@ class Table:
         return f"{self.path}:{self.lines[index]}"
 
 
-def missing_column(path: Path, name: str, columns: Sequence[str]) -> DataError:
+class MissingColumn(DataError):
+    """A file does not have a column."""
+
+
+def missing_column(path: Path, name: str, columns: Sequence[str]) -> MissingColumn:
     """The error for a column that a file does not have."""
     near = limits.nearest(name, columns)
     hint = f", did you mean {near!r}?" if near else ";"
     shown = ", ".join(map(quoted, columns[:_SHOWN]))
     more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
-    return DataError(f"{path}: no column {quoted(name)}{hint} The columns are {shown}{more}")
+    return MissingColumn(f"{path}: no column {quoted(name)}{hint} The columns are {shown}{more}")

@@ -1,0 +1,110 @@
+"""The API as OpenAPI, with the limits and errors of this server: FastAPI knows of routes and types alone."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from ftcls.serving.guard import OPEN, Limits
+
+ERRORS: Final = {
+    400: "The request is none, or names another host than this machine.",
+    401: "The token of the server is missing.",
+    404: "The file has no such column.",
+    408: "The body did not arrive in time.",
+    413: "More than the server takes.",
+    415: "The body is of another kind.",
+    422: "What the request holds cannot be labelled.",
+    503: "Too much is waiting, it took too long, or the server is stopping; Retry-After says when to try again.",
+}
+_GET: Final = (400, 408, 413, 503)
+"""What a request without a body may meet: any can bring one."""
+_POST: Final = (400, 408, 413, 415, 422, 503)
+_PLAIN: Final = "^[^\\u0000]*$"
+"""Texts without null characters. Halves of surrogate pairs are refused too; a pattern cannot say so."""
+_ROW: Final = '[^\\u0000\\r\\n",;|\\t]+'
+
+
+def document(
+    app: FastAPI, *, limits: Limits, labels: Sequence[str], text_columns: Sequence[str], token: bool
+) -> dict[str, Any]:
+    """The description of an app's routes.
+
+    Args:
+        app: with its routes.
+        limits: how much is taken.
+        labels: of the model.
+        text_columns: of a CSV, unless the request names others.
+        token: whether one is asked for.
+    """
+    found = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    schemas = found["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):  # never sent: see `app._malformed`
+        schemas.pop(name, None)
+    schemas["Error"] = {
+        "type": "object",
+        "properties": {"detail": {"type": "string", "description": "What is wrong, in one sentence."}},
+        "required": ["detail"],
+    }
+    _limit(schemas, limits, labels)
+    if token:
+        found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, operations in found["paths"].items():
+        for method, operation in operations.items():
+            closed = token and path not in OPEN
+            more = (*((401,) if closed else ()), *((404,) if path == "/predict/file" else ()))
+            _say_errors(operation, (*(_POST if method == "post" else _GET), *more))
+            if closed:
+                operation["security"] = [{"token": []}]
+    body = found["paths"]["/predict/file"]["post"]["requestBody"]["content"]["text/csv"]
+    body["schema"] = _csv(text_columns)
+    body["example"] = ",".join(text_columns) + "\n" + ",".join("a warm and clever film" for _ in text_columns) + "\n"
+    return found
+
+
+def _csv(text_columns: Sequence[str]) -> dict[str, Any]:
+    """A CSV that is surely taken: no schema can say which others are."""
+    rows = [",".join(parts) for parts in (map(re.escape, text_columns), [_ROW] * len(text_columns))]
+    return {
+        "type": "string",
+        "pattern": f"^{rows[0]}(\\n{rows[1]}){{0,20}}$",
+        "description": "A CSV whose first line names the columns; others and quoted cells are taken too.",
+    }
+
+
+def _limit(schemas: dict[str, Any], limits: Limits, labels: Sequence[str]) -> None:
+    text = {"type": "string", "maxLength": limits.characters, "pattern": _PLAIN}
+    several = {"type": "array", "items": text, "maxItems": limits.texts}
+    either = {"text": text, "texts": several}
+    made = schemas["Texts"]
+    described = {name: made["properties"][name]["description"] for name in either}
+    schemas["Texts"] = {
+        "description": made["description"],
+        "oneOf": [
+            {
+                "type": "object",
+                "title": described[name],
+                "properties": {other: either[other] if other == name else {"type": "null"} for other in either},
+                "required": [name],
+                "additionalProperties": False,
+            }
+            for name in either
+        ],
+    }
+    weighed = schemas["WordsRequest"]["properties"]
+    weighed["text"] = {**weighed["text"], **text}
+    weighed["label"] = {"enum": [*labels, None], "description": weighed["label"]["description"]}
+
+
+def _say_errors(operation: dict[str, Any], statuses: Sequence[int]) -> None:
+    responses: dict[str, Any] = operation["responses"]
+    content: Mapping[str, Any] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    responses.pop("422", None)
+    for status in sorted(statuses):
+        if str(status) not in responses:
+            responses[str(status)] = {"description": ERRORS[status], "content": content}
+        if status == 503:
+            seconds = {"schema": {"type": "integer"}, "description": "Seconds."}
+            responses["503"]["headers"] = {"Retry-After": seconds}
