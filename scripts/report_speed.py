@@ -6,10 +6,11 @@
 The rows are generated (three labels in a hundred, scores by chance and truth), since no data set at hand is that large;
 only shapes and how many labels occur matter for the time. What else a page shows (history, config, environment) is that
 of a smoke run, trained first in a process of its own. Times are the processor's, the wall clock's in brackets; memory
-is the peak of the process.
+is the peak of the process. Where there is Chromium, the page is opened in it, from the click to the last figure.
 """
 
 import argparse
+import asyncio
 import resource
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+import serve_page
 from ftcls.reporting import run_page
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
@@ -52,6 +54,22 @@ def main() -> None:
         measure("predictions written", lambda: write(run.predictions / "test.parquet", predictions))
         measure("page and plots", lambda: run_page.write(run, report, output=options.output))
         told("together", begun)
+        page = options.output or run.page
+        print(f"{page.stat().st_size / 1e6:.1f} MB of page")
+        if serve_page.browser() is None:
+            print("no Chromium: not opened")
+        else:
+            print(f"opened in {asyncio.run(opened(page)):.1f} s")
+
+
+async def opened(path: Path) -> float:
+    """Seconds until the page in a browser that runs already is whole."""
+    async with serve_page.opened(serve_page.browser() or "", "about:blank") as page:
+        begun = time.perf_counter()
+        await page.command("Page.navigate", url=path.absolute().as_uri())
+        while not await page.value("document.body?.dataset.ready === 'true'"):
+            await asyncio.sleep(0.02)
+        return time.perf_counter() - begun
 
 
 def figures(report: Report, predictions: Predictions) -> Report:
@@ -68,6 +86,7 @@ def figures(report: Report, predictions: Predictions) -> Report:
         per_label={"test": labels},
         label_intervals={"test": certain.labels},
         confusion={"test": nested(confusion.tolist())},
+        decision=None,
     )
 
 

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,35 @@ def train_again(run: Path, keys: Mapping[str, Value]) -> str:
 def predict(run: Path) -> str:
     """Label a text with a run."""
     return f'{line(["ftcls", "predict", place(run)])} --text "..."'
+
+
+@dataclass(frozen=True)
+class Use:
+    """How to use the model of a run, to copy."""
+
+    line: str
+    python: str
+    transformers: str
+
+
+def use(run: Path, *, several: bool) -> Use:
+    """Label texts with a run: on the command line, in Python, and with plain transformers.
+
+    Args:
+        run: the run directory.
+        several: whether a text may have several labels.
+    """
+    folder, model = place(run), place(run / "model")
+    top = ", top_k=None" if several else ""
+    return Use(
+        line=predict(run),
+        python="import ftcls\n\n"
+        f"classifier = ftcls.Classifier.from_pretrained({folder!r})\n"
+        'classifier.classify(["A text."])',
+        transformers="from transformers import pipeline\n\n"
+        f'classify = pipeline("text-classification", model={model!r}{top})\n'
+        'classify("A text.", truncation=True)',
+    )
 
 
 def place(path: Path) -> str:

@@ -26,6 +26,8 @@ class Drawing:
 
     figure: Figure
     description: str
+    names: tuple[str, ...] = ()
+    """Of the points of a scatter plot."""
 
 
 def figures(found: Report, lines: Sequence[dict[str, Any]], test: Predictions, rows: Rows) -> dict[str, Drawing]:
@@ -75,7 +77,7 @@ def _scores(found: Report, test: Predictions) -> dict[str, Drawing]:
         often = np.array([train[label] for label in labels])
         f1 = np.array([scores[label].f1 for label in labels])
         words = "F1 of every label against its number of training rows; the numbers are in the table of labels."
-        drawings["frequency"] = Drawing(plots.frequency(often, f1), words)
+        drawings["frequency"] = Drawing(plots.frequency(often, f1), words, labels)
     curves = error_analysis.curves(test, {label: scores[label].average_precision for label in labels}, most=_CURVES)
     if curves:
         words = f"Precision against recall of {', '.join(curve.name for curve in curves)}."

@@ -9,6 +9,7 @@ import io
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ftcls.environment.files import replacing
@@ -61,6 +62,10 @@ _NUMBERED: Final = 5
 """Most names that a warning lists."""
 _SIZE = (5.2, 3.1)
 _DPI = 160
+_SVG_DPI: Final = 72
+"""Units of an SVG to the inch."""
+_HOVERED: Final = 200
+"""Points of a line that say their value."""
 _LONGEST_NAME = 24
 _STEEP = 50
 """From this ratio of the largest bin to the smallest on, bars of equal scale would not show the smallest."""
@@ -229,7 +234,10 @@ def svg(figure: Figure) -> str:
 
 
 def inline(name: str, document: str) -> str:
-    """An SVG document made by `svg`, as it stands inside a page: ids of its own, colours of the page."""
+    """An SVG document made by `svg`, as it stands inside a page: ids of its own, colours of the page, no styles.
+
+    A page's security policy names its one style sheet by its digest, and a `style` attribute would need one of its own.
+    """
     text = document[document.index("<svg") :]
     # Comments repeat every text, and a style element would hold for the whole page, not for its plot.
     text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
@@ -243,7 +251,60 @@ def _of_the_page(name: str, tag: str) -> str:
     tag = re.sub(r"\bid=\"", f'id="{name}-', tag).replace("xlink:href", "href")
     tag = tag.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
     tag = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", tag)
+    tag = re.sub(r' style="([^"]*)"', lambda style: _as_attributes(style[1]), tag)
     return re.sub("|".join(_VARIABLES), lambda colour: _VARIABLES[colour[0]], tag)
+
+
+def _as_attributes(style: str) -> str:
+    """The same properties as presentation attributes; the font is that of the page."""
+    pairs = [each.partition(":")[::2] for each in style.split(";") if ":" in each]
+    return "".join(f' {key.strip()}="{value.strip()}"' for key, value in pairs if key.strip() != "font-family")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value of a drawn figure, where its SVG has it."""
+
+    left: float
+    top: float
+    """In units of the SVG's viewBox."""
+    words: str
+
+
+def points(figure: Figure, names: Sequence[str] = ()) -> list[Point]:
+    """The values that a figure shows, for who points at them; after it was drawn by `svg`.
+
+    Args:
+        figure: drawn.
+        names: of the points of a scatter plot, in their order.
+    """
+    found = [point for axes in figure.axes for line in axes.lines for point in _line_points(axes, line)]
+    for axes in figure.axes:
+        for scatter in axes.collections if names else ():
+            places = np.asarray(scatter.get_offsets(), dtype=np.float64)
+            found += [_point(axes, place, name) for place, name in zip(places, names, strict=True)]
+    return found
+
+
+def _line_points(axes: Any, line: Any) -> list[Point]:
+    of_data = line.get_transform().contains_branch_seperately(axes.transData) == (True, True)
+    if not of_data or line.get_marker() in ("_", "|"):  # the marked step, the caps of intervals
+        return []
+    x, y = np.asarray(line.get_xdata(), dtype=np.float64), np.asarray(line.get_ydata(), dtype=np.float64)
+    places = np.stack([x, y], axis=1)[:: max(1, len(x) // _HOVERED)]
+    label = str(line.get_label())
+    return [_point(axes, place, "" if label.startswith("_") else label) for place in places]
+
+
+def _point(axes: Any, place: NDArray[np.float64], name: str) -> Point:
+    figure = axes.figure
+    left, up = axes.transData.transform(place) * _SVG_DPI / figure.dpi
+    below = axes.get_xlabel() or figure.axes[-1].get_xlabel()
+    named = isinstance(axes.xaxis.get_major_formatter(), FixedFormatter)
+    x = axes.get_xticklabels()[round(place[0])].get_text() if named else f"{place[0]:,.6g}"
+    words = f"{below} {x}, {axes.get_ylabel()} {place[1]:.4g}"
+    top = figure.get_figheight() * _SVG_DPI - up
+    return Point(round(float(left), 1), round(float(top), 1), f"{name}: {words}" if name else words)
 
 
 _VARIABLES = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)"} | {

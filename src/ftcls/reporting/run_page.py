@@ -13,11 +13,11 @@ import jinja2
 
 from ftcls.environment import manifest
 from ftcls.environment.files import write_text
-from ftcls.reporting import commands, error_analysis, gallery, plots
+from ftcls.reporting import commands, error_analysis, findings, gallery, page_data, plots, rungs, sources
 from ftcls.reporting.error_analysis import Mistake
 from ftcls.reporting.figures_as_text import duration, number, signed
+from ftcls.reporting.outcome import METRICS, VERDICTS, outcome
 from ftcls.reporting.recompute import disagreements
-from ftcls.reporting.run_tables import SMOKE, VERDICTS
 from ftcls.runs import history, report_schema
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs.directory import RunDir
@@ -25,18 +25,21 @@ from ftcls.runs.predictions import Rows
 from ftcls.runs.report_schema import Report
 from ftcls.scoring import slices
 from ftcls.scoring.calibration import reliability
-from ftcls.scoring.differences import verdict
 from ftcls.scoring.metrics import Predictions
 
 _SPLIT = "test"
 _MISTAKES = 20
+"""Mistakes that stand on the page for who has no script."""
 _PAIRS = 20
 _CELLS = 12
-"""Most labels whose confusion matrix is a table of numbers."""
+"""Most labels whose confusion matrix is a table of numbers without a script."""
 _CUT = 280
 """Characters of a text that are shown at once."""
 _LONGEST = 20_000
 """Characters of a text that are kept in the page at all."""
+_SHADES = 20
+"""Steps of a shaded cell or a bar."""
+_SCRIPTS = ("page.js", "page_rows.js", "page_confusion.js", "page_curves.js")
 
 
 @dataclass(frozen=True)
@@ -85,72 +88,116 @@ def write(run: RunDir, found: Report, *, output: Path | None = None) -> Page:
         DataError: the predictions are missing or damaged.
     """
     predictions = {split: prediction_files.read(run.predictions / f"{split}.parquet") for split in found.metrics}
-    rows = prediction_files.read_rows(run.predictions / f"{_SPLIT}.parquet")
+    rows = {split: prediction_files.read_rows(run.predictions / f"{split}.parquet") for split in predictions}
     test = predictions[_SPLIT]
     problems = tuple(line for split, each in predictions.items() for line in disagreements(found, split, each))
-    figures = gallery.figures(found, history.read(run.history), test, rows)
+    figures = gallery.figures(found, history.read(run.history), test, rows[_SPLIT])
     drawn = plots.save({name: drawing.figure for name, drawing in figures.items()}, run.plots)
     images = {
-        name: {"svg": plots.inline(name, document), "description": figures[name].description}
+        name: {
+            "svg": plots.inline(name, document),
+            "description": figures[name].description,
+            "points": [[p.left, p.top, p.words] for p in plots.points(figures[name].figure, figures[name].names)],
+        }
         for name, document in drawn.items()
     }
     path = output or run.page
-    write_text(path, _TEMPLATES.get_template("page.html").render(_context(run, found, test, rows, images, problems)))
+    context = _context(run, found, predictions, rows, problems) | {"plots": images}
+    write_text(path, _TEMPLATES.get_template("page.html").render(context))
     return Page(path, tuple(figures), problems)
 
 
 def _context(
     run: RunDir,
     found: Report,
-    test: Predictions,
-    rows: Rows,
-    images: Mapping[str, Any],
+    predictions: Mapping[str, Predictions],
+    texts: Mapping[str, Rows],
     problems: Sequence[str],
 ) -> dict[str, Any]:
-    """What the template fills in."""
+    """What the template fills in, its plots left out."""
     metric = found.training.best.metric
     document = report_schema.document(found)
-    k = len(test.labels)
+    test, rows = predictions[_SPLIT], texts[_SPLIT]
+    content = _content(run, found, predictions, texts)
+    pairs = error_analysis.pairs(test, most=_PAIRS)
+    calibration = reliability(test.probabilities, test.gold, test.task)
+    lengths = () if rows.lengths is None else slices.by_length(test, rows.lengths)
+    truncation = () if rows.truncated is None else slices.by_truncation(test, rows.truncated)
     return {
         "report": document,
         "metric": metric,
+        "meaning": METRICS[metric] if metric in METRICS else "",
         "score": found.metrics[_SPLIT][metric],
         "interval": found.intervals[_SPLIT][metric],
-        "verdict": _verdict(found, metric),
-        "smoke": SMOKE if found.run.smoke else None,
+        "outcome": outcome(found),
+        "bars": rungs.bars(found),
+        "verdict": _verdict(found),
+        "findings": findings.findings(
+            found,
+            pairs=pairs,
+            calibration=calibration,
+            lengths=lengths,
+            truncation=truncation,
+            candidates=sum(1 for row in content["candidates"]["rows"] if row[-1] == page_data.THIS_MODEL),
+        ),
         "steps": [
             {"sentence": step.sentence, "command": commands.train_again(run.path, step.keys) if step.keys else None}
             for step in found.next_steps
         ],
-        "predict": commands.predict(run.path),
-        "majority": document.get("majority"),
+        "use": commands.use(run.path, several=found.data.task == "multilabel"),
         "label_intervals": (document.get("label_intervals") or {}).get(_SPLIT),
         "without_leaks": document.get("metrics_without_leaks"),
         "notes": problems,
-        "plots": images,
         "warnings": [check for check in found.data.checks if check.severity == "warning"],
-        "findings": [check for check in found.data.checks if check.severity != "warning"],
-        "confusion": document["confusion"][_SPLIT] if k <= _CELLS or found.data.task == "multilabel" else None,
+        "checked": [check for check in found.data.checks if check.severity != "warning"],
+        "confusion": document["confusion"][_SPLIT],
+        "cells": found.data.task != "multilabel" and len(test.labels) <= _CELLS,
         "silent": found.data.task == "multilabel" and not test.predicted.any(),
-        "pairs": error_analysis.pairs(test, most=_PAIRS),
-        "reliability": reliability(test.probabilities, test.gold, test.task),
+        "pairs": pairs,
+        "reliability": calibration,
         "lists": [each for each in _lists(test, rows) if each["examples"]],
-        "lengths": [] if rows.lengths is None else slices.by_length(test, rows.lengths),
-        "truncation": [] if rows.truncated is None else slices.by_truncation(test, rows.truncated),
+        "lengths": lengths,
+        "truncation": truncation,
         "config": run.config.read_text(encoding="utf-8") if run.config.is_file() else None,
+        "kept": {name: content[name] for name in ("total", "mistakes", "keptMistakes", "longest", "file")}
+        | {"rows": len(content["rows"]["row"])},
+        "candidates": content["candidates"]["rows"],
+        "content": page_data.packed(content | {"run": run.path.name, "place": commands.place(run.path)}),
+        "shades": _SHADES,
         "style": _text("page.css"),
-        "script": _text("page.js"),
+        "script": "\n".join(map(_text, _SCRIPTS)),
     }
 
 
-def _verdict(found: Report, metric: str) -> dict[str, Any] | None:
+def _content(
+    run: RunDir, found: Report, predictions: Mapping[str, Predictions], rows: Mapping[str, Rows]
+) -> dict[str, Any]:
+    """What the page's script looks things up in."""
+    thresholds = found.decision.thresholds if found.decision is not None else None
+    noise = next((check for check in found.data.checks if check.name == "label_noise"), None)
+    return page_data.content(
+        predictions,
+        rows,
+        split=_SPLIT,
+        files={name: sources.file(run, found, name) for name in found.data.splits},
+        thresholds=None if thresholds is None else [thresholds[label] for label in found.data.labels],
+        elsewhere=[
+            (split, row)
+            for split, numbers in (noise.rows if noise is not None else {}).items()
+            if split not in predictions
+            for row in numbers
+        ],
+    )
+
+
+def _verdict(found: Report) -> dict[str, Any] | None:
     """The paired difference from the baseline in the chosen metric, in words too; None where there is no verdict."""
-    if found.run.smoke or found.baseline is None or metric not in found.baseline.difference:
+    said = outcome(found)
+    if said.verdict is None or said.difference is None:
         return None
-    one = found.baseline.difference[metric]
-    kind = verdict(one)
+    one = said.difference
     units = f"{one.rows:,} rows" if one.clusters is None else f"{one.clusters:,} clusters"
-    return {"difference": one, "kind": kind, "words": VERDICTS[kind][0], "units": units}
+    return {"difference": one, "kind": said.verdict, "words": VERDICTS[said.verdict][0], "units": units}
 
 
 def _lists(test: Predictions, rows: Rows) -> list[dict[str, Any]]:
@@ -199,6 +246,11 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
+def _shade(share: float) -> str:
+    """The class of a cell that is shaded by a share: a style of its own would need leave from the page's policy."""
+    return f"s{round(_SHADES * min(max(share, 0.0), 1.0))}"
+
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -208,4 +260,5 @@ _TEMPLATES = jinja2.Environment(
 )
 _TEMPLATES.filters |= {
     "number": number, "signed": signed, "interval": _interval, "cell": _cell, "duration": duration,
+    "shade": _shade,
 }  # fmt: skip

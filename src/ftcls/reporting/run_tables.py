@@ -17,10 +17,11 @@ from ftcls.environment import disk
 from ftcls.errors import on_one_line
 from ftcls.reporting import commands
 from ftcls.reporting.figures_as_text import duration, interval, number, signed
+from ftcls.reporting.outcome import VERDICTS, outcome
 from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
 from ftcls.scoring.diagnosis import Spike
-from ftcls.scoring.differences import Verdict, verdict
+from ftcls.scoring.differences import verdict
 from ftcls.scoring.intervals import Difference
 from ftcls.scoring.metrics import names as metric_names
 from ftcls.scoring.without_leaks import WithoutLeaks
@@ -35,13 +36,6 @@ _ADVICE_WIDTH = 78
 _FILE_WIDTH = 120
 _SPIKES = 5
 """Most gradient-norm spikes named."""
-SMOKE = "A smoke run: it shows that every stage works, and its scores mean nothing."
-VERDICTS: dict[Verdict, tuple[str, str]] = {
-    "better": ("the model is better than the baseline", "green"),
-    "worse": ("the model is WORSE than the baseline", "red"),
-    "open": ("no difference that these rows can show", "yellow"),
-}
-"""In words, and the colour that underlines them."""
 
 
 def summary(report: Report, *, run: Path | None = None, verbose: bool) -> RenderableType:
@@ -55,10 +49,9 @@ def summary(report: Report, *, run: Path | None = None, verbose: bool) -> Render
     model, where = _tail(report.model.checkpoint), report.environment
     title = Text(f"{report.run.name}", style="bold")
     title.append(f"  {model} on {where.device} in {where.precision}, {duration(report.run.seconds)}", style="not bold")
-    said = [Text(SMOKE, style="yellow")] if report.run.smoke else _sentence(report)
     ladder = _ladder(report)
     warnings = [check for check in report.data.checks if check.severity == "warning"]
-    parts: list[RenderableType] = [title, *said, *_asked_for(report), Text(), *ladder]
+    parts: list[RenderableType] = [title, *_sentence(report), *_asked_for(report), Text(), *ladder]
     if verbose:
         parts += [*_tables(report), *(line for check in warnings for line in (Text(), _warning(check)))]
     else:
@@ -86,25 +79,10 @@ def _tables(report: Report) -> list[RenderableType]:
 
 
 def _sentence(report: Report) -> list[Text]:
-    """What the run comes to, in words: the chosen metric on the test split, and whether that beats the baseline."""
-    metric, rows = report.training.best.metric, report.data.splits["test"].examples
-    score = f"{metric} {number(report.metrics['test'][metric])} ({interval(report.intervals['test'][metric])})"
-    baseline = report.baseline
-    difference = None if baseline is None else baseline.difference.get(metric)
-    if baseline is None or difference is None:
-        return [*map(Text, textwrap.wrap(f"{score} on {rows:,} test rows.", _ADVICE_WIDTH))]
-    found = verdict(difference)
-    words = {
-        "better": f"The model is better than {baseline.name}",
-        "worse": f"The model is WORSE than {baseline.name}",
-        "open": f"The model and {baseline.name} do not differ by more than these rows can show",
-    }
-    low, high = difference.interval
-    text = (
-        f"{words[found]}: {score} against {number(baseline.metrics['test'][metric])} on {rows:,} test rows, "
-        f"{signed(difference.value)} ({signed(low)} to {signed(high)})."
-    )
-    return [Text(line, style=VERDICTS[found][1]) for line in textwrap.wrap(text, _ADVICE_WIDTH)]
+    """What the run comes to: the chosen metric on the test split, and whether that beats the baseline."""
+    found = outcome(report)
+    style = "yellow" if report.run.smoke else VERDICTS[found.verdict][1] if found.verdict else ""
+    return [Text(line, style=style) for line in textwrap.wrap(found.sentence, _ADVICE_WIDTH)]
 
 
 def _asked_for(report: Report) -> list[Text]:
