@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit, softmax
+from scipy.special import expit, logit, softmax
 from sklearn.metrics import f1_score, fbeta_score, log_loss, precision_score, recall_score
 
 from ftcls.scoring import calibration, tuning
@@ -15,7 +15,7 @@ from ftcls.scoring.thresholds import NEVER, tune
 
 # Few values, so that equal probabilities are common, and the ends of the range.
 VALUES = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.50000001, 0.7, 1.0])
-PLAIN = {"objective": "f1_macro", "beta": 1.0, "min_precision": 0.9, "min_positives": 0}
+PLAIN = {"objective": "f1_macro", "beta": 1.0, "min_precision": 0.9, "min_positives": 0, "shrinkage": 0.0}
 
 
 @st.composite
@@ -111,6 +111,62 @@ def test_labels_with_few_positives_share_a_threshold():
     assert 0.15 < chosen.values[1] < 0.4
     alone = tune(found[:, 1:2], gold[:, 1:2], **{**PLAIN, "min_positives": 5})
     assert alone.values == (0.5,)  # three rows say nothing
+
+
+def drawn(n, rates, seed):
+    """Probabilities that are true, of labels with these rates, and what came of them."""
+    rng = np.random.default_rng(seed)
+    centre = np.log(rates) - np.log1p(-np.array(rates))
+    found = expit(centre + 2 * rng.normal(size=(n, len(rates))))
+    return found, rng.random(found.shape) < found
+
+
+def test_shrunken_thresholds_are_better_on_rows_they_were_not_tuned_on():
+    rates = [0.01] * 12 + [0.05] * 4
+    fresh, gold = drawn(6_000, rates, seed=99)
+    gains = {"f1_macro": [], "f1_micro": []}
+    for objective, score in (("f1_macro", macro), ("f1_micro", micro)):
+        for seed in range(3):
+            tuned = [
+                tune(*drawn(400, rates, seed), **{**PLAIN, "objective": objective, "shrinkage": s}) for s in (0.0, 10.0)
+            ]
+            before, after = (score(gold, predict(fresh, "multilabel", each.values)) for each in tuned)
+            gains[objective].append(after - before)
+    assert all(np.mean(each) > 0.01 for each in gains.values())
+
+
+def test_the_more_rows_a_label_has_the_less_it_is_drawn_to_the_others():
+    rng = np.random.default_rng(0)
+    # Most labels are best cut at .7, the last two at .2, and these have 30 rows and 3.
+    middle = np.array([0.7] * 5 + [0.2] * 2)
+    gold = np.zeros((1_000, 7), dtype=bool)
+    for label, count in enumerate([200] * 5 + [30, 3]):
+        gold[rng.permutation(1_000)[:count], label] = True
+    found = middle + np.where(gold, 1, -1) * rng.uniform(0, 0.2, gold.shape)
+    own = tune(found, gold, **PLAIN).values
+    assert own[:6] == pytest.approx(middle[:6], abs=0.01)
+
+    settings = {**PLAIN, "shrinkage": 10.0, "min_positives": 5}
+    chosen = tune(found, gold, **settings)
+    common = chosen.values[6]
+    assert chosen.shared == (6,)
+    assert common == pytest.approx(0.7, abs=0.02)
+    assert chosen.values[:5] == pytest.approx([0.7] * 5, abs=0.01)
+    kept = (logit(chosen.values[5]) - logit(common)) / (logit(own[5]) - logit(common))
+    assert kept == pytest.approx(30 / 40, abs=0.05)
+    assert chosen == tune(found, gold, **settings)
+
+
+@pytest.mark.parametrize("more", [{"objective": "precision"}, {}])
+def test_a_promise_and_a_single_label_are_not_drawn_anywhere(more):
+    found, gold = drawn(300, [0.1, 0.02] if more else [0.1], seed=3)
+    assert tune(found, gold, **{**PLAIN, **more, "shrinkage": 10.0}) == tune(found, gold, **{**PLAIN, **more})
+
+
+@pytest.mark.parametrize("objective", ["f1_macro", "f1_micro", "f_beta"])
+def test_labels_that_never_apply_have_one_half(objective):
+    found, gold = drawn(20, [0.1, 0.2], seed=1)
+    assert tune(found, gold & False, **{**PLAIN, "objective": objective, "shrinkage": 10.0}).values == (0.5, 0.5)
 
 
 def logits(n=400, k=5, seed=0):

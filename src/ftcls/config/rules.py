@@ -292,7 +292,7 @@ def _decision(experiment: Experiment) -> Found:
     if chosen.thresholds == "tuned" and task == "multiclass":
         text = "tuned is for binary and multilabel tasks; multiclass takes the most probable label, write fixed"
         yield Problem(("decision", "thresholds"), text)
-    for key in ("objective", "min_positives"):
+    for key in ("objective", "min_positives", "shrinkage"):
         if chosen.thresholds == "fixed" and _changed(chosen, key):
             text = f"has no effect with thresholds fixed; add {line(('decision', 'thresholds'), 'tuned')}"
             yield Problem(("decision", key), text)

@@ -45,6 +45,7 @@ def tune(trained: Classifier, logits: NDArray[np.float32], validation: Split, se
         beta=section.beta,
         min_precision=section.min_precision,
         min_positives=section.min_positives,
+        shrinkage=section.shrinkage,
         temperature=section.temperature == "tuned",
     )
     if found.unreachable:
@@ -80,6 +81,7 @@ def of_probabilities(
         beta=section.beta,
         min_precision=section.min_precision,
         min_positives=section.min_positives,
+        shrinkage=section.shrinkage,
         temperature=False,
     ).decision
 

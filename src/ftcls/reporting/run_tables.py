@@ -271,7 +271,7 @@ def _decision(report: Report) -> list[Text]:
         text = f"  expected calibration error {number(error.before)}, {number(error.after)} after"
         lines.append(Text(text if decided.temperature != 1 else text.partition(",")[0]))
     if decided.shared:
-        lines.append(Text(f"  {len(decided.shared)} labels with few validation rows share a threshold"))
+        lines.append(Text(f"  {len(decided.shared)} labels with few validation rows have the threshold that suits all"))
     if decided.unreachable:
         names = textwrap.shorten(", ".join(map(_line, decided.unreachable)), _EXAMPLE_WIDTH, placeholder=" ...")
         lines.append(Text(f"  not precise enough at any threshold: {names}", style="yellow"))

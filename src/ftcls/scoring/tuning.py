@@ -38,6 +38,7 @@ def tune(
     beta: float,
     min_precision: float,
     min_positives: int,
+    shrinkage: float,
     temperature: bool,
 ) -> Tuned:
     """Tune on the validation split.
@@ -51,7 +52,8 @@ def tune(
         objective: what thresholds are to maximize (`thresholds.tune`); None: they stay as they are.
         beta: of the objective ``f_beta``.
         min_precision: of the objective ``precision``.
-        min_positives: labels with fewer positive rows share a threshold.
+        min_positives: labels with fewer positive rows have no threshold of their own.
+        shrinkage: positive rows at which a label's own threshold and the common one count the same.
         temperature: whether to tune it.
 
     Raises:
@@ -72,6 +74,7 @@ def tune(
             beta=beta,
             min_precision=min_precision,
             min_positives=min_positives,
+            shrinkage=shrinkage,
         )
         values = best.values if task == "multilabel" else operating_point(best.values[0], positive)
         names = labels if task == "multilabel" else (labels[positive or 0],)
