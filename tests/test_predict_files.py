@@ -605,3 +605,43 @@ def test_a_column_of_ids_is_no_group(here, monkeypatch):
     with pytest.raises(DataError, match="--by id: more than 3 different values"):
         predict_file(Lengths(), Path("in.csv"), Path("out.csv"), by=("id",))
     assert not Path("out.csv").exists()
+
+
+FORMULAS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "=", "-", "+-1", "-1 =2")
+PLAIN = ("-1", "+2.5", "-.5e-3", "a=b", " =1", "'=1", "1-1", "", "\u2212 1")
+
+
+def test_formulas_are_text_when_asked(here):
+    with Path("in.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["text", "=id"], *([each, each] for each in (*FORMULAS, *PLAIN))])
+    classifier = Lengths(labels=("=short", "long"))
+    predict_file(classifier, Path("in.csv"), Path("as-it-is.csv"))
+    assert [row["text"] for row in rows("as-it-is.csv")] == [*FORMULAS, *PLAIN]
+    predict_file(classifier, Path("in.csv"), Path("safe.csv"), safe_cells=True, by=("=id",))
+    found = rows("safe.csv")
+    assert [row["text"] for row in found] == [*(f"'{each}" for each in FORMULAS), *PLAIN]
+    assert [row["'=id"] for row in found] == [row["text"] for row in found]
+    assert {row["label"] for row in found} == {"'=short", "long"}
+    shares = rows("safe-by-_id.csv")
+    assert {row["column"] for row in shares} == {"'=id"}
+    assert not any(value.startswith(("=", "@", "\t")) for row in shares for value in row.values())
+
+
+def test_a_carriage_return_in_a_cell_makes_no_row(here):
+    Path("in.csv").write_bytes(b'text,label_\r\n"a\rb",1\r\n"c\r\nd",2\r\ne,3\r\n')
+    predict_file(Lengths(), Path("in.csv"), Path("out.csv"))
+    assert [row["text"] for row in rows("out.csv")] == ["a\rb", "c\r\nd", "e"]
+    assert not Path("out.csv").read_bytes().endswith(b"\r\n")
+
+
+def test_a_plain_tsv_has_no_formulas_either_when_asked(here):
+    Path("in.tsv").write_text("text\tid\n=1+1\t-5\n", encoding="utf-8")
+    predict_file(Lengths(), Path("in.tsv"), Path("out.tsv"), safe_cells=True)
+    assert Path("out.tsv").read_text(encoding="utf-8").splitlines()[1].startswith("'=1+1\t-5\t")
+
+
+def test_safe_cells_are_for_what_a_spreadsheet_opens(here):
+    Path("in.csv").write_text("text\na\n")
+    for name in ("out.jsonl", "out.parquet", "out.txt"):
+        with pytest.raises(ConfigError, match="--safe-cells: is for CSV and TSV"):
+            predict_file(Lengths(), Path("in.csv"), Path(name), safe_cells=True)

@@ -133,6 +133,13 @@ def test_a_csv_comes_back_with_its_rows_in_order(client, classifier):
     assert other.text.splitlines()[-1] == "last one,10,short,0.8,0.2"
 
 
+def test_a_csv_comes_back_without_formulas_when_asked(client):
+    sent, kind = "text,id\n=1+1,-5\n", {"Content-Type": "text/csv"}
+    assert client.post("/predict/file", content=sent, headers=kind).text.splitlines()[1].startswith("=1+1,-5,")
+    safe = client.post("/predict/file?safe_cells=true", content=sent, headers=kind).text
+    assert safe.splitlines()[1].startswith("'=1+1,-5,")
+
+
 @pytest.mark.parametrize(
     ("content", "kind", "status", "message"),
     [

@@ -74,6 +74,12 @@ def predict(
         Literal["csv", "tsv", "jsonl", "txt"] | None,
         typer.Option("--input-kind", help="What stdin holds, or files whose suffix does not say it."),
     ] = None,
+    safe_cells: Annotated[
+        bool,
+        typer.Option(
+            "--safe-cells", help="An apostrophe before cells of a CSV or TSV that a spreadsheet would run as a formula."
+        ),
+    ] = False,
     on_bad_row: Annotated[
         Literal["keep", "error"],
         typer.Option("--on-bad-row", help="A row that cannot be read stays in place without a label, or is an error."),
@@ -99,6 +105,7 @@ def predict(
         "--input-kind": input_kind,
         "--text-column": text_column,
         "--prefix": prefix,
+        "--safe-cells": safe_cells,
     }
     _refuse_idle(of_files, text, output)
     with console.results_only() as stdout:
@@ -116,6 +123,7 @@ def predict(
                     top=top,
                     abstain=abstain,
                     by=by or (),
+                    safe_cells=safe_cells,
                     on_bad_row=on_bad_row,
                     resume=resume,
                     input_kind=input_kind,

@@ -9,7 +9,7 @@ import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
@@ -48,6 +48,8 @@ class Wanted:
     """No label where it is less probable than this."""
     by: tuple[str, ...] = ()
     """Columns whose values are groups: the share of each label in each is counted."""
+    safe_cells: bool = False
+    """An apostrophe stands before cells of a CSV or TSV that a spreadsheet would run as a formula."""
     on_bad_row: Literal["keep", "error"] = "keep"
     """Whether a row that cannot be read stays in its place without a label, or stops everything."""
 
@@ -144,7 +146,7 @@ def _predict(
         # What goes to a stream cannot be resumed, and somebody may be waiting for it.
         cut = chunks.cut(source, wanted.text_columns, follow=not isinstance(output, Path))
         first = next(cut, [])
-        layout = _layout(source, first, columns, written)
+        layout = replace(_layout(source, first, columns, written), safe_cells=wanted.safe_cells)
         request = _request(classifier, wanted, source) if isinstance(output, Path) else {}
         with _sink(output, written, layout, request, resume=resume) as sink:
             run = _Run(classifier, columns, wanted, source, sink, tally, progress)
@@ -161,7 +163,7 @@ def _predict(
             )
     if tally.bad > _SHOWN:
         log.warning("%s: %d rows could not be read, %d are not named here", source.name, tally.bad, tally.bad - _SHOWN)
-    return _summary(run.rows, tally, output)
+    return _summary(run.rows, tally, output, wanted)
 
 
 def _sink(
@@ -272,6 +274,8 @@ def _check(
     wanted: Wanted,
 ) -> None:
     """Refuse what cannot work before anything is read."""
+    if wanted.safe_cells and kind not in ("csv", "tsv"):
+        raise ConfigError(f"--safe-cells: is for CSV and TSV, which spreadsheets open; {kind} has no formulas")
     if kind == "parquet" and not isinstance(output, Path):
         raise ConfigError("Parquet cannot be printed; name a file: --output labelled.parquet")
     inputs = rows.expanded(given) if isinstance(given, Sequence) else []
@@ -323,7 +327,7 @@ def _layout(source: Source, first: Sequence[Item], columns: Columns, kind: Kind)
     return Layout(source.name, names, columns, source.dialect, schema)
 
 
-def _summary(count: int, tally: Tally, output: Path | TextIO) -> Summary:
+def _summary(count: int, tally: Tally, output: Path | TextIO, wanted: Wanted) -> Summary:
     path = output if isinstance(output, Path) else None
     found = tuple(tally.shares())
     return Summary(
@@ -334,16 +338,16 @@ def _summary(count: int, tally: Tally, output: Path | TextIO) -> Summary:
         bad_rows=tally.bad,
         problems=tuple(tally.problems),
         shares=found,
-        written=() if path is None else tuple(_write_shares(found, path)),
+        written=() if path is None else tuple(_write_shares(found, path, wanted)),
     )
 
 
-def _write_shares(found: Sequence[Share], output: Path) -> Iterator[Path]:
+def _write_shares(found: Sequence[Share], output: Path, wanted: Wanted) -> Iterator[Path]:
     from ftcls.prediction import share_plot  # brings matplotlib
 
     for column in dict.fromkeys(each.column for each in found):
         of_column = [each for each in found if each.column == column]
         name = f"{output.stem}-by-" + re.sub(r"[^\w.-]+", "_", column)
-        shares.write(of_column, output.with_name(f"{name}.csv"))
+        shares.write(of_column, output.with_name(f"{name}.csv"), safe_cells=wanted.safe_cells)
         share_plot.save(of_column, output.parent, name)
         yield from (output.with_name(f"{name}.{suffix}") for suffix in ("csv", "png", "svg"))

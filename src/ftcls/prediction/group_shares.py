@@ -1,6 +1,5 @@
 """Which share of the rows of each group got each label, with intervals."""
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from ftcls.environment.files import write_text
 from ftcls.errors import DataError
+from ftcls.prediction import csv_table
 from ftcls.scoring.wilson import wilson
 
 MOST_GROUPS: Final = 10_000
@@ -127,10 +127,11 @@ def in_order(groups: Iterable[str]) -> list[str]:
         return sorted(found)
 
 
-def write(shares: Sequence[Share], path: Path) -> None:
+def write(shares: Sequence[Share], path: Path, *, safe_cells: bool = False) -> None:
     """Write shares as a CSV, whole or not at all."""
     file = io.StringIO()
-    table = csv.writer(file, lineterminator="\n")
+    table = csv_table.writer(file)
+    table = csv_table.Safe(table) if safe_cells else table
     table.writerow(["column", "group", "label", "count", "rows", "share", "low", "high"])
     table.writerows(
         [s.column, s.group, s.label, s.count, s.rows, f"{s.share:.6f}", f"{s.low:.6f}", f"{s.high:.6f}"] for s in shares

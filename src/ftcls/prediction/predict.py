@@ -48,6 +48,7 @@ class Options(TypedDict, total=False):
     prefix: str
     by: Sequence[str]
     on_bad_row: Literal["keep", "error"]
+    safe_cells: bool
     precision: str
     resume: bool
     input_kind: Kind | None
@@ -74,6 +75,7 @@ def predict(
     prefix: str = "",
     by: Sequence[str] = (),
     on_bad_row: Literal["keep", "error"] = "keep",
+    safe_cells: bool = False,
     precision: str = "auto",
     resume: bool = False,
     input_kind: Kind | None = None,
@@ -93,6 +95,7 @@ def predict(
         prefix: stands before the names of the new columns.
         by: columns whose values are groups; the share of each label in each is written beside the output.
         on_bad_row: whether a row without a text stays in its place without a label, or is an error.
+        safe_cells: an apostrophe stands before cells of a CSV or TSV that a spreadsheet would run as a formula.
         precision: auto, the quickest arithmetic that the device has; fp32, as plain transformers has it; bf16; fp16.
         resume: continue the half-done output of an earlier call.
         input_kind: what a stream holds, or files whose suffix does not say it: csv, tsv, jsonl, txt.
@@ -110,16 +113,20 @@ def predict(
     """
     classifier = loaded(run, thresholds=thresholds, precision=precision)
     columns = (text_column,) if isinstance(text_column, str) else tuple(text_column or text_columns(run))
-    wanted = Wanted(columns, prefix=prefix, top=top, abstain=abstain, by=tuple(by), on_bad_row=on_bad_row)
+    wanted = Wanted(
+        columns, prefix=prefix, top=top, abstain=abstain, by=tuple(by), safe_cells=safe_cells, on_bad_row=on_bad_row
+    )
     if _in_memory(data):
-        _refuse_idle(output=output, by=by, resume=resume, input_kind=input_kind, output_kind=output_kind)
+        _refuse_idle(
+            output=output, by=by, resume=resume, safe_cells=safe_cells, input_kind=input_kind, output_kind=output_kind
+        )
         frame = frames.frame_of(data)
         if not isinstance(data, pd.DataFrame):
             wanted = replace(wanted, text_columns=(frame.columns[0],))
         return _labelled(classifier, frame, wanted)
     source = _source(data)
     if output is None:
-        _refuse_idle(by=by, resume=resume, output_kind=output_kind)
+        _refuse_idle(by=by, resume=resume, safe_cells=safe_cells, output_kind=output_kind)
         return _read(classifier, source, wanted, input_kind)
     with _watched() as report:
         return predict_files(

@@ -34,11 +34,12 @@ def figure(shares: Sequence[Share]) -> Figure:
             name = "(no label)" if label == NO_LABEL else label
             axes.errorbar(
                 place, middle, yerr=spread, color=plots.SERIES[index], fmt=mark, markersize=3.5, linewidth=1, capsize=2,
-                label=name,
+                label=plots.short(name),
             )  # fmt: skip
         every = max(1, -(-len(groups) // _NAMED))
-        axes.set_xticks(range(0, len(groups), every), groups[::every], rotation=90 if len(groups) > 6 else 0)
-        axes.set(xlabel=shares[0].column, ylabel="share of the rows", xlim=(-0.5, len(groups) - 0.5))
+        names = [plots.short(group) for group in groups[::every]]
+        axes.set_xticks(range(0, len(groups), every), names, rotation=90 if len(groups) > 6 else 0)
+        axes.set(xlabel=plots.short(shares[0].column), ylabel="share of the rows", xlim=(-0.5, len(groups) - 0.5))
         axes.set_ylim(bottom=0)
         drawn.legend(loc="outside lower center", ncols=min(3, len(shown)))
     return drawn

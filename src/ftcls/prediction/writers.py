@@ -5,7 +5,6 @@ for which request, and a hash of the rows it was made from. Whatever was written
 """
 
 import contextlib
-import csv
 import itertools
 import json
 import os
@@ -24,6 +23,7 @@ from ftcls.data.tables.delimited import Dialect
 from ftcls.data.tables.records import Kind
 from ftcls.environment.files import replacing, write_json
 from ftcls.errors import ConfigError, DataError, FtclsError
+from ftcls.prediction import csv_table
 from ftcls.prediction.columns import Columns
 from ftcls.prediction.rows import Row
 
@@ -54,6 +54,8 @@ class Layout:
     """Of the input, if it is a delimited text."""
     schema: pa.Schema | None = None
     """Of the input's columns in a Parquet file; the output has one only then."""
+    safe_cells: bool = False
+    """Whether cells that a spreadsheet would run as a formula are made text."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class _Text:
         self.file = file
         self.kind = kind
         self.layout = layout
-        self.table = _table(file, kind, layout.dialect)
+        self.table = _table(file, kind, layout)
         self.separators = itertools.chain([""], itertools.repeat(",\n"))
 
     def begin(self) -> None:
@@ -170,11 +172,16 @@ class _Plain:
             self.file.write("\t".join(re.sub(r"[\t\r\n]", " ", text) for text in texts) + "\n")
 
 
-def _table(file: TextIO, kind: Kind, dialect: Dialect) -> Any:
+def _table(file: TextIO, kind: Kind, layout: Layout) -> Any:
+    written = _as_read(file, kind, layout.dialect)
+    return csv_table.Safe(written) if layout.safe_cells else written
+
+
+def _as_read(file: TextIO, kind: Kind, dialect: Dialect) -> Any:
     if kind == "tsv" and dialect.delimiter == "\t" and not dialect.quoted:
         return _Plain(file)
     mark = "\t" if kind == "tsv" else dialect.delimiter.replace("\t", ",")
-    return csv.writer(file, delimiter=mark, lineterminator="\n")
+    return csv_table.writer(file, mark)
 
 
 def _fitting(row: Row, schema: pa.Schema) -> Row:

@@ -22,6 +22,7 @@ from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator, NullFo
 from numpy.typing import NDArray
 
 from ftcls.environment.files import replacing
+from ftcls.errors import printable
 from ftcls.reporting import fonts
 from ftcls.reporting.error_analysis import Curve
 from ftcls.scoring.calibration import BINS, Reliability
@@ -358,6 +359,6 @@ def plain(axis: Any) -> None:
 
 
 def short(name: str) -> str:
-    """A name in one line that fits beside an axis."""
-    line = " ".join(name.split())
+    """A name in one line that fits beside an axis, what cannot be seen of it escaped."""
+    line = printable(" ".join(name.split()))
     return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"

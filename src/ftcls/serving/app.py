@@ -123,13 +123,18 @@ def _answering(service: Service, batcher: Batcher) -> fastapi.APIRouter:
         responses={200: {"content": {"text/csv": {}}}},
         openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {}}}},
     )
-    async def predict_file(request: Request, text_column: Annotated[list[str] | None, Query()] = None) -> Response:
-        """The CSV of the body with the label and probabilities of every row beside it; rows stay in order."""
+    async def predict_file(
+        request: Request, text_column: Annotated[list[str] | None, Query()] = None, safe_cells: bool = False
+    ) -> Response:
+        """The CSV of the body with the label and probabilities of every row beside it; rows stay in order.
+
+        With `safe_cells` an apostrophe stands before cells that a spreadsheet would run as a formula.
+        """
         text = _csv(request.headers["content-type"] if "content-type" in request.headers else "", await request.body())
         if files.locked():
             raise Overloaded(batcher.advice())
         async with files:
-            wanted = Wanted(text_columns=tuple(text_column or service.text_columns))
+            wanted = Wanted(text_columns=tuple(text_column or service.text_columns), safe_cells=safe_cells)
             output = io.StringIO()
             remote = _Remote(service.classifier, batcher, asyncio.get_running_loop(), limits)
             work = to_thread.run_sync(
