@@ -341,8 +341,9 @@ class Decision(Section):
     min_precision: Annotated[float, Field(gt=0, le=1)] = 0.9
     """The precision to keep, of objective: precision."""
     min_positives: NonNegative = 5
-    """Labels with fewer validation rows have the threshold that suits all labels."""
-    shrinkage: Annotated[float, Field(ge=0)] = 10.0
+    """Labels with fewer validation rows share one threshold, found on their rows together; of objective: precision,
+    and of shrinkage: 0."""
+    shrinkage: Annotated[float, Field(ge=0)] = 5.0
     """Validation rows of a label at which its own threshold and the one for all labels count the same; 0: each has the
     best on validation. multilabel, not of objective: precision."""
     temperature: Literal["fixed", "tuned"] = "fixed"

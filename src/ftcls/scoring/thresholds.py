@@ -34,7 +34,7 @@ class Thresholds:
     values: tuple[float, ...]
     """[k]"""
     shared: tuple[int, ...]
-    """Labels with too few positive rows, which have the threshold that suits all."""
+    """Labels with too few positive rows for a threshold of their own."""
     unreachable: tuple[int, ...]
     """Labels that no cut makes as precise as asked."""
 
@@ -78,21 +78,21 @@ def tune(
             ``min_precision``.
         beta: how many times as much recall counts as precision, of ``f_beta``.
         min_precision: of ``precision``.
-        min_positives: labels with fewer positive rows have no threshold of their own.
+        min_positives: labels with fewer positive rows share one, found on their rows together, where nothing is drawn.
         shrinkage: positive rows at which a label's own threshold and the common one count the same; 0: the best on
             these rows. One label, and the objective ``precision``, have nothing to be drawn to.
     """
     if not shrinkage or objective == "precision" or probabilities.shape[1] == 1:
         return _best(probabilities, gold, objective, beta, min_precision, min_positives)
     positives = gold.sum(axis=0)
-    few = np.flatnonzero(positives < min_positives)
-    if not positives.sum():
-        return Thresholds((DEFAULT,) * len(positives), tuple(few.tolist()), ())
+    never = tuple(np.flatnonzero(positives == 0).tolist())
+    if len(never) == len(positives):
+        return Thresholds((DEFAULT,) * len(positives), never, ())
     own = _averaged(probabilities, gold, objective, beta)
-    share = np.where(positives < min_positives, 0.0, positives / (positives + shrinkage))
+    share = positives / (positives + shrinkage)
     common = _log_odds(np.array(_common(probabilities, gold, objective, beta)))
     values = 1 / (1 + np.exp(-(share * own + (1 - share) * common)))
-    return Thresholds(tuple(values.tolist()), tuple(few.tolist()), ())
+    return Thresholds(tuple(values.tolist()), never, ())
 
 
 def _averaged(

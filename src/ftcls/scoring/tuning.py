@@ -52,7 +52,7 @@ def tune(
         objective: what thresholds are to maximize (`thresholds.tune`); None: they stay as they are.
         beta: of the objective ``f_beta``.
         min_precision: of the objective ``precision``.
-        min_positives: labels with fewer positive rows have no threshold of their own.
+        min_positives: labels with fewer positive rows share a threshold, where nothing is drawn.
         shrinkage: positive rows at which a label's own threshold and the common one count the same.
         temperature: whether to tune it.
 
