@@ -16,8 +16,9 @@ from starlette.testclient import TestClient
 
 from ftcls.cli.app import run
 from ftcls.errors import ConfigError, UnavailableError
+from ftcls.scoring import occlusion
 from ftcls.scoring.decision import Decision
-from ftcls.serving import occlusion, page, server
+from ftcls.serving import page, server
 from ftcls.serving.app import Service, create
 from ftcls.serving.batches import Batcher, Overloaded
 from ftcls.serving.guard import Guard, Limits

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from ftcls.pipeline.data_profile import inspect_data
     from ftcls.pipeline.distill import distill
     from ftcls.pipeline.evaluate import evaluate
+    from ftcls.pipeline.report import report
     from ftcls.pipeline.run import Run
     from ftcls.pipeline.train import train
     from ftcls.prediction.predict import predict
     from ftcls.reporting.compare import compare
-    from ftcls.reporting.run_page import report
     from ftcls.search.sweep import sweep
     from ftcls.serving.serve import serve
 
@@ -73,7 +73,7 @@ _HOMES: Final = {
     "load_config": ("ftcls.config.load", "load"),
     "predict": ("ftcls.prediction.predict", "predict"),
     "push": ("ftcls.exporting.push", "push"),
-    "report": ("ftcls.reporting.run_page", "report"),
+    "report": ("ftcls.pipeline.report", "report"),
     "serve": ("ftcls.serving.serve", "serve"),
     "sweep": ("ftcls.search.sweep", "sweep"),
     "train": ("ftcls.pipeline.train", "train"),

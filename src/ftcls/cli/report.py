@@ -20,14 +20,19 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write the page; default: the run.")
     ] = None,
+    words: Annotated[
+        int | None,
+        typer.Option("--words", metavar="N", min=0, help="Weigh the words of the N worst mistakes; loads the model."),
+    ] = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
     """Draw the page and the plots of a finished run again, from its report, history and predictions.
 
-    The page is one HTML file that opens from disk; the plots are PNG and SVG files in plots/. No model is loaded. Where
-    the predictions give another figure than report.json, both stand on the page. What to try next is printed too, then
-    the path of the page.
+    The page is one HTML file that opens from disk; the plots are PNG and SVG files in plots/. Where the predictions
+    give another figure than report.json, both stand on the page. What to try next is printed too, then the path of the
+    page. No model is loaded, unless --words asks for it: a mistake costs as many texts through the model as it has
+    words.
 
     Of any Hugging Face Trainer's trainer_state.json the losses are listed, with gradient-norm spikes, plateaus, and
     whether and from which step the training over-fitted; --output writes the same as JSON.
@@ -43,9 +48,9 @@ def report(
             _state(found, output, as_json=as_json)
             return
     with console.results_only():
-        from ftcls.reporting import run_page
+        from ftcls.pipeline.report import report as draw
 
-        written = run_page.report(run, output=output)
+        written = draw(run, output=output, words=words)
     if as_json:
         console.emit(asdict(written))
         return

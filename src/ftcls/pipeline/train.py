@@ -17,9 +17,10 @@ from ftcls.data.read import read
 from ftcls.environment import devices, manifest, progress
 from ftcls.errors import ConfigError
 from ftcls.inference import latency, precision_check
+from ftcls.inference.classifier import Classifier
 from ftcls.model.baselines import linear
 from ftcls.model.tokenize import unknown_tokens
-from ftcls.pipeline import build_report, data_checks, dry_run, extra_metrics, session, tune_decision
+from ftcls.pipeline import build_report, data_checks, dry_run, explain_mistakes, extra_metrics, session, tune_decision
 from ftcls.pipeline.estimate import Forecast, forecast
 from ftcls.pipeline.fit_model import best_model, build_model, fit_model
 from ftcls.pipeline.ladder import Setting, ladder
@@ -32,9 +33,10 @@ from ftcls.pipeline.same_data import same_data
 from ftcls.pipeline.schedule import with_schedule
 from ftcls.pipeline.time_budget import within
 from ftcls.reporting import run_page, run_tables
-from ftcls.runs import predictions, report_schema
+from ftcls.runs import mistake_words, predictions, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import decision
+from ftcls.scoring.metrics import Predictions
 from ftcls.scoring.next_steps import next_steps
 
 log = logging.getLogger(__name__)
@@ -239,7 +241,8 @@ def _train(
         report = replace(report, ladder=rungs)
         if not smoke:
             report = replace(report, next_steps=next_steps(facts(report, experiment)))
-        phase("plots", "and the page")
+        phase("plots", "the words of the worst mistakes, and the page")
+        _weigh_words(run, trained, found["test"], corpus.splits["test"].texts, scored=sum(map(len, found.values())))
         _draw(run, report)
         report_schema.write_report(run, report)
         log.debug("results\n%s", run_tables.as_text(report, run=run.path))  # the terminal gets them in colour
@@ -261,6 +264,11 @@ def _warn_of_unknown_tokens(prepared: Prepared) -> None:
             "all of them. Another script or language than it was trained on?",
             100 * share,
         )
+
+
+def _weigh_words(run: RunDir, trained: Classifier, test: Predictions, texts: Sequence[str], *, scored: int) -> None:
+    work = explain_mistakes.allowance(scored)
+    mistake_words.write(run, explain_mistakes.weigh(trained, test, texts, most=explain_mistakes.USUAL, work=work))
 
 
 def _draw(run: RunDir, report: report_schema.Report) -> None:

@@ -136,6 +136,19 @@ def costliest(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
     return tuple(_mistakes(predictions, order.tolist(), sure[order]))
 
 
+def costliest_mistakes(predictions: Predictions, *, most: int) -> tuple[Mistake, ...]:
+    """The rows of the highest loss among those that went wrong."""
+    sure = np.maximum(_wrongly_given(predictions), _missed(predictions))
+    wrong = np.flatnonzero(sure.any(axis=1))
+    order = wrong[np.argsort(-row_losses(predictions)[wrong], kind="stable")][:most]
+    return tuple(_mistakes(predictions, order.tolist(), sure[order]))
+
+
+def names(predictions: Predictions, targets: NDArray[Any], place: int) -> tuple[str, ...]:
+    """The names of the labels of one row, of its gold or its predicted ones."""
+    return tuple(predictions.labels[label] for label in _at(targets, place).tolist())
+
+
 def _ranked(predictions: Predictions, sure: NDArray[np.float64], most: int) -> tuple[Mistake, ...]:
     """The rows [n, k] of the surest wrong answers; 0 stands for a right one."""
     order = np.argsort(-sure.max(axis=1), kind="stable")[:most]

@@ -4,7 +4,7 @@ No model, no torch: every figure can be drawn again wherever the run directory l
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from ftcls.reporting.error_analysis import Mistake
 from ftcls.reporting.figures_as_text import duration, number, signed
 from ftcls.reporting.outcome import METRICS, VERDICTS, outcome
 from ftcls.reporting.recompute import disagreements
-from ftcls.runs import history, report_schema
+from ftcls.runs import history, mistake_words, report_schema
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs.directory import RunDir
+from ftcls.runs.mistake_words import MistakeWords, Weighed
 from ftcls.runs.predictions import Rows
 from ftcls.runs.report_schema import Report
 from ftcls.scoring import slices
@@ -39,6 +40,10 @@ _LONGEST = 20_000
 """Characters of a text that are kept in the page at all."""
 _SHADES = 20
 """Steps of a shaded cell or a bar."""
+_SLIGHT = 0.05
+"""Share of the strongest word below which one is not marked."""
+_WORDS = 5
+"""Words named for and against."""
 _SCRIPTS = ("page.js", "page_rows.js", "page_confusion.js", "page_curves.js")
 
 
@@ -51,6 +56,31 @@ class Page:
     """Names of the plots in plots/, each as .png and .svg."""
     disagreements: tuple[str, ...]
     """Where the predictions give another figure than report.json."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a text, and what it does for a label."""
+
+    text: str
+    kind: str
+    """for, against, or empty."""
+    share: float
+    """Of the weight of the part that matters most."""
+    weight: float
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A mistake, and which of its words mattered."""
+
+    row: int
+    label: str
+    gold: tuple[str, ...]
+    predicted: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+    strongest: tuple[str, ...]
+    """The words that speak most for and against the label, in words."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +149,7 @@ def _context(
     document = report_schema.document(found)
     test, rows = predictions[_SPLIT], texts[_SPLIT]
     content = _content(run, found, predictions, texts)
+    words = mistake_words.read(run)
     pairs = error_analysis.pairs(test, most=_PAIRS)
     calibration = reliability(test.probabilities, test.gold, test.task)
     lengths = () if rows.lengths is None else slices.by_length(test, rows.lengths)
@@ -155,6 +186,8 @@ def _context(
         "silent": found.data.task == "multilabel" and not test.predicted.any(),
         "pairs": pairs,
         "reliability": calibration,
+        "explained": _explained(words, test, rows),
+        "words": words,
         "lists": [each for each in _lists(test, rows) if each["examples"]],
         "lengths": lengths,
         "truncation": truncation,
@@ -218,6 +251,43 @@ def _lists(test: Predictions, rows: Rows) -> list[dict[str, Any]]:
             "examples": [_example(each, rows) for each in error_analysis.costliest(test, most=_MISTAKES)],
         },
     ]
+
+
+def _explained(words: MistakeWords | None, test: Predictions, rows: Rows) -> list[Explained]:
+    """The words of the worst mistakes, where they were weighed for these predictions."""
+    if words is None or rows.texts is None or any(test.rows[each.index] != each.row for each in words.mistakes):
+        return []
+    return [
+        Explained(
+            each.row,
+            each.label,
+            error_analysis.names(test, test.gold, each.index),
+            error_analysis.names(test, test.predicted, each.index),
+            tuple(_pieces(each, rows.texts[each.index])),
+            tuple(_strongest(each, rows.texts[each.index])),
+        )
+        for each in words.mistakes
+    ]
+
+
+def _pieces(weighed: Weighed, text: str) -> Iterator[Piece]:
+    most = max((abs(part.weight) for part in weighed.parts), default=1.0) or 1.0
+    end = 0
+    for part in weighed.parts:
+        share = abs(part.weight) / most
+        kind = "" if share < _SLIGHT else "for" if part.weight > 0 else "against"
+        yield Piece(text[end : part.start], "", 0.0, 0.0)
+        yield Piece(text[part.start : part.end], kind, share, part.weight)
+        end = part.end
+    yield Piece(text[end:], "", 0.0, 0.0)
+
+
+def _strongest(weighed: Weighed, text: str) -> Iterator[str]:
+    for sign, words in ((1, "for"), (-1, "against")):
+        parts = sorted((each for each in weighed.parts if sign * each.weight > 0), key=lambda each: -sign * each.weight)
+        if parts:
+            named = ", ".join(f"“{text[e.start : e.end]}” {signed(e.weight, 2)}" for e in parts[:_WORDS])
+            yield f"{words} {weighed.label}: {named}"
 
 
 def _example(mistake: Mistake, rows: Rows) -> Example:

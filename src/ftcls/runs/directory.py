@@ -76,6 +76,11 @@ class RunDir:
         return self.path / "plots"
 
     @property
+    def words(self) -> Path:
+        """Which words mattered for the worst mistakes."""
+        return self.path / "words.json"
+
+    @property
     def page(self) -> Path:
         """The report for people."""
         return self.path / "report.html"

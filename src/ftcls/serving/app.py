@@ -20,7 +20,8 @@ from ftcls.data.tables.table import MissingColumn
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Prediction
 from ftcls.prediction.files import Wanted, predict_files
-from ftcls.serving import occlusion, openapi, page, schema
+from ftcls.scoring import occlusion
+from ftcls.serving import openapi, page, schema
 from ftcls.serving.batches import Batcher, Overloaded
 from ftcls.serving.guard import Limits
 from ftcls.serving.schema import Answer, Answers, Model, State, Texts, Words, WordsRequest

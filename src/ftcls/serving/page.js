@@ -165,7 +165,7 @@ async function weigh() {
       className: slight ? "" : word.weight >= 0 ? "for" : "against",
       title: `${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}`,
     }, text.slice(word.start, word.end));
-    mark.style.setProperty("--weight", (Math.abs(word.weight) / most).toFixed(3));
+    mark.style.setProperty("--share", (Math.abs(word.weight) / most).toFixed(3));
     pieces.push(mark);
     end = word.end;
   }
