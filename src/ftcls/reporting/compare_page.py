@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-import jinja2
 import matplotlib
 from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
@@ -14,13 +13,15 @@ from rich.text import Text
 
 from ftcls.environment import disk, json_files
 from ftcls.environment.files import write_json, write_text
-from ftcls.reporting import plots
+from ftcls.reporting import html_page, plots
 from ftcls.reporting.comparison import Comparison, Contender, Pair
+from ftcls.reporting.markdown import table as markdown_table
 from ftcls.scoring.differences import SURE
 
 _HERE = Path(__file__).parent
 FILES: Final = ("compare.json", "compare.md", "compare.html", "score-against-cost.png", "score-against-cost.svg")
 """What is written of a comparison."""
+_STYLES: Final = ("page.css", "compare.css")
 _PAIRS = 15
 """Most pairs in the terminal; beyond that those with the best alone."""
 
@@ -69,22 +70,19 @@ def markdown(found: Comparison) -> str:
     """Tables for a pull request."""
     tables = _tables(found)
     parts = [f"# {_title(found)}"]
-    for head, rows in tables:
-        lines = [head, ["---"] * len(head), *rows]
-        parts.append("\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines))
+    parts += [markdown_table(head, rows) for head, rows in tables]
     return "\n\n".join([*parts, _notes(found)]) + "\n"
 
 
 def html(found: Comparison, plot: str) -> str:
     """One file that opens from disk; texts are escaped."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((_HERE / "compare.html").read_text(encoding="utf-8"))
+    template = html_page.templates(_HERE).get_template("compare.html")
     return template.render(
         title=_title(found),
-        style=(_HERE / "page.css").read_text(encoding="utf-8"),
         tables=_tables(found),
         notes=_notes(found),
         plot=plots.inline("score-against-cost", plot),
+        **html_page.parts(style="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)),
     )
 
 
@@ -180,10 +178,6 @@ def _figures(pair: Pair) -> str:
     if pair.mcnemar is not None and pair.mcnemar_corrected_p_value is not None:
         text += f"; McNemar {_p(pair.mcnemar_corrected_p_value)}"
     return text
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _number(value: float | None, digits: int = 4) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ftcls.reporting.markdown import plain
 from ftcls.runs.export_record import Export
 from ftcls.scoring.intervals import Difference
 
@@ -44,11 +45,11 @@ def markdown(export: Export, *, max_length: int, clean: Sequence[str]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in export.packages.items())
     return "\n".join(
         [
-            f"# {export.run}",
+            f"# {plain(export.run)}",
             "",
             f"{_WHAT[export.format, export.precision]} of a {export.task} text classifier with {len(export.labels)} "
-            f"labels: {', '.join(export.labels)}. Made by ftcls {export.ftcls_version} ({versions}); {weights}: "
-            f"{size:,.1f} MB.",
+            f"labels: {', '.join(map(plain, export.labels))}. Made by ftcls {export.ftcls_version} ({versions}); "
+            f"{weights}: {size:,.1f} MB.",
             "",
             "## Agreement with the run",
             "",
@@ -70,7 +71,11 @@ def markdown(export: Export, *, max_length: int, clean: Sequence[str]) -> str:
 
 def _agreement(export: Export) -> list[str]:
     seen = export.agreement
-    texts = f"{seen.texts:,} validation texts of the run" if seen.metrics else f"{seen.texts:,} texts of {seen.source}"
+    texts = (
+        f"{seen.texts:,} validation texts of the run"
+        if seen.metrics
+        else f"{seen.texts:,} texts of {plain(seen.source)}"
+    )
     lines = [
         f"Measured on {texts}:",
         "",

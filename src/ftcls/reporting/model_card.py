@@ -8,6 +8,7 @@ from typing import Final
 from huggingface_hub import EvalResult, ModelCardData
 
 from ftcls.config.schema import Experiment
+from ftcls.reporting.markdown import plain, table
 from ftcls.runs.report_schema import Report
 from ftcls.scoring.differences import verdict
 from ftcls.scoring.wilson import Interval
@@ -130,11 +131,11 @@ def _results(report: Report, dataset: str) -> list[EvalResult]:
 def _title(report: Report, experiment: Experiment, base: str | None) -> str:
     task = {"binary": "one of two labels", "multiclass": "one of {k} labels", "multilabel": "any of {k} labels"}
     what = task[report.data.task].format(k=len(report.data.labels))
-    start = f"[{base}](https://huggingface.co/{base})" if base else f"a {report.model.architecture}"
+    start = f"[{base}](https://huggingface.co/{base})" if base else f"a {plain(report.model.architecture)}"
     dataset = _dataset(experiment)
     own = "data of its owner" if report.data.source == "files" else report.data.source
     data = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else own
-    return f"# {report.run.name}\n\nGives a text {what}. Fine-tuned from {start} on {data}."
+    return f"# {plain(report.run.name)}\n\nGives a text {what}. Fine-tuned from {start} on {data}."
 
 
 def _use(report: Report, experiment: Experiment, repository: str) -> str:
@@ -186,7 +187,7 @@ def _scores(report: Report) -> str:
         if value is not None:
             rows.append([name, *scored, *([_number(baseline.metrics["test"].get(name))] if baseline else [])])
     return (
-        f"## Scores\n\n{_table(head, rows)}\n\nThe best step was chosen on validation by {report.training.best.metric}."
+        f"## Scores\n\n{table(head, rows)}\n\nThe best step was chosen on validation by {report.training.best.metric}."
     )
 
 
@@ -200,7 +201,7 @@ def _labels(report: Report) -> str:
         interval = certain[label].f1 if certain else None
         row = [label, f"{train[label]:,}", f"{scores.support:,}", _number(scores.precision), _number(scores.recall)]
         rows.append([*row, _with(scores.f1, interval), *([_number(scores.threshold)] * several)])
-    lines = ["## Labels", "", _table(head, rows)]
+    lines = ["## Labels", "", table(head, rows)]
     decision = report.decision
     if decision is not None and decision.temperature != 1:
         lines += [
@@ -208,7 +209,7 @@ def _labels(report: Report) -> str:
             f"Logits are divided by {decision.temperature:.4g} (tuned on validation) before softmax or sigmoid.",
         ]
     if decision is not None and decision.thresholds and not several:
-        given = ", ".join(f"{label} above {value:.4g}" for label, value in decision.thresholds.items())
+        given = ", ".join(f"{plain(label)} above {value:.4g}" for label, value in decision.thresholds.items())
         lines += ["", f"Thresholds: {given}."]
     return "\n".join(lines)
 
@@ -217,8 +218,8 @@ def _examples(examples: Sequence[Example]) -> str:
     if not examples:
         return ""
     rows = [[each.label, _number(each.probability), each.text] for each in examples]
-    table = _table(["label", "probability", "text"], rows)
-    return f"## Examples\n\nTest texts that the model labels as people did.\n\n{table}"
+    shown = table(["label", "probability", "text"], rows)
+    return f"## Examples\n\nTest texts that the model labels as people did.\n\n{shown}"
 
 
 def _data(report: Report, experiment: Experiment) -> str:
@@ -237,7 +238,7 @@ def _data(report: Report, experiment: Experiment) -> str:
     steps = ", ".join(experiment.data.clean) or "none"
     length = f"Texts are cut at {report.model.max_length} tokens ({experiment.model.truncation})."
     return (
-        f"## Data\n\n{_table(head, rows)}\n\nCleaning: {steps}. {length} Fingerprint: `{report.data.fingerprint[:16]}`."
+        f"## Data\n\n{table(head, rows)}\n\nCleaning: {steps}. {length} Fingerprint: `{report.data.fingerprint[:16]}`."
     )
 
 
@@ -267,7 +268,7 @@ def _training(report: Report, experiment: Experiment) -> str:
             f" Scored in {agreement.precision}: float32 gives {agreement.same_labels:.1%} of {agreement.texts:,} "
             "validation texts the same labels."
         )
-    return f"## Training\n\n{_table(['setting', 'value'], rows)}\n\n{ran}"
+    return f"## Training\n\n{table(['setting', 'value'], rows)}\n\n{ran}"
 
 
 def _limits(report: Report, experiment: Experiment) -> str:
@@ -300,7 +301,7 @@ def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
         yield f"It saw only a part of {test.truncated:,} of the {test.examples:,} test texts."
     few = [label for label, scores in report.per_label["test"].items() if scores.support < FEW]
     if few:
-        yield f"Fewer than {FEW} test rows, so hardly a score: {', '.join(few)}."
+        yield f"Fewer than {FEW} test rows, so hardly a score: {', '.join(map(plain, few))}."
     if report.metrics_without_leaks is not None:
         leaks = report.metrics_without_leaks
         yield (
@@ -310,17 +311,7 @@ def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
     for check in report.data.checks:
         if check.severity == "warning":
             # The rest of the advice is about configs and reports, which do not go along.
-            yield f"Data check {check.name}: {check.count:,}. {check.advice.partition('. ')[0].rstrip('.')}."
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    """One line, and no bar that would end the cell."""
-    return " ".join(text.split()).replace("|", "\\|")
+            yield f"Data check {check.name}: {check.count:,}. {plain(check.advice.partition('. ')[0].rstrip('.'))}."
 
 
 def _with(value: float | None, interval: Interval | None) -> str:

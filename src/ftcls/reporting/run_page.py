@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from ftcls.environment import manifest
 from ftcls.environment.files import write_text
-from ftcls.reporting import commands, error_analysis, findings, gallery, page_data, plots, rungs, sources
+from ftcls.reporting import commands, error_analysis, findings, gallery, html_page, page_data, plots, rungs, sources
 from ftcls.reporting.error_analysis import Mistake
 from ftcls.reporting.figures_as_text import duration, number, signed
 from ftcls.reporting.outcome import METRICS, VERDICTS, outcome
@@ -196,9 +194,7 @@ def _context(
         | {"rows": len(content["rows"]["row"])},
         "candidates": content["candidates"]["rows"],
         "content": page_data.packed(content | {"run": run.path.name, "place": commands.place(run.path)}),
-        "shades": _SHADES,
-        "style": _text("page.css"),
-        "script": "\n".join(map(_text, _SCRIPTS)),
+        **html_page.parts(style=_style(), script="\n".join(map(_text, _SCRIPTS))),
     }
 
 
@@ -299,6 +295,12 @@ def _example(mistake: Mistake, rows: Rows) -> Example:
     return Example(mistake, text[:_CUT].rsplit(maxsplit=1)[0] + " …", text[:_LONGEST])
 
 
+def _style() -> str:
+    """The page's looks, with a class for each step of `_shade`."""
+    shades = "".join(f".s{step}{{--share:{step / _SHADES:.3g}}}" for step in range(_SHADES + 1))
+    return f"{_text('page.css')}\n{shades}"
+
+
 def _text(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
@@ -321,13 +323,7 @@ def _shade(share: float) -> str:
     return f"s{round(_SHADES * min(max(share, 0.0), 1.0))}"
 
 
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = html_page.templates(Path(__file__).parent)
 _TEMPLATES.filters |= {
     "number": number, "signed": signed, "interval": _interval, "cell": _cell, "duration": duration,
     "shade": _shade,

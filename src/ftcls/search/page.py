@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from ftcls.config.sweep import Heatmap
 from ftcls.environment.files import write_text
-from ftcls.reporting import plots, run_page
+from ftcls.reporting import html_page, plots, run_page
 from ftcls.search import tables
 from ftcls.search.heatmaps import Drawing, drawings
 from ftcls.search.results import SPLITS, Cell, Results, Row, Score, ranked
 from ftcls.search.space import Axis
 
 _HERE = Path(__file__).parent
-_STYLE = Path(run_page.__file__).with_name("page.css")
+_STYLES = (Path(run_page.__file__).with_name("page.css"), _HERE / "page.css")
 _SCRIPT = Path(run_page.__file__).with_name("page.js")
 FILE = "index.html"
 
@@ -33,8 +31,7 @@ def write(found: Results, axes: Sequence[Axis], heatmap: Heatmap, folder: Path) 
 
 def html(found: Results, made: dict[str, Drawing], documents: dict[str, str]) -> str:
     """The page; texts are escaped."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((_HERE / "page.html").read_text(encoding="utf-8"))
+    template = html_page.templates(_HERE).get_template("page.html")
     states = [row.state for row in found.trials]
     return template.render(
         found=found,
@@ -44,8 +41,10 @@ def html(found: Results, made: dict[str, Drawing], documents: dict[str, str]) ->
         trials=[_trial(row, found.metric) for row in found.trials],
         splits=SPLITS,
         figures={name: (plots.inline(name, documents[name]), made[name].caption) for name in made},
-        style=_STYLE.read_text(encoding="utf-8"),
-        script=_SCRIPT.read_text(encoding="utf-8"),
+        **html_page.parts(
+            style="\n".join(path.read_text(encoding="utf-8") for path in _STYLES),
+            script=_SCRIPT.read_text(encoding="utf-8"),
+        ),
     )
 
 
