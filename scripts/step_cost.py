@@ -49,9 +49,10 @@ def main() -> None:
         for (budget, cost), found in seconds.items():
             began = time.perf_counter()
             for batch in batching.plan(rows, train.lengths, token_budget=budget, pass_cost=cost):
-                input_ids, mask = (torch.from_numpy(a) for a in train.pad(batch.rows, prepared.config.pad_token_id))
+                padded = train.pad(batch.rows, prepared.config.pad_token_id)
+                inputs = {name: torch.from_numpy(array) for name, array in padded.items()}
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=machine.precision == "bf16"):
-                    logits = model(input_ids=input_ids, attention_mask=mask).logits
+                    logits = model(**inputs).logits
                 targets = torch.from_numpy(train.targets[batch.rows])
                 (torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum") / len(rows)).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

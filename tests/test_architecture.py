@@ -65,7 +65,13 @@ AT_THE_TOP = ("torch", "transformers", "datasets")  # scikit-learn only where it
 # The stages that do the work of a run. What they hand to each other is no sight of the stage: the corpus, the cleaning
 # of a text that is to be predicted, the texts that somebody hands over.
 WORK = ("data", "model", "training")
-HANDED_ON = ("ftcls.data.corpus", "ftcls.data.clean", "ftcls.data.summary", "ftcls.data.tables.frames")
+HANDED_ON = (
+    "ftcls.data.corpus",
+    "ftcls.data.clean",
+    "ftcls.data.summary",
+    "ftcls.data.tables.frames",
+    "ftcls.data.texts",
+)
 KNOW_THE_ORDER = ("pipeline", "cli")
 
 # Builders take config objects; these take arrays and keywords.

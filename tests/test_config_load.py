@@ -373,7 +373,7 @@ def test_class_weights_name_labels_that_are_written(config):
 @pytest.mark.parametrize(
     ("data", "key", "shown"),
     [
-        ("{source: files, path: a, task: binary, text: 5}", "data.text", "expected text or a list of text"),
+        ("{source: files, path: a, task: binary, text: 5}", "data.text", "found 5, expected text, a list"),
         ("{source: files, path: a, task: binary, label: {colum: a}}", "data.label.colum", "did you mean 'column'?"),
         ("{source: files, path: {train: 5}, task: binary}", "data.path.train", "found 5, expected text"),
         ("{source: docstrings, subset: {train: 0.5}}", "data.subset.train", "{share: a number above 0 and below 1}"),

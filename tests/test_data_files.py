@@ -9,6 +9,7 @@ import pytest
 from ftcls.data.readers import files
 from ftcls.data.readers.label_columns import Indicators, Several
 from ftcls.data.tables.read import read_table
+from ftcls.data.texts import PLAIN, TextColumns
 from ftcls.errors import DataError
 
 
@@ -23,7 +24,7 @@ def put(tmp_path):
     return write
 
 
-def read(path, *, text=("text",), label="label", task="multiclass"):
+def read(path, *, text=PLAIN, label="label", task="multiclass"):
     return files.read(path, text=text, label=label, task=task)
 
 
@@ -166,7 +167,7 @@ def test_a_json_line_that_is_none_is_a_bad_row(put):
 
 
 def test_several_text_columns_are_joined_by_a_space(put):
-    split = train(put("a.csv", "title,body,label\nOne,two,x\n,three,y\n"), text=("title", "body"))
+    split = train(put("a.csv", "title,body,label\nOne,two,x\n,three,y\n"), text=TextColumns(("title", "body")))
     assert split.texts == ["One two", " three"]
 
 

@@ -19,6 +19,7 @@ from ftcls.data.tables.cells import text_of
 from ftcls.data.tables.dialect import detect
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.records import kind_of, opened, streamed
+from ftcls.data.texts import TextColumns
 from ftcls.errors import DataError, UnavailableError
 from ftcls.prediction import chunks, rows
 
@@ -32,7 +33,7 @@ def whole(path, columns=("text",)):
 def by_row(given, columns=("text",), kind=None):
     """Texts of the rows that predict labels, and the problems of the others."""
     with rows.opened(given, kind) as source:
-        items = [item for chunk in chunks.cut(source, columns) for item in chunk]
+        items = [item for chunk in chunks.cut(source, TextColumns(tuple(columns))) for item in chunk]
     texts = [item.text for item in items if item.text is not None]
     return texts, [f"{item.place}: {item.record.problem}" for item in items if item.text is None]
 

@@ -158,7 +158,7 @@ def test_a_max_length_without_room_for_text_is_refused(tokenizer):
 
 def test_padding_stands_on_the_right_behind_the_mask(tokenizer):
     encoded = encode(TEXTS, tokenizer, max_length=16, truncation="head", cached=False)
-    input_ids, mask = encoded.pad(np.array([1, 2, 0]), pad_id=99)
+    input_ids, mask = encoded.pad(np.array([1, 2, 0]), pad_id=99).values()
     assert (input_ids.shape, input_ids.dtype, mask.dtype) == ((3, 16), np.int64, np.int64)
     for i, row in enumerate((1, 2, 0)):
         expected = rows(encoded)[row]

@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 import made_runs
 from ftcls.cli.app import run
+from ftcls.data.texts import PLAIN
 from ftcls.errors import ConfigError, DataError, ExportError, UnavailableError
 from ftcls.exporting.export import export, refuse
 from ftcls.inference import onnx_runtime
@@ -129,8 +130,8 @@ def test_serve_takes_an_export_as_it_takes_a_run(made, graph):
     models, said = [], []
     for place in (made.path, graph[0]):
         classifier = Classifier.from_pretrained(place, device="cpu")
-        about = server.describe(classifier, str(place), bounds)
-        with TestClient(app.create(app.Service(classifier, bounds, about, ("text",)))) as client:
+        about = server.describe(classifier, str(place), bounds, PLAIN)
+        with TestClient(app.create(app.Service(classifier, bounds, about, PLAIN))) as client:
             models.append(client.get("/model").json())
             said.append(client.post("/predict", json={"texts": ["WORD3 word4", ""]}).json()["predictions"])
     assert [each.pop("name") for each in models] == [made.path.name, graph[0].name]
@@ -200,9 +201,9 @@ def test_of_many_texts_some_are_taken_from_all_over(made, tmp_path):
 def test_a_graph_that_says_something_else_leaves_nothing_behind(made, tmp_path, monkeypatch, capsys):
     honest = onnx_runtime.write
 
-    def other(model, path):
+    def other(model, path, **options):
         model.classifier.bias.data[0] += 3
-        honest(model, path)
+        honest(model, path, **options)
         model.classifier.bias.data[0] -= 3
 
     monkeypatch.setattr(onnx_runtime, "write", other)

@@ -9,6 +9,7 @@ from ftcls.data.labels import alike, as_name
 from ftcls.data.read import read
 from ftcls.data.readers import files
 from ftcls.data.readers.label_columns import Several, written_lists
+from ftcls.data.texts import PLAIN
 from ftcls.errors import ConfigError, DataError
 
 
@@ -24,7 +25,7 @@ def put(tmp_path):
 
 
 def labels(path, label="tags", task="multilabel", names=None):
-    return files.read(path, text=("text",), label=label, task=task, names=names).splits["train"].labels
+    return files.read(path, text=PLAIN, label=label, task=task, names=names).splits["train"].labels
 
 
 def corpus(path, **keys):
@@ -81,7 +82,7 @@ def test_lists_of_labels_that_are_called_0_and_1_are_lists_of_labels(put):
 
 def test_an_object_is_no_label(put):
     path = put("a.jsonl", '{"text": "x", "tags": {"a": 1}}\n{"text": "y", "tags": ["b"]}\n')
-    split = files.read(path, text=("text",), label="tags", task="multilabel").splits["train"]
+    split = files.read(path, text=PLAIN, label="tags", task="multilabel").splits["train"]
     assert split.labels == [("b",)]
     assert split.bad.examples == [f"{path}:1: column 'tags' holds an object"]
 
@@ -176,7 +177,7 @@ def test_every_file_of_a_class_is_read_or_named(put, tmp_path):
     for name in ("neg/1", "neg/2.TXT", "pos/3.txt", "pos/4.md", "pos/.hidden", "pos/deeper/5.txt"):
         put(f"set/{name}", f"text of {name}")
     (tmp_path / "set" / "neg" / "image").write_bytes(b"\x89PNG\0\0\xff")
-    raw = files.read(tmp_path / "set", text=("text",), label="label", task="binary")
+    raw = files.read(tmp_path / "set", text=PLAIN, label="label", task="binary")
     split = raw.splits["train"]
     assert split.texts == ["text of neg/1", "text of neg/2.TXT", "text of pos/3.txt", "text of pos/4.md"]
     assert split.labels == ["neg", "neg", "pos", "pos"]

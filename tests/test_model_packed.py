@@ -45,10 +45,7 @@ def without_dropout(model):
 def batch(lengths, side="right"):
     rng = np.random.default_rng(1)
     texts = [rng.integers(3, 60, length).astype(np.int32) for length in lengths]
-    return {
-        name: torch.from_numpy(array)
-        for name, array in zip(("input_ids", "attention_mask"), pad(texts, 1, side), strict=True)
-    }
+    return {name: torch.from_numpy(array) for name, array in pad(texts, 1, side).items()}
 
 
 def gradients(model, parameters, inputs):
@@ -155,7 +152,7 @@ def test_the_model_itself_stays_as_it_is_and_shares_its_weights(encoded):
     model.train()
     backend = Torch(model, "bf16")
     backend.logits(encoded, token_budget=100)
-    assert differs(model, [encoded.row(row) for row in range(4)]) is None
+    assert differs(model, encoded.pad(np.arange(4), 1)) is None
     assert model.training
     assert [type(module) for module in model.modules()] == kinds
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -164,7 +161,7 @@ def test_the_model_itself_stays_as_it_is_and_shares_its_weights(encoded):
 
 
 def test_a_part_that_computes_otherwise_is_found(bert, encoded):
-    texts = [encoded.row(row) for row in range(4)]
+    texts = encoded.pad(np.arange(4), 1)
     model = copy.deepcopy(bert)
     model.bert.encoder.layer[1].attention.self.scaling *= 1.01  # which the plain layer reads
     assert differs(bert, texts) is None
@@ -176,7 +173,7 @@ def test_a_gradient_that_is_cut_off_is_found(bert, encoded):
     layer = model.bert.encoder.layer[1]
     layer.forward = lambda states, *_, **__: type(layer).forward(layer, states.detach())
     # One text of full length, so that the layer above can do without its mask.
-    found = differs(model, [encoded.row(2)])
+    found = differs(model, encoded.pad(np.array([2]), 1))
     assert "its gradients differ from those of the padded model by" in found
 
 

@@ -75,10 +75,10 @@ def alone_and_together(classifier):
 
 def test_texts_are_filled_on_the_side_that_is_asked_for():
     texts = [np.array([5, 6], dtype=np.int32), np.array([7, 8, 9], dtype=np.int32)]
-    ids, mask = padding.pad(texts, 1, "left")
+    ids, mask = padding.pad(texts, 1, "left").values()
     assert ids.tolist() == [[1, 5, 6], [7, 8, 9]]
     assert mask.tolist() == [[0, 1, 1], [1, 1, 1]]
-    ids, mask = padding.pad(texts, 1)
+    ids, mask = padding.pad(texts, 1).values()
     assert ids.tolist() == [[5, 6, 1], [7, 8, 9]]
     assert mask.tolist() == [[1, 1, 0], [1, 1, 1]]
 

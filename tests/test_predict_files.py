@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binomtest
 
+from ftcls.data.texts import TextColumns
 from ftcls.errors import ConfigError, DataError, Interrupted
 from ftcls.prediction import chunks, group_shares
 from ftcls.prediction.files import Step, Wanted, predict_files, predict_texts
@@ -174,7 +175,7 @@ def test_a_label_with_the_separator_in_it_is_not_torn(here):
 
 def test_several_text_columns_are_joined_by_a_space(here):
     Path("in.csv").write_text("title,body\nab,cd\nab,cde\n")
-    predict_file(Lengths(), Path("in.csv"), Path("out.csv"), text_columns=("title", "body"))
+    predict_file(Lengths(), Path("in.csv"), Path("out.csv"), text_columns=TextColumns(("title", "body")))
     assert [row["label"] for row in rows("out.csv")] == ["short", "long"]
 
 

@@ -57,5 +57,5 @@ def test_the_new_run_has_the_first_free_name(here, name, taken, next_name):
 
 def test_a_run_elsewhere_has_its_whole_path(here, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("else where") / "run"
-    assert commands.predict(elsewhere) == f'ftcls predict "{elsewhere}" --text "..."'
-    assert commands.predict(here / "run") == 'ftcls predict run --text "..."'
+    assert commands.predict(elsewhere, None) == f'ftcls predict "{elsewhere}" --text "..."'
+    assert commands.predict(here / "run", None) == 'ftcls predict run --text "..."'

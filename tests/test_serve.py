@@ -15,6 +15,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 from starlette.testclient import TestClient
 
 from ftcls.cli.app import run
+from ftcls.data.texts import PLAIN
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.scoring import occlusion
 from ftcls.scoring.decision import Decision
@@ -75,7 +76,7 @@ class Lengths:
 
 
 def client_of(classifier, limits=LIMITS, *, token=None, local=True, **more):
-    service = Service(classifier, limits, describe(classifier, "nowhere", limits), ("text",))
+    service = Service(classifier, limits, describe(classifier, "nowhere", limits, PLAIN), PLAIN)
     return TestClient(
         Guard(create(service), limits=limits, token=token, local=local), base_url="http://localhost", **more
     )
@@ -220,7 +221,7 @@ def test_a_bug_is_an_error_of_its_own_request_only(classifier):
 
 def test_the_page_has_nothing_from_elsewhere_and_a_policy_that_keeps_it_so(client):
     answer = client.get("/")
-    html, policy = page.render(describe(Lengths(), "nowhere", LIMITS))
+    html, policy = page.render(describe(Lengths(), "nowhere", LIMITS, PLAIN))
     assert answer.text == html
     assert answer.headers["content-security-policy"] == policy
     assert "unsafe" not in policy
@@ -236,7 +237,7 @@ def test_a_name_on_the_page_is_text(client):
 
 
 def replace_name(name):
-    return describe(Lengths(), "nowhere", LIMITS).model_copy(update={"name": name})
+    return describe(Lengths(), "nowhere", LIMITS, PLAIN).model_copy(update={"name": name})
 
 
 # --- what must not get through
@@ -556,12 +557,12 @@ def test_a_request_that_takes_too_long_is_503(classifier):
 
 def test_a_long_text_is_weighed_several_words_at_a_time():
     text = " ".join(f"w{n}" for n in range(1_000))
-    spans = occlusion.parts(text)
+    spans = occlusion.spans([text])
     assert len(spans) <= occlusion.MOST
-    assert " ".join(text[start:end] for start, end in spans) == text
-    assert occlusion.without("ab cd ef", [(3, 5)]) == ["ab  ef"]
+    assert " ".join(text[each.start : each.end] for each in spans) == text
+    assert occlusion.without(["ab cd ef", "x"], [occlusion.Span(0, 3, 5)]) == [("ab  ef", "x")]
 
 
 def test_a_certain_label_has_weights_that_end():
-    (part,) = occlusion.weighed([(0, 1)], 1.0, [0.0])
+    (part,) = occlusion.weighed([occlusion.Span(0, 0, 1)], 1.0, [0.0])
     assert 0 < part.weight < 50

@@ -20,6 +20,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 import uvicorn
 
+from ftcls.data.texts import PLAIN
 from ftcls.scoring.decision import Decision
 from ftcls.serving.app import Service, create
 from ftcls.serving.guard import Guard, Limits
@@ -83,7 +84,7 @@ class Letters:
 
 @contextlib.contextmanager
 def served(classifier):
-    service = Service(classifier, LIMITS, describe(classifier, "nowhere", LIMITS), ("text",))
+    service = Service(classifier, LIMITS, describe(classifier, "nowhere", LIMITS, PLAIN), PLAIN)
     app = Guard(create(service), limits=LIMITS, token=None, local=True)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None))

@@ -186,7 +186,7 @@ def test_equal_texts_are_never_parted_into_train_and_validation(monkeypatch):
         ("one text", ["a"], r"'one text': give a list of texts, \[text\] for one"),
         (["a", None], ["x", "y"], r"text 1 \(from 0\): None is no text"),
         (["a", 2], ["x", "y"], r"text 1 \(from 0\): 2 is no text"),
-        ([["a", "b"], ["c", "d"]], ["x", "y"], "give a list of texts|is no text"),
+        ([["a", "b", "c"], ["d", "e", "f"]], ["x", "y"], r"\['a', 'b', 'c'\] is no text"),
         (["a", "b"], ["x"], "inconsistent numbers of samples"),
         (["a", "b"], ["x", "x"], "y has one class, 'x'; a classifier needs two or more"),
         (["a", "b"], [0.5, 1.5], "Unknown label type: continuous"),

@@ -104,9 +104,10 @@ def test_the_first_loss_is_the_plain_mean_over_the_step(tmp_path):
             batches = next(iter(train_dataloader))
             rows = np.concatenate([batch.rows for batch in batches])
             _, encoded = fitting.encoded()
-            input_ids, mask = (torch.from_numpy(a) for a in encoded.pad(rows, model.config.pad_token_id))
+            padded = encoded.pad(rows, model.config.pad_token_id)
+            inputs = {name: torch.from_numpy(array) for name, array in padded.items()}
             with torch.no_grad():
-                logits = model(input_ids=input_ids, attention_mask=mask).logits
+                logits = model(**inputs).logits
             seen["loss"] = torch.nn.functional.cross_entropy(logits, torch.from_numpy(encoded.targets[rows])).item()
 
     fitting.run(tmp_path, training={**TEN, "token_budget": 40}, callbacks=(Keep(),))

@@ -167,6 +167,6 @@ def test_frozen_layers_are_packed_and_stay_as_they_are(rows):
     for parameter in model.bert.embeddings.parameters():
         parameter.requires_grad = False
     packed = packed_classifier(model, shortened(rows), machine=CPU, seed=1, recomputes=False)
-    ids, mask = (torch.from_numpy(array) for array in shortened(rows).pad(np.arange(3), 1))
-    packed(input_ids=ids, attention_mask=mask).logits.sum().backward()
+    inputs = {name: torch.from_numpy(array) for name, array in shortened(rows).pad(np.arange(3), 1).items()}
+    packed(**inputs).logits.sum().backward()
     assert all((parameter.grad is not None) == parameter.requires_grad for parameter in model.parameters())

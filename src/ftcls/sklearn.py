@@ -21,6 +21,7 @@ from ftcls.data import split
 from ftcls.data.clean import clean
 from ftcls.data.corpus import Corpus, Split, Task
 from ftcls.data.tables import frames
+from ftcls.data.texts import TextColumns, are_pairs
 from ftcls.errors import DataError
 from ftcls.inference.classifier import Classifier
 from ftcls.pipeline.fit_classifier import fit_classifier
@@ -50,7 +51,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes_: the k classes, sorted. Labels that stand in columns: the names of y's columns, or 0 to k - 1.
         classifier_: the trained `ftcls.Classifier`; ``classifier_.save_pretrained(folder)`` keeps it.
 
-    Texts are a list, a Series, an array, or a DataFrame, whose columns are joined by a space. y is one label for each
+    Texts are a list, a Series, an array, or a DataFrame, whose columns are joined by a space; pairs of texts are tuples
+    of two, or an array [n, 2]. y is one label for each
     text, texts or numbers; or 0 and 1 of shape [n, k], for several.
     """
 
@@ -148,7 +150,7 @@ def _texts(X: Any) -> list[str]:
         ValueError: they are none.
     """
     if isinstance(X, pd.DataFrame):
-        found = frames.joined_texts(X, tuple(X.columns))
+        found = frames.joined_texts(X, TextColumns(tuple(X.columns)))
     elif getattr(X, "ndim", 1) == 2 and np.shape(X)[1] == 1:
         found = np.asarray(X).ravel().tolist()
     else:
@@ -203,4 +205,5 @@ def _corpus(
         for name, rows in (("train", train), ("validation", validation))
     }
     positive = experiment.data.positive_label or labels[1]
-    return Corpus("texts", task, labels, splits, positive if task == "binary" else None)  # type: ignore[arg-type]
+    columns = TextColumns(("first",), ("second",)) if are_pairs(texts) else TextColumns()
+    return Corpus("texts", task, labels, splits, positive if task == "binary" else None, text=columns)  # type: ignore[arg-type]

@@ -28,7 +28,10 @@ Label = Annotated[
 Text = Annotated[
     str | None,
     typer.Option(
-        "--text", metavar="COLUMN", help="Of a data file: the text column, or title,body; default: the likeliest."
+        "--text",
+        metavar="COLUMN",
+        help="Of a data file: the text column, or title,body, or of a pair of texts premise,hypothesis; default: the "
+        "likeliest.",
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]

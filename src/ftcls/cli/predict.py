@@ -35,6 +35,10 @@ def predict(
     text: Annotated[
         list[str] | None, typer.Option("--text", metavar="TEXT", help="One text; may be given several times.")
     ] = None,
+    second: Annotated[
+        list[str] | None,
+        typer.Option("--second", metavar="TEXT", help="The second text of a pair, one for each --text."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -46,7 +50,11 @@ def predict(
     ] = False,
     text_column: Annotated[
         list[str] | None,
-        typer.Option("--text-column", metavar="NAME", help="The text column; default: that of the run's config."),
+        typer.Option(
+            "--text-column",
+            metavar="NAME",
+            help="The text column, of a model of pairs two of them; default: those of the run's config.",
+        ),
     ] = None,
     prefix: Annotated[
         str,
@@ -99,6 +107,7 @@ def predict(
     """
     console.configure(quiet=quiet, offline=offline)
     _refuse_mixed(text, sources, output)
+    given = _pairs(text or [], second or [])
     of_files = {
         "--resume": resume,
         "--by": by,
@@ -112,6 +121,8 @@ def predict(
         from ftcls.prediction import predict as prediction
 
         classifier = prediction.loaded(run, thresholds=threshold or (), precision=precision)
+        if text and prediction.text_columns(classifier).pairs and not second:
+            raise ConfigError("--text: the model reads pairs of texts; give the second one of each with --second TEXT")
         if not text:
             try:
                 summary = prediction.predict(
@@ -133,9 +144,18 @@ def predict(
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
                 return
     if text:
-        _texts(classifier, text, top=top, abstain=abstain, as_json=as_json)
+        _texts(classifier, given, top=top, abstain=abstain, as_json=as_json)
     elif output is not None:
         _report(summary, as_json=as_json)
+
+
+def _pairs(texts: list[str], second: list[str]) -> "list[str] | list[tuple[str, str]]":
+    """The texts, or pairs of them where second texts are given."""
+    if not second:
+        return texts
+    if len(second) != len(texts):
+        raise ConfigError(f"--second: {len(second)} of them beside {len(texts)} --text; give one for each")
+    return list(zip(texts, second, strict=True))
 
 
 def _refuse_mixed(text: "Sequence[str] | None", sources: "Sequence[Path] | None", output: Path | None) -> None:
@@ -172,7 +192,12 @@ def _given(sources: list[Path]) -> "list[Path] | Stream":
 
 
 def _texts(
-    classifier: "BaseClassifier", texts: list[str], *, top: int | None, abstain: float | None, as_json: bool
+    classifier: "BaseClassifier",
+    texts: "list[str] | list[tuple[str, str]]",
+    *,
+    top: int | None,
+    abstain: float | None,
+    as_json: bool,
 ) -> None:
     from ftcls.prediction.columns import Columns
 
@@ -184,7 +209,7 @@ def _texts(
     if as_json:
         documents: list[dict[str, Any]] = [
             {
-                "text": text,
+                **({"text": text} if isinstance(text, str) else dict(zip(("text", "second"), text, strict=True))),
                 "labels": given,
                 "probabilities": each.probabilities if top is None else dict(most),
             }
@@ -194,7 +219,7 @@ def _texts(
         return
     for text, given, most in zip(texts, labels, ranked, strict=True):
         if len(texts) > 1:
-            console.say(text)
+            console.say(text if isinstance(text, str) else "\n".join(text))
         console.say(", ".join(given) or "(no label)")
         width = max(len(label) for label, _ in most)
         for label, probability in most:

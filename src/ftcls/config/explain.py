@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ftcls.config.schema import Experiment, Section
+from ftcls.config.schema import Experiment
+from ftcls.config.section import Section
 from ftcls.config.source import KeyPath, flow
 from ftcls.environment import limits
 

@@ -18,7 +18,8 @@ from ftcls.config import source
 from ftcls.config.explain import Problem, fields, line, nearest, problems, section_of
 from ftcls.config.huggingface import NAMES, Advice
 from ftcls.config.rules import violations
-from ftcls.config.schema import Experiment, Section
+from ftcls.config.schema import Experiment
+from ftcls.config.section import Section
 from ftcls.config.source import KeyPath, Place, Source
 from ftcls.errors import ConfigError
 

@@ -8,7 +8,8 @@ from pydantic.fields import FieldInfo
 
 from ftcls.config.explain import fields, section_of, words
 from ftcls.config.rules import METRICS, task_of
-from ftcls.config.schema import Experiment, Section
+from ftcls.config.schema import Experiment
+from ftcls.config.section import Section
 from ftcls.config.source import flow
 from ftcls.config.sweep import Range, Sweep
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ftcls.config.explain import Problem, line, nearest
-from ftcls.config.schema import Data, Experiment, LabelColumns, Section, SeparatedLabels, SplitPaths, Task
+from ftcls.config.schema import Data, Experiment, LabelColumns, SeparatedLabels, SplitPaths, Task, TextPair
+from ftcls.config.section import Section
 from ftcls.config.source import KeyPath, flow
 
 Found = Iterator[Problem]
@@ -29,6 +30,9 @@ _OWN_KEYS = {
     "grouping": "go_emotions",
     "single_label": "go_emotions",
 }
+
+_PAIR = {"first": "premise", "second": "hypothesis"}
+"""What an error shows as a pair of texts."""
 
 _EVERY_TASK = ("loss", "accuracy", "f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro")
 _MULTILABEL = (
@@ -112,6 +116,12 @@ def _own_keys(experiment: Experiment) -> Found:
     for key, source in _OWN_KEYS.items():
         if data.source != source and _changed(data, key):
             yield Problem(("data", key), f"is for {source} and has no effect on {data.source}; remove the line")
+
+
+def _pair_truncation(experiment: Experiment) -> Found:
+    if _changed(experiment.model, "pair_truncation") and not isinstance(experiment.data.text, TextPair):
+        text = f"has no effect without a pair of texts; write {line(('data', 'text'), _PAIR)}, or remove the line"
+        yield Problem(("model", "pair_truncation"), text)
 
 
 def _topics(experiment: Experiment) -> Found:
@@ -337,6 +347,7 @@ RULES: tuple[Rule, ...] = (
     _rule(_hub_needs_dataset, "data.source", "data.dataset", "data.path"),
     _rule(_task_is_declared, "data.source", "data.task"),
     _rule(_own_keys, "data.source", *(f"data.{key}" for key in _OWN_KEYS)),
+    _rule(_pair_truncation, "data.text", "model.pair_truncation"),
     _rule(_topics, "data.source", "data.topics", "data.labels"),
     _rule(_known_source, "data.source", "data.task", "data.single_label", "data.text", "data.label", "data.path"),
     _rule(_revision, "data.source", "data.revision", "data.path"),

@@ -1,29 +1,20 @@
 """The schema of an experiment: every key, its default, and what it means.
 
 Each field's docstring is its help text, its entry in the JSON schema and its line in the reference page.
-Every default of ftcls stands here and nowhere else.
+Every default of ftcls stands here, in `outcome_schema` and nowhere else.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(gt=0, lt=1)]
+from ftcls.config.outcome_schema import Decision, Metrics, Report
+from ftcls.config.section import NonNegative, Positive, Section, Share
+
 CleaningStep = Literal[
     "lower_case", "html_breaks", "entities", "backslashes", "reuter", "special_characters", "spaces", "unicode"
 ]
 Task = Literal["binary", "multiclass", "multilabel"]
-Tracker = Literal["tensorboard", "wandb", "mlflow"]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys, field docstrings as descriptions."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, protected_namespaces=()
-    )
 
 
 class SplitPaths(Section):
@@ -46,6 +37,18 @@ class SplitNames(Section):
     """The validation split; null: cut from the training split."""
     test: str | None = None
     """The test split; null: cut from the training split."""
+
+
+Columns = str | Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class TextPair(Section):
+    """Two texts that are read together, as the checkpoint's tokenizer puts pairs together."""
+
+    first: Columns
+    """The column of the first text, such as a premise, a question or a claim; several are joined by a space."""
+    second: Columns
+    """The column of the second text, such as a hypothesis, an answer or its evidence; several are joined by a space."""
 
 
 class SeparatedLabels(Section):
@@ -134,8 +137,9 @@ class Data(Section):
     """The names of its splits; null: train, validation (or valid, val, dev) and test, as far as it has them (`hub`)."""
     revision: str | None = None
     """The Hub revision; null: the one ftcls was tested with, for `hub` the newest."""
-    text: str | Annotated[tuple[str, ...], Field(min_length=1)] = "text"
-    """The text column; several are joined by a space (`files`, `hub`)."""
+    text: Columns | TextPair = "text"
+    """The text column; several, [title, body], are joined by a space; {first: premise, second: hypothesis} is a pair of
+    texts (`files`, `hub`)."""
     label: str | SeparatedLabels | LabelColumns = "label"
     """The label column; {column, separator} or {columns} for several labels (`files`, `hub`)."""
     task: Task | None = None
@@ -175,6 +179,9 @@ class Model(Section):
     """Longest text in tokens, special tokens included; null: what the checkpoint takes, at most 512."""
     truncation: Literal["head", "tail", "head_tail"] = "head"
     """Which end of a longer text is kept; head_tail keeps half of each."""
+    pair_truncation: Literal["longest_first", "only_second"] = "longest_first"
+    """Which text of a pair is cut where both together are too long: the longer one, until both are equally long, then
+    both; or the second alone. truncation says which end of it is kept."""
     pooling: Literal["auto", "cls", "mean", "attention", "last"] = "auto"
     """How one vector is made of a text's tokens: the first token, their mean, a learnt weighting of them, the last one;
     auto: what the checkpoint declares (a sentence encoder), else the architecture's own way."""
@@ -316,52 +323,6 @@ class Training(Section):
     """Arithmetic of the training step; weights are float32 always."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
-
-
-class Metrics(Section):
-    """Which score decides."""
-
-    best: str = "f1_macro"
-    """The validation metric that picks the best step; any name of report.json's metrics."""
-    evaluate: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """More metrics in the report: modules of the `evaluate` library, files or names in its cache; with --allow-code."""
-
-
-class Decision(Section):
-    """How probabilities become labels; tuned on the validation split, kept in the model's decision.json."""
-
-    thresholds: Literal["fixed", "tuned"] = "fixed"
-    """`fixed`: multilabel one half for each label, else the most probable label; `tuned`: what is best on validation
-    (binary, multilabel)."""
-    objective: Literal["f1_macro", "f1_micro", "f_beta", "precision"] = "f1_macro"
-    """What tuned thresholds maximize: the F1 of each label by itself, the F1 of all decisions together, the F-beta of
-    each label, or its recall at a precision of at least min_precision. binary: of the positive label."""
-    beta: Annotated[float, Field(gt=0)] = 1.0
-    """How many times as much recall counts as precision, of objective: f_beta."""
-    min_precision: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """The precision to keep, of objective: precision."""
-    min_positives: NonNegative = 5
-    """Labels with fewer validation rows share one threshold, found on their rows together; of objective: precision,
-    and of shrinkage: 0."""
-    shrinkage: Annotated[float, Field(ge=0)] = 5.0
-    """Validation rows of a label at which its own threshold and the one for all labels count the same; 0: each has the
-    best on validation. multilabel, not of objective: precision."""
-    temperature: Literal["fixed", "tuned"] = "fixed"
-    """`tuned`: logits are divided by what makes probabilities most truthful on validation."""
-
-
-LadderRung = Literal["majority", "tfidf", "frozen", "stack"]
-
-
-class Report(Section):
-    """What is reported beside the model, and where else the run is logged."""
-
-    ladder: tuple[LadderRung, ...] = ("majority", "tfidf", "frozen", "stack")
-    """Simpler models on the same rows: the most frequent label, a linear model of TF-IDF, the pretrained encoder with a
-    logistic regression, and a mixture of these with the fine-tuned model. `RUN:NAME` predicts with one."""
-
-    trackers: tuple[Tracker, ...] = ()
-    """Experiment trackers; each is an extra, none can stop a run."""
 
 
 class Experiment(Section):

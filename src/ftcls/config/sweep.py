@@ -15,7 +15,8 @@ from pydantic import Field, ValidationError
 import ftcls
 from ftcls.config import load, source
 from ftcls.config.explain import Problem, belongs, found, line, nearest, problems
-from ftcls.config.schema import Experiment, Positive, Section
+from ftcls.config.schema import Experiment
+from ftcls.config.section import Positive, Section
 from ftcls.config.source import KeyPath, Source
 from ftcls.errors import ConfigError
 

@@ -28,6 +28,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from html.entities import html5
 
+from ftcls.data.texts import mapped
+
 _BREAK = re.compile(r"<br[ \t]*/?[ \t]*>", re.IGNORECASE)
 _TAGS = (
     "a|b|big|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|small|span|strong|sub|sup|table|td|th|tr|tt"
@@ -118,9 +120,9 @@ STEPS: dict[str, Callable[[str], str]] = {
 
 
 def clean(texts: Iterable[str], steps: Sequence[str]) -> list[str]:
-    """The texts after the steps, run in the order given; in the order of the texts."""
+    """The texts after the steps, run in the order given, on each text of a pair; in the order of the texts."""
     functions = [STEPS[step] for step in steps]
-    return [_through(functions, text) for text in texts]
+    return [mapped(text, lambda part: _through(functions, part)) for text in texts]
 
 
 def _through(functions: Sequence[Callable[[str], str]], text: str) -> str:

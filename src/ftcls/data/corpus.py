@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcls.data.texts import PLAIN, TextColumns, parts
+
 SplitName = Literal["train", "validation", "test"]
 Task = Literal["binary", "multiclass", "multilabel"]
 
@@ -17,7 +19,7 @@ class Split:
     """The n examples of one split, in the order of the source."""
 
     texts: list[str]
-    """n texts, cleaned."""
+    """n texts, cleaned; where the data has pairs of texts each is a `texts.Pair`."""
     targets: NDArray[np.int64] | NDArray[np.float32]
     """int64 [n] class index, or float32 [n, k] of 0 and 1 for multilabel."""
     rows: NDArray[np.int64]
@@ -66,6 +68,8 @@ class Corpus:
     """What the reader and the cleaning noticed."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """What the texts depend on besides the files: library versions, Hub revision."""
+    text: TextColumns = PLAIN
+    """The columns that the texts were read from."""
 
     @property
     def positive(self) -> int | None:
@@ -81,8 +85,8 @@ def fingerprint(corpus: Corpus) -> str:
     digest = hashlib.sha256(repr((corpus.task, corpus.labels, sorted(corpus.splits))).encode())
     for name in sorted(corpus.splits):
         split = corpus.splits[name]
-        lengths = np.fromiter(map(len, split.texts), dtype="<i8", count=len(split))  # else "ab", "c" is "a", "bc"
-        digest.update(lengths.tobytes())
+        lengths = [len(part) for text in split.texts for part in parts(text)]  # else "ab", "c" is "a", "bc"
+        digest.update(np.array(lengths, dtype="<i8").tobytes())
         for start in range(0, len(split), 10_000):  # in pieces: never a second copy of all texts
             digest.update("".join(split.texts[start : start + 10_000]).encode("utf-8", "surrogatepass"))
         digest.update(split.targets.astype("<i8" if split.targets.ndim == 1 else "<f4").tobytes())

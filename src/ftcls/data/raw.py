@@ -39,7 +39,7 @@ class RawSplit:
     """The n rows of one split that could be read, in the order of the source."""
 
     texts: list[str]
-    """n texts, not cleaned."""
+    """n texts, or pairs of texts, not cleaned."""
     labels: list[tuple[str, ...] | str | None]
     """n labels: a name, several names, or None where there is none."""
     rows: NDArray[np.int64]

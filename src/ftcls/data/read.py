@@ -11,10 +11,10 @@ from ftcls.config import schema
 from ftcls.data import labels, rest, split
 from ftcls.data.checks import completeness
 from ftcls.data.clean import clean
+from ftcls.data.columns import label_of, text_of
 from ftcls.data.corpus import Check, Corpus, Split, SplitName
 from ftcls.data.raw import BadRows, Raw, RawSplit
 from ftcls.data.readers import ag_news, docstrings, files, go_emotions, hub, imdb, reuters21578
-from ftcls.data.readers.label_columns import Indicators, Label, Several
 from ftcls.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def assemble(data: schema.Data, *, seed: int) -> Corpus:
         *completeness.checks(splits, names),
         *_alike(names),
     )
-    return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions)
+    return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions, text_of(data))
 
 
 def _listed(data: schema.Data) -> tuple[str, ...] | None:
@@ -185,22 +185,6 @@ def _files(data: schema.Data) -> Raw:
         names=_listed(data),
         split_column=data.split.column,
     )
-
-
-def text_of(data: schema.Data) -> tuple[str, ...]:
-    """The text columns of a data section."""
-    return (data.text,) if isinstance(data.text, str) else data.text
-
-
-def label_of(data: schema.Data) -> Label:
-    """The label column, or columns, of a data section."""
-    match data.label:
-        case schema.SeparatedLabels(column=column, separator=separator):
-            return Several(column, separator)
-        case schema.LabelColumns(columns=columns):
-            return Indicators(columns)
-        case column:
-            return column
 
 
 READERS: dict[str, Callable[[schema.Data], Raw]] = {

@@ -16,11 +16,13 @@ import ftcls
 from ftcls.config.load import load
 from ftcls.data.tables import frames
 from ftcls.data.tables.frames import Texts
+from ftcls.data.texts import Pair, TextColumns
 from ftcls.environment import manifest
 from ftcls.environment.files import making, write_text
-from ftcls.errors import ConfigError, DataError, ExportError
+from ftcls.errors import ConfigError, DataError, ExportError, shortened
 from ftcls.inference import onnx_runtime
 from ftcls.inference.classifier import Classifier
+from ftcls.model.tokenize import pair_template
 from ftcls.reporting import export_card
 from ftcls.runs import directory, export_record, predictions
 from ftcls.runs.directory import RunDir
@@ -79,7 +81,8 @@ def export(
             metrics.best, of f1_macro where that is ``loss``; without gold labels share of texts with other labels.
             None: a ten-thousandth, two hundredths.
         rows: most texts to compare on.
-        texts: to compare on, or a file with one per line; None: the run's validation texts.
+        texts: to compare on, or a file with one per line, the texts of a pair with a tab between them; None: the run's
+            validation texts.
 
     Raises:
         ConfigError: the output exists, int8 without onnx, or a graph that has no weights to write again.
@@ -105,12 +108,13 @@ def export(
             onnx_runtime.extra(name)
     manifest.check_part(place.config)
     experiment = load(place.config) if is_run else None
-    shown = _given(texts, rows) if texts is not None else _validation(place, rows)
     tolerance = TOLERANCES[precision] if tolerance is None else tolerance
     with making(Path(output)) as folder:
         trained = Classifier.from_pretrained(
             os.fspath(run), device="cpu", dequantize=True
         )  # no other engine has these layers
+        columns = trained.settings.text
+        shown = _validation(place, rows) if texts is None else _given(texts, rows, columns)
         FORMATS[to](trained, folder, precision)
         trained.save_companions(folder)
         if is_run:
@@ -135,7 +139,12 @@ def export(
         )
         refuse(found, Path(output))
         export_record.write(found, folder)
-        card = export_card.markdown(found, max_length=trained.settings.max_length, clean=trained.settings.clean)
+        card = export_card.markdown(
+            found,
+            max_length=trained.settings.max_length,
+            clean=trained.settings.clean,
+            pairs=columns is not None and columns.pairs,
+        )
         write_text(folder / CARD, card)
         manifest.renew(folder, [export_record.FILE])
     return found
@@ -169,14 +178,21 @@ def refuse(found: Export, output: Path) -> None:
 
 def _onnx(trained: Classifier, folder: Path, precision: Precision) -> None:
     graph = folder / onnx_runtime.FILE
+    typed = _typed(trained)
     if precision == "fp32":
-        onnx_runtime.write(trained.model, graph)
+        onnx_runtime.write(trained.model, graph, typed=typed)
         return
     whole = folder / "fp32"
     whole.mkdir()
-    onnx_runtime.write(trained.model, whole / onnx_runtime.FILE)
+    onnx_runtime.write(trained.model, whole / onnx_runtime.FILE, typed=typed)
     onnx_runtime.quantize(whole / onnx_runtime.FILE, graph)
     shutil.rmtree(whole)
+
+
+def _typed(trained: Classifier) -> bool:
+    """Whether the model reads pairs of texts whose tokens have types."""
+    columns = trained.settings.text
+    return columns is not None and columns.pairs and pair_template(trained.tokenizer).types is not None
 
 
 def _torch(trained: Classifier, folder: Path, precision: Precision) -> None:
@@ -191,10 +207,20 @@ def _weights(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.suffix in suffixes}
 
 
-def _given(texts: str | os.PathLike[str] | Texts, rows: int) -> _Texts:
+def _given(texts: str | os.PathLike[str] | Texts, rows: int, columns: TextColumns | None) -> _Texts:
     if not isinstance(texts, str | os.PathLike):
-        return _Texts(_spread(frames.texts_of(texts), rows), None, "texts")
-    return _lines(Path(texts), rows)
+        return _Texts(_spread(frames.texts_of(texts, columns), rows), None, "texts")
+    found = _lines(Path(texts), rows)
+    if columns is None or not columns.pairs:
+        return found
+    pairs = [line.split("\t") for line in found.texts]
+    odd = next((index for index, pair in enumerate(pairs) if len(pair) != 2), None)
+    if odd is not None:
+        raise DataError(
+            f"--texts {texts}: {shortened(found.texts[odd])}: the model reads pairs of texts; write the two of each on "
+            "one line, with a tab between them"
+        )
+    return replace(found, texts=[Pair(*pair) for pair in pairs])
 
 
 def _lines(texts: Path, rows: int) -> _Texts:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ftcls.data.clean import clean
@@ -108,11 +109,13 @@ class BaseClassifier(ABC):
         )
         return replace(self, decision=chosen)  # type: ignore[type-var]
 
-    def predict(self, texts: Texts) -> NDArray[Any]:
+    def predict(self, texts: Texts | pd.DataFrame) -> NDArray[Any]:
         """The label of each of n raw texts, in input order: str [n]; multilabel: n tuples of the labels that apply.
 
+        A model of pairs takes tuples, ``[(first, second)]``; a DataFrame is read by the columns of the training.
+
         Raises:
-            DataError: one text in place of a list, or an entry that is no text.
+            DataError: one text in place of a list, or an entry that is no text, or no pair.
         """
         labels = [each.labels for each in self.classify(texts)]
         if self.task != "multilabel":
@@ -125,22 +128,22 @@ class BaseClassifier(ABC):
         """What the thresholds make of probabilities [n, k]: int64 [n] label index; multilabel: bool [n, k]."""
         return decision.predict(probabilities, self.task, self.decision.thresholds)
 
-    def predict_proba(self, texts: Texts) -> NDArray[np.float64]:
+    def predict_proba(self, texts: Texts | pd.DataFrame) -> NDArray[np.float64]:
         """The probabilities of n raw texts, float64 [n, k], in input order; column i is ``labels[i]``.
 
         Raises:
             DataError: see `predict`.
         """
-        given = frames.texts_of(texts)
+        given = frames.texts_of(texts, self.settings.text)
         return self.say(self.cleaned(given)).probabilities if given else np.zeros((0, len(self.labels)))
 
-    def classify(self, texts: Texts) -> list[Prediction]:
+    def classify(self, texts: Texts | pd.DataFrame) -> list[Prediction]:
         """Labels, probabilities and length of each of n raw texts, in input order.
 
         Raises:
             DataError: see `predict`.
         """
-        given = frames.texts_of(texts)
+        given = frames.texts_of(texts, self.settings.text)
         if not given:
             return []
         said = self.say(self.cleaned(given))

@@ -98,6 +98,7 @@ class Classifier(BaseClassifier):
             backend = Torch(weights, machine.precision)
             reload_difference = reload_check.check(backend.model, folder) if isinstance(folder, Path) else None
         loading.check_vocabulary(tokenizer, backend.config, str(path))
+        loading.settle_token_types(tokenizer, backend.config)
         labels = loading.label_names(backend.config, str(path))
         stored = settings.load(folder) if isinstance(folder, Path) else None
         decided = Path(folder) / decision.FILE
@@ -153,6 +154,7 @@ class Classifier(BaseClassifier):
             self.tokenizer,
             max_length=self.settings.max_length,
             truncation=self.settings.truncation,
+            pair_truncation=self.settings.pair_truncation,
             targets=targets,
             cached=cached,
         )

@@ -36,10 +36,11 @@ def embed(
     model.eval()
     with torch.inference_mode(), torch.autocast(device, DTYPES[precision], enabled=precision != "fp32"):
         for batch in batching.plan(np.arange(len(encoded)), encoded.lengths, token_budget=token_budget):
-            ids, mask = (torch.from_numpy(each).to(model.device) for each in encoded.pad(batch.rows, pad_id))
-            states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+            padded = encoded.pad(batch.rows, pad_id)
+            inputs = {name: torch.from_numpy(each).to(model.device) for name, each in padded.items()}
+            states = model(**inputs).last_hidden_state
             rows.append(batch.rows)
-            found.append(_pooled(states.float(), mask, kind).cpu())
+            found.append(_pooled(states.float(), inputs["attention_mask"], kind).cpu())
     vectors = torch.cat(found).numpy()
     order = np.concatenate(rows)
     result = np.empty_like(vectors)

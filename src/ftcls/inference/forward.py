@@ -18,13 +18,14 @@ from ftcls.model import batching
 from ftcls.model.batching import MicroBatch
 from ftcls.model.encoder_layers import difference
 from ftcls.model.packed_encoder import PackedClassifier
+from ftcls.model.padding import Batch
 from ftcls.model.tokenize import Encoded
 
 _SAMPLED = 1_000
 """Numbers of each weight in a fingerprint: training changes nearly all, and a model of gigabytes is hashed at once."""
 
-Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-"""Input ids and attention mask of b texts, int64 [b, t] each, to their logits, float32 [b, k]."""
+Forward = Callable[[Batch], NDArray[np.float32]]
+"""What a model takes of b texts to their logits, float32 [b, k]."""
 
 
 class Backend(Protocol):
@@ -122,10 +123,10 @@ def logits(
     rank, processes = (distributed.get_rank(), distributed.get_world_size()) if shared else (0, 1)
     batches = _plan(encoded, token_budget, max_rows, processes)
 
-    def forward(input_ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        ids, attention = (torch.from_numpy(array).to(model.device) for array in (input_ids, mask))
+    def forward(batch: Batch) -> NDArray[np.float32]:
+        inputs = {name: torch.from_numpy(array).to(model.device) for name, array in batch.items()}
         # .float() on the device: NumPy has no bfloat16.
-        found: Any = model(input_ids=ids, attention_mask=attention).logits.float().cpu().numpy()
+        found: Any = model(**inputs).logits.float().cpu().numpy()
         return found  # type: ignore[no-any-return]
 
     model.eval()
@@ -157,7 +158,7 @@ def _through(
     """Logits [n, k]: those of the batches' rows, and zero in the others."""
     found = np.zeros((len(encoded), config.num_labels), dtype=np.float32)
     for batch in batches:
-        out = forward(*encoded.pad(batch.rows, config.pad_token_id))
+        out = forward(encoded.pad(batch.rows, config.pad_token_id))
         if batch.weight:
             found[batch.rows] = out
     return found

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -20,9 +21,11 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.inference import forward as inference
+from ftcls.model.padding import Batch
 from ftcls.model.tokenize import Encoded
 from ftcls.runs import export_record
 
+TYPES: Final = "token_type_ids"
 FILE: Final = "model.onnx"
 """The graph's name in the folder of an export."""
 INSTALL: Final = 'pip install -c constraints.txt "ftcls[onnx]"'
@@ -68,11 +71,17 @@ class Graph:
     def logits(self, encoded: Encoded, *, token_budget: int, max_rows: int | None = None) -> NDArray[np.float32]:
         """Logits of n texts, float32 [n, k], in input order; see `inference.logits`."""
 
-        def forward(input_ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-            (found,) = self.session.run(["logits"], {"input_ids": input_ids, "attention_mask": mask})
+        def forward(batch: Batch) -> NDArray[np.float32]:
+            if TYPES in self._inputs and TYPES not in batch:  # of one text, all tokens are of the first type
+                batch = {**batch, TYPES: np.zeros_like(batch["input_ids"])}
+            (found,) = self.session.run(["logits"], batch)
             return np.asarray(found, dtype=np.float32)
 
         return inference.by_length(forward, encoded, self.config, token_budget=token_budget, max_rows=max_rows)
+
+    @cached_property
+    def _inputs(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.session.get_inputs())
 
     def fingerprint(self) -> str:
         """A hash of the graph's file."""
@@ -108,10 +117,11 @@ def load(folder: Path, *, device: str) -> Graph:
     return Graph(session, config, "cuda" if cuda else "cpu", path)
 
 
-def write(model: PreTrainedModel, path: Path) -> None:
+def write(model: PreTrainedModel, path: Path, *, typed: bool = False) -> None:
     """Write the graph of a sequence classifier: ``input_ids`` and ``attention_mask``, int64 [b, t], to ``logits``.
 
-    Numbers of texts and tokens stay free. The model is in evaluation mode afterwards.
+    With ``typed`` it also takes ``token_type_ids``, which tell the texts of a pair apart. Numbers of texts and tokens
+    stay free. The model is in evaluation mode afterwards.
 
     Raises:
         UnavailableError: the extra is not installed, or the architecture cannot be traced.
@@ -121,15 +131,19 @@ def write(model: PreTrainedModel, path: Path) -> None:
     if model.config.model_type in EAGER:
         model.set_attn_implementation("eager")
     model.eval()
+    example = _example(model.config)
+    if typed:
+        example[TYPES] = torch.zeros_like(example["input_ids"])
+        example[TYPES][:, 3:] = 1
     try:
         with _without_its_advice():
             torch.onnx.export(
                 model,
-                kwargs=_example(model.config),
+                kwargs=example,
                 f=path,
-                input_names=["input_ids", "attention_mask"],
+                input_names=list(example),
                 output_names=["logits"],
-                dynamic_shapes={name: {0: "batch", 1: "sequence"} for name in ("input_ids", "attention_mask")},
+                dynamic_shapes={name: {0: "batch", 1: "sequence"} for name in example},
                 opset_version=OPSET,
                 # The older exporter, by tracing: its logits are off by .01 to .03.
                 dynamo=True,

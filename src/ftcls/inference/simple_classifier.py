@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ftcls.data.corpus import Split
+from ftcls.data.texts import parts
 from ftcls.environment import devices, manifest
 from ftcls.environment.devices import Machine
 from ftcls.errors import ConfigError, DataError
@@ -65,6 +66,7 @@ class FrozenModel:
             self.tokenizer,
             max_length=self.settings.max_length,
             truncation=self.settings.truncation,
+            pair_truncation=self.settings.pair_truncation,
             cached=False,
         )
         pad_id = int(self.tokenizer.pad_token_id)
@@ -122,7 +124,7 @@ class SimpleClassifier(BaseClassifier):
 
     def say(self, texts: Sequence[str]) -> Answer:
         """Probabilities of n texts that are clean already; their lengths are in words, and none is cut."""
-        words = np.array([len(text.split()) for text in texts], dtype=np.int32)
+        words = np.array([sum(len(part.split()) for part in parts(text)) for text in texts], dtype=np.int32)
         return Answer(self.model.probabilities(texts), words, np.zeros(len(texts), dtype=bool))
 
     def predictions_of(self, split: Split) -> Predictions:

@@ -3,14 +3,16 @@
 import logging
 import tempfile
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from accelerate.utils import set_seed  # that of transformers brings its Trainer's modules, and PEFT
 from safetensors.torch import save_model
 from torch import nn
 from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 # Without model.max_length: what encoders were trained with; decoders with 128k positions are not what a text needs.
 LONGEST = 512
+TYPES: Final = "token_type_ids"
 
 
 def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrainedTokenizerBase:
@@ -64,6 +67,19 @@ def _texts_are_text(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBa
     """
     tokenizer.split_special_tokens = tokenizer.init_kwargs["split_special_tokens"] = True
     return tokenizer
+
+
+def settle_token_types(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
+    """Have a tokenizer give no token types to a model that takes none, or knows one type alone.
+
+    Stays with the tokenizer when it is saved: plain transformers would stop at such a pair of texts.
+    """
+    names = [name for name in tokenizer.model_input_names if name != TYPES]
+    kind = type(config)
+    known = kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+    taken = not known or TYPES in signature(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[kind].forward).parameters
+    if TYPES in tokenizer.model_input_names and not (taken and getattr(config, "type_vocab_size", 2) > 1):
+        tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
 
 
 def load_config(

@@ -11,7 +11,6 @@ the weights are those of the plain one, which is what is saved.
 
 import copy
 import itertools
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,12 +23,11 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from ftcls.model.dropout import Attention, Dropout, DropoutBits
 from ftcls.model.encoder_layers import LayerNames, layer_names, layers
 from ftcls.model.packing import Packing
-from ftcls.model.padding import pad
+from ftcls.model.padding import Batch
 
 TOLERANCE: Final = 1e-4
 """Largest difference of logits and of the whole gradient from those of the plain model, relative, in float32. Rounding
 makes 1e-6 of it, a part that is computed otherwise 1e-3 and more."""
-COMPARED_TOKENS: Final = (24, 17, 16, 5)
 
 
 class PackedClassifier(nn.Module):
@@ -66,43 +64,50 @@ class PackedClassifier(nn.Module):
         """Draw the dropout of this optimizer step from now on."""
         self.bits.start(step)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | NDArray[np.int64]) -> SequenceClassifierOutput:
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | NDArray[np.int64],
+        token_type_ids: Tensor | None = None,
+    ) -> SequenceClassifierOutput:
         """Logits of b texts, [b, k].
 
         Args:
             input_ids: [b, t].
             attention_mask: [b, t], 1 for tokens and 0 for padding. The layout is made of it on the CPU: where it is
                 an array, nobody has to wait for a GPU to hand it back.
+            token_type_ids: [b, t], of pairs of texts; None: all tokens are of one type.
         """
         mask = attention_mask.cpu().numpy() if isinstance(attention_mask, Tensor) else attention_mask
         packing = Packing.of(mask, input_ids.device)
         ids = input_ids.flatten()[packing.places]
+        typed = {} if token_type_ids is None else {"token_type_ids": token_type_ids.flatten()[packing.places][None]}
         with torch.autocast(ids.device.type, self.dtype, enabled=self.dtype != torch.float32):
             found = self.model(
                 input_ids=ids[None],
                 position_ids=packing.positions(ids, self.padding_idx)[None],
                 packing=packing,
+                **typed,
             )
         return SequenceClassifierOutput(logits=found.logits[packing.rank])
 
 
-def differs(plain: PreTrainedModel, texts: Sequence[NDArray[np.int32]]) -> str | None:
+def differs(plain: PreTrainedModel, batch: Batch) -> str | None:
     """In what packed logits or gradients differ from those of the plain model, for a message; None: in nothing.
 
-    Both are computed in float32 without dropout, on a few short texts; the model stays as it is.
+    Both are computed in float32 without dropout; the model stays as it is.
 
     Args:
         plain: a sequence classifier in which there is no `difference`.
-        texts: token ids of some texts, of which the beginnings are taken.
+        batch: what it takes of a few short texts.
     """
-    cut = [ids[:length] for ids, length in zip(texts, COMPARED_TOKENS, strict=False)]
-    batch = [torch.from_numpy(array).to(plain.device) for array in pad(cut, plain.config.pad_token_id)]
+    inputs = {name: torch.from_numpy(array).to(plain.device) for name, array in batch.items()}
     training = plain.training
     packed = PackedClassifier(plain, dtype=torch.float32)
     trained = [parameter for parameter in plain.parameters() if parameter.requires_grad]
     try:
-        expected = _logits_and_gradients(plain.eval(), trained, *batch)
-        found = _logits_and_gradients(packed.eval(), trained, *batch)
+        expected = _logits_and_gradients(plain.eval(), trained, inputs)
+        found = _logits_and_gradients(packed.eval(), trained, inputs)
     finally:
         plain.train(training)
     for name, ours, theirs in zip(("logits", "gradients"), found, expected, strict=True):
@@ -113,9 +118,9 @@ def differs(plain: PreTrainedModel, texts: Sequence[NDArray[np.int32]]) -> str |
 
 
 def _logits_and_gradients(
-    model: nn.Module, trained: list[nn.Parameter], input_ids: Tensor, attention_mask: Tensor
+    model: nn.Module, trained: list[nn.Parameter], inputs: dict[str, Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
+    logits = model(**inputs).logits
     towards = torch.linspace(-1, 1, logits.numel(), device=logits.device).view_as(logits)
     found = torch.autograd.grad((logits * towards).sum(), trained, materialize_grads=True) if trained else ()
     return [logits.detach()], list(found)

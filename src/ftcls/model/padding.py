@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 Side = Literal["right", "left"]
+Batch = dict[str, NDArray[np.int64]]
+"""What a model of transformers takes: ``input_ids`` and ``attention_mask``, and for pairs of texts ``token_type_ids``
+where the checkpoint has them; int64 [b, t] each."""
 
 
 def side(config: PretrainedConfig) -> Side:
@@ -24,14 +27,29 @@ def use(tokenizer: PreTrainedTokenizerBase, side: Side) -> None:
 
 
 def pad(
-    texts: Sequence[NDArray[np.int32]], pad_id: int, side: Side = "right"
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Input ids and attention mask of b texts, int64 [b, t], padded to the longest."""
-    longest = max(map(len, texts))
-    input_ids = np.full((len(texts), longest), pad_id, dtype=np.int64)
-    attention_mask = np.zeros_like(input_ids)
-    for i, ids in enumerate(texts):
-        place = slice(0, len(ids)) if side == "right" else slice(longest - len(ids), longest)
-        input_ids[i, place] = ids
-        attention_mask[i, place] = 1
-    return input_ids, attention_mask
+    texts: Sequence[NDArray[np.int32]],
+    pad_id: int,
+    side: Side = "right",
+    types: Sequence[NDArray[np.uint8]] | None = None,
+) -> Batch:
+    """Some texts padded to the longest.
+
+    Args:
+        texts: token ids of b texts.
+        pad_id: what fills the shorter ones.
+        side: where it stands.
+        types: token type ids of each text; None: the model is given none.
+    """
+    lengths = [len(ids) for ids in texts]
+    longest = max(lengths)
+    places = [slice(0, n) if side == "right" else slice(longest - n, longest) for n in lengths]
+    shape = (len(texts), longest)
+    found = {"input_ids": np.full(shape, pad_id, dtype=np.int64), "attention_mask": np.zeros(shape, dtype=np.int64)}
+    for i, (ids, place) in enumerate(zip(texts, places, strict=True)):
+        found["input_ids"][i, place] = ids
+        found["attention_mask"][i, place] = 1
+    if types is not None:
+        found["token_type_ids"] = np.zeros(shape, dtype=np.int64)
+        for i, (each, place) in enumerate(zip(types, places, strict=True)):
+            found["token_type_ids"][i, place] = each
+    return found

@@ -9,6 +9,7 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import BertConfig, PretrainedConfig, PreTrainedTokenizerFast
 
+from ftcls.data.texts import parts
 from ftcls.errors import UnavailableError
 
 SPECIAL: Final = {
@@ -49,6 +50,8 @@ def config(architecture: str, tokenizer: PreTrainedTokenizerFast) -> PretrainedC
 def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     """A lower-casing byte-level BPE tokenizer learnt from the texts; the same texts give the same tokenizer.
 
+    It puts pairs of texts together as BERT does, with token types.
+
     Byte-level, because every text has tokens then, emoji too; and not WordPiece, whose trainer numbers the pieces in
     the order of a hash table, another one every time.
     """
@@ -63,8 +66,15 @@ def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    backend.train_from_iterator(texts, trainer)
+    backend.train_from_iterator([part for text in texts for part in parts(text)], trainer)
     backend.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[(t, backend.token_to_id(t)) for t in ("[CLS]", "[SEP]")]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(t, backend.token_to_id(t)) for t in ("[CLS]", "[SEP]")],
     )
-    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=POSITIONS, **SPECIAL)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=POSITIONS,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **SPECIAL,
+    )

@@ -3,9 +3,10 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ftcls.data.corpus import Task
+from ftcls.data.texts import TextColumns
 from ftcls.environment.files import write_json
 from ftcls.errors import DataError
 
@@ -21,6 +22,9 @@ class Settings:
     max_length: int
     truncation: Literal["head", "tail", "head_tail"]
     positive_label: str | None = None
+    text: TextColumns | None = None
+    """The columns that it was trained on; None: nobody wrote them down."""
+    pair_truncation: Literal["longest_first", "only_second"] = "longest_first"
 
 
 def save(settings: Settings, folder: Path) -> None:
@@ -40,8 +44,12 @@ def load(folder: Path) -> Settings | None:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         stored.pop("schema_version")
-        return Settings(**{**stored, "clean": tuple(stored["clean"])})
+        return Settings(**{**stored, "clean": tuple(stored["clean"]), "text": _columns(stored.get("text"))})
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path}: not written by this version of ftcls ({error}). Take model/ of one run whole."
         ) from error
+
+
+def _columns(stored: dict[str, Any] | None) -> TextColumns | None:
+    return None if stored is None else TextColumns(**{key: tuple(names) for key, names in stored.items()})

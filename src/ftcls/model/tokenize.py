@@ -4,17 +4,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase, TokenizersBackend
 
+from ftcls.data.texts import are_pairs, parts
 from ftcls.environment import cache
 from ftcls.errors import DataError
 from ftcls.model import padding
 
 Truncation = Literal["head", "tail", "head_tail"]
+PairTruncation = Literal["longest_first", "only_second"]
 
 # Rows tokenized at once: 47 MB instead of 490 MB for 25,000 long texts, at the same speed.
 CHUNK = 1_000
@@ -24,9 +26,47 @@ CACHE_LIMIT_BYTES = 8 * 1024**3
 FORMAT = b"ftcls-encoded-2"
 
 
+@dataclass(frozen=True, eq=False)
+class Template:
+    """What a tokenizer puts around one text, or around and between the texts of a pair."""
+
+    before: NDArray[np.int32]
+    after: NDArray[np.int32]
+    between: NDArray[np.int32] | None = None
+    """None: it is for one text."""
+    types: NDArray[np.uint8] | None = None
+    """Token type ids of a pair: of the tokens before, the first text, the tokens between, the second text, the tokens
+    after. None where the checkpoint has none, and for one text, whose tokens are all of one type."""
+
+    @property
+    def size(self) -> int:
+        """The number of its tokens."""
+        return len(self.before) + len(self.after) + (0 if self.between is None else len(self.between))
+
+    def around(self, bodies: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
+        """The token ids of one text, or of a pair, with those of the template."""
+        if self.between is None:
+            (body,) = bodies
+            return np.concatenate([self.before, body, self.after])
+        first, second = bodies
+        return np.concatenate([self.before, first, self.between, second, self.after])
+
+    def token_types(self, lengths: Sequence[int]) -> NDArray[np.uint8] | None:
+        """The token type ids of a pair whose texts have so many tokens; None where there are none."""
+        if self.types is None or self.between is None:
+            return None
+        first, second = lengths
+        single = [1] * len(self.before), [1] * len(self.between), [1] * len(self.after)
+        return np.repeat(self.types, [*single[0], first, *single[1], second, *single[2]])
+
+
+BARE: Final = Template(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32))
+"""Nothing around a text."""
+
+
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids of n texts, end to end in one array, and their targets."""
+    """Token ids of n texts, or pairs of texts, end to end in one array, and their targets."""
 
     ids: NDArray[np.int32]
     """[t] token ids of all texts, special tokens included, without padding."""
@@ -38,6 +78,11 @@ class Encoded:
     """int64 [n] class index, float32 [n, k] for multilabel, None for texts without labels."""
     padding_side: padding.Side = "right"
     """Where shorter texts are filled in a batch."""
+    template: Template = BARE
+    """What stands around the texts."""
+    first: NDArray[np.int32] | None = None
+    """[n] tokens of the first text of each pair, as the model sees it and without those of the template; None: no
+    pairs."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -52,9 +97,22 @@ class Encoded:
         """[n] whether the text lost tokens."""
         return self.full_lengths > self.lengths
 
-    def pad(self, rows: NDArray[np.int64], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Input ids and attention mask of some rows, int64 [b, t], padded to the longest."""
-        return padding.pad([self.row(int(row)) for row in rows], pad_id, self.padding_side)
+    def pad(self, rows: NDArray[np.int64], pad_id: int) -> padding.Batch:
+        """What a model takes of some rows, padded to the longest."""
+        chosen = rows.tolist()
+        types = [found for row in chosen if (found := self.types(row)) is not None]
+        return padding.pad([self.row(row) for row in chosen], pad_id, self.padding_side, types or None)
+
+    def changed(self, texts: Sequence[Sequence[NDArray[np.int32]]], pad_id: int) -> padding.Batch:
+        """What a model takes of other texts, or pairs of texts, in the place of some of these.
+
+        Args:
+            texts: the bodies of each, as `bodies` gives them; two where these are pairs.
+            pad_id: what fills the shorter ones.
+        """
+        around = self.template
+        types = [found for each in texts if (found := around.token_types([len(body) for body in each])) is not None]
+        return padding.pad([around.around(each) for each in texts], pad_id, self.padding_side, types or None)
 
     def head(self, count: int) -> "Encoded":
         """The first texts, as many as are wanted."""
@@ -65,11 +123,29 @@ class Encoded:
             offsets=end,
             full_lengths=self.full_lengths[:count],
             targets=None if self.targets is None else self.targets[:count],
+            first=None if self.first is None else self.first[:count],
         )
 
     def row(self, index: int) -> NDArray[np.int32]:
         """The token ids of one text, int32 [t]."""
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    def types(self, index: int) -> NDArray[np.uint8] | None:
+        """The token type ids of one pair, uint8 [t]; None for one text, and where the checkpoint has none."""
+        return (
+            None
+            if self.template.types is None
+            else self.template.token_types([len(body) for body in self.bodies(index)])
+        )
+
+    def bodies(self, index: int) -> list[NDArray[np.int32]]:
+        """The token ids of one text, or of both texts of a pair, without those of the template."""
+        ids = self.row(index)
+        body = ids[len(self.template.before) : len(ids) - len(self.template.after)]
+        if self.first is None or self.template.between is None:
+            return [body]
+        end = int(self.first[index])
+        return [body[:end], body[end + len(self.template.between) :]]
 
 
 def encode(
@@ -78,10 +154,15 @@ def encode(
     *,
     max_length: int,
     truncation: Truncation,
+    pair_truncation: PairTruncation = "longest_first",
     targets: NDArray[np.int64] | NDArray[np.float32] | None = None,
     cached: bool = True,
 ) -> Encoded:
-    """Tokenize n texts and cut each to ``max_length`` tokens.
+    """Tokenize n texts, or n pairs of them as the tokenizer puts pairs together, and cut each to ``max_length`` tokens.
+
+    Of a pair that is too long the longer text is cut until both are equally long, then both (``longest_first``, as
+    transformers does it), or the second alone as far as there is something of it (``only_second``). Which end of a text
+    is kept is what ``truncation`` says.
 
     With ``cached`` the token ids are kept on disk under a hash of the tokenizer, the settings and every text, and read
     back memory-mapped. They are padded on the tokenizer's side.
@@ -89,23 +170,31 @@ def encode(
     Raises:
         DataError: ``max_length`` leaves no room beside the special tokens.
     """
-    cutter = _Cutter(tokenizer, max_length=max_length, truncation=truncation)
+    pairs = are_pairs(texts)
+    cutter = _Cutter(
+        tokenizer, max_length=max_length, truncation=truncation, pair_truncation=pair_truncation if pairs else None
+    )
     if not cached:
         return replace(cutter(texts), targets=targets, padding_side=tokenizer.padding_side)
 
     def build(folder: Path) -> None:
         found = cutter(texts)
+        if found.first is not None:
+            np.save(folder / "first.npy", found.first)
         np.save(folder / "ids.npy", found.ids)
         np.save(folder / "offsets.npy", found.offsets)
         np.save(folder / "full_lengths.npy", found.full_lengths)
 
-    folder = cache.entry("encoded", _key(texts, tokenizer, max_length, truncation), build)
+    how = (max_length, truncation, pair_truncation) if pairs else (max_length, truncation)
+    folder = cache.entry("encoded", _key(texts, tokenizer, how), build)
     encoded = Encoded(
         ids=np.load(folder / "ids.npy", mmap_mode="r"),
         offsets=np.load(folder / "offsets.npy"),
         full_lengths=np.load(folder / "full_lengths.npy"),
         targets=targets,
         padding_side=tokenizer.padding_side,
+        template=cutter.template,
+        first=np.load(folder / "first.npy") if pairs else None,
     )
     # After reading, because an entry above the limit by itself goes too; what is mapped stays readable.
     cache.prune("encoded", CACHE_LIMIT_BYTES)
@@ -115,15 +204,23 @@ def encode(
 class _Cutter:
     """Tokenizes in chunks; the special tokens stay whichever end of the text is cut."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int, truncation: Truncation) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int,
+        truncation: Truncation,
+        pair_truncation: PairTruncation | None,
+    ) -> None:
         self.tokenizer = tokenizer
-        self.before, self.after = special_tokens(tokenizer)
-        self.room = max_length - len(self.before) - len(self.after)
+        self.template = template(tokenizer) if pair_truncation is None else pair_template(tokenizer)
+        self.room = max_length - self.template.size
         self.truncation = truncation
+        self.pair_truncation = pair_truncation
         if self.room < 1:
             raise DataError(
-                f"model.max_length: {max_length} leaves no room for text beside "
-                f"{len(self.before) + len(self.after)} special tokens; write a larger one"
+                f"model.max_length: {max_length} leaves no room for text beside {self.template.size} special tokens; "
+                "write a larger one"
             )
         # A tokenizer without special tokens makes nothing of an empty text, and a model cannot read nothing.
         stand_in = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id, 0)
@@ -131,33 +228,60 @@ class _Cutter:
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
         pieces: list[NDArray[np.int32]] = []
-        lengths: list[NDArray[np.int64]] = []
-        full: list[NDArray[np.int32]] = []
+        full, first = (np.zeros(len(texts), dtype=np.int32) for _ in range(2))
+        offsets = np.zeros(len(texts) + 1, dtype=np.int64)
         for start in range(0, len(texts), CHUNK):
-            bodies = _bodies(self.tokenizer, [_whole_characters(text) for text in texts[start : start + CHUNK]])
-            special = len(self.before) + len(self.after)
-            whole = [self._cut(np.asarray(body, dtype=np.int32)) for body in bodies]
+            chunk = [self._cut(bodies) for bodies in self._bodies(texts[start : start + CHUNK])]
+            rows = slice(start, start + len(chunk))
+            whole = [self._whole(kept) for kept, _ in chunk]
             pieces.append(np.concatenate(whole))
-            lengths.append(np.fromiter(map(len, whole), dtype=np.int64, count=len(whole)))
-            full.append(np.fromiter((max(len(b) + special, 1) for b in bodies), dtype=np.int32, count=len(bodies)))
-        sizes = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
+            offsets[start + 1 : start + 1 + len(chunk)] = [len(ids) for ids in whole]
+            full[rows] = [max(length + self.template.size, 1) for _, length in chunk]
+            first[rows] = [len(kept[0]) for kept, _ in chunk]
         return Encoded(
             ids=np.concatenate(pieces) if pieces else np.zeros(0, np.int32),
-            offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]),
-            full_lengths=np.concatenate(full) if full else np.zeros(0, np.int32),
+            offsets=np.cumsum(offsets),
+            full_lengths=full,
+            template=self.template,
+            first=None if self.pair_truncation is None else first,
         )
 
-    def _cut(self, body: NDArray[np.int32]) -> NDArray[np.int32]:
-        if len(body) > self.room:
-            if self.truncation == "head":
-                body = body[: self.room]
-            elif self.truncation == "tail":
-                body = body[-self.room :]
-            else:
-                tail = self.room // 2
-                body = np.concatenate([body[: self.room - tail], body[len(body) - tail :]])
-        whole = np.concatenate([self.before, body, self.after])
+    def _bodies(self, texts: Sequence[str]) -> list[list[NDArray[np.int32]]]:
+        """The token ids of each text, or of both texts of each pair."""
+        flat = _bodies(self.tokenizer, [_whole_characters(part) for text in texts for part in parts(text)])
+        found = [np.asarray(body, dtype=np.int32) for body in flat]
+        step = 1 if self.pair_truncation is None else 2
+        return [found[index : index + step] for index in range(0, len(found), step)]
+
+    def _whole(self, bodies: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+        whole = self.template.around(bodies)
         return whole if len(whole) else self.empty
+
+    def _cut(self, bodies: list[NDArray[np.int32]]) -> tuple[list[NDArray[np.int32]], int]:
+        """What is kept of a text, or of the texts of a pair, and the tokens that there were."""
+        lengths = [len(body) for body in bodies]
+        if sum(lengths) <= self.room:
+            return bodies, sum(lengths)
+        kept = [self.room] if len(bodies) == 1 else self._kept(*lengths)
+        return [self._ends(body, count) for body, count in zip(bodies, kept, strict=True)], sum(lengths)
+
+    def _kept(self, first: int, second: int) -> tuple[int, int]:
+        """How many tokens of a pair that is too long are kept of each text."""
+        if self.pair_truncation == "only_second":
+            first = min(first, self.room)
+            return first, self.room - first
+        # The rule of the tokenizers library: what one text leaves of its half is the other's.
+        half = self.room // 2
+        if min(first, second) <= half:
+            return (first, self.room - first) if first <= second else (self.room - second, second)
+        return (self.room - half, half) if first > second else (half, self.room - half)
+
+    def _ends(self, body: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+        """So many tokens of a text, from the end that is to be kept."""
+        if len(body) <= count or self.truncation == "head":
+            return body[:count]
+        tail = count if self.truncation == "tail" else count // 2
+        return np.concatenate([body[: count - tail], body[len(body) - tail :]])
 
 
 def _bodies(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
@@ -188,10 +312,42 @@ def _whole_characters(text: str) -> str:
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The token ids that the tokenizer puts before and after one text."""
+    found = template(tokenizer)
+    return found.before, found.after
+
+
+def template(tokenizer: PreTrainedTokenizerBase) -> Template:
+    """What the tokenizer puts around one text."""
     body = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole = tokenizer("a", add_special_tokens=True)["input_ids"]
-    start = next((i for i in range(len(whole)) if whole[i : i + len(body)] == body), 0)
-    return np.array(whole[:start], dtype=np.int32), np.array(whole[start + len(body) :], dtype=np.int32)
+    start = _place(whole, body, 0)
+    return Template(np.array(whole[:start], dtype=np.int32), np.array(whole[start + len(body) :], dtype=np.int32))
+
+
+def pair_template(tokenizer: PreTrainedTokenizerBase) -> Template:
+    """What the tokenizer puts around and between two texts, with the types of tokens where the model reads them."""
+    bodies = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", "b")]
+    typed = "token_type_ids" in tokenizer.model_input_names
+    found = tokenizer("a", "b", add_special_tokens=True, return_token_type_ids=typed)
+    whole = found["input_ids"]
+    first = _place(whole, bodies[0], 0)
+    between = first + len(bodies[0])
+    second = _place(whole, bodies[1], between)
+    after = second + len(bodies[1])
+    # One type stands for each text, however many tokens "a" and "b" are.
+    kept = [*range(first + 1), *range(between, second + 1), *range(after, len(whole))]
+    return Template(
+        before=np.array(whole[:first], dtype=np.int32),
+        after=np.array(whole[after:], dtype=np.int32),
+        between=np.array(whole[between:second], dtype=np.int32),
+        types=np.array(found["token_type_ids"], dtype=np.uint8)[kept] if typed else None,
+    )
+
+
+def _place(whole: list[int], body: list[int], start: int) -> int:
+    """Where a text begins among the tokens of the whole."""
+    places = range(start, len(whole))
+    return next((i for i in places if whole[i : i + len(body)] == body), start)
 
 
 def unknown_tokens(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> NDArray[np.int64]:
@@ -203,13 +359,14 @@ def unknown_tokens(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> NDAr
     return np.add.reduceat(found, encoded.offsets[:-1], dtype=np.int64)
 
 
-def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, truncation: str) -> str:
+def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, how: tuple[object, ...]) -> str:
     digest = hashlib.sha256(FORMAT)
-    digest.update(repr((fingerprint(tokenizer), max_length, truncation, len(texts))).encode())
+    digest.update(repr((fingerprint(tokenizer), *how, len(texts))).encode())
     for text in texts:
-        data = text.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little"))  # so that "ab", "c" and "a", "bc" differ
-        digest.update(data)
+        for part in parts(text):
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "little"))  # so that "ab", "c" and "a", "bc" differ
+            digest.update(data)
     return digest.hexdigest()
 
 

@@ -245,6 +245,7 @@ def data(corpus: Corpus, prepared: Prepared, *, seed: int) -> report_schema.Data
         splits={name: _split(corpus, name, encoded[name]) for name in corpus.splits},
         checks=found,
         versions=dict(corpus.versions),
+        text=corpus.text,
     )
 
 

@@ -17,6 +17,7 @@ from ftcls.data.corpus import Corpus, Split, SplitName, fingerprint
 from ftcls.data.read import read
 from ftcls.data.split import label_sets, text_ids
 from ftcls.data.summary import Leaking, Lengths, Overview, Profile, Shared, SplitProfile
+from ftcls.data.texts import is_blank, mapped, parts
 from ftcls.errors import UnavailableError
 from ftcls.model.loading import LONGEST
 from ftcls.model.tokenize import unknown_tokens
@@ -113,7 +114,7 @@ def _measure(corpus: Corpus, experiment: Experiment) -> _Measured:
     except UnavailableError as error:
         log.warning("words are counted, not tokens: %s", str(error).splitlines()[0])
         words = {
-            name: np.array([len(text.split()) for text in split.texts], dtype=np.int64)
+            name: np.array([sum(len(part.split()) for part in parts(text)) for text in split.texts], dtype=np.int64)
             for name, split in corpus.splits.items()
         }
         return _Measured(words, experiment.model.max_length or LONGEST, "words", unknown={})
@@ -127,7 +128,7 @@ def _measure(corpus: Corpus, experiment: Experiment) -> _Measured:
 
 
 def _rows(corpus: Corpus, lengths: NDArray[np.int64], max_length: int) -> _Rows:
-    texts = [text.strip() for split in corpus.splits.values() for text in split.texts]
+    texts = [mapped(text, str.strip) for split in corpus.splits.values() for text in split.texts]
     targets = np.concatenate([split.targets for split in corpus.splits.values()])
     hot = targets > 0 if targets.ndim == 2 else targets[:, None] == np.arange(len(corpus.labels))
     return _Rows(
@@ -136,7 +137,7 @@ def _rows(corpus: Corpus, lengths: NDArray[np.int64], max_length: int) -> _Rows:
         hot=hot,
         length=lengths,
         truncated=lengths > max_length,
-        empty=np.fromiter((not text for text in texts), dtype=bool, count=len(texts)),
+        empty=np.fromiter(map(is_blank, texts), dtype=bool, count=len(texts)),
     )
 
 

@@ -15,10 +15,12 @@ from tokenizers import Tokenizer
 import ftcls
 from ftcls.config.load import load
 from ftcls.config.schema import Experiment
+from ftcls.data.columns import text_of
 from ftcls.data.corpus import Corpus, Split
 from ftcls.data.read import read
 from ftcls.data.tables import frames
 from ftcls.data.tables.frames import Texts
+from ftcls.data.texts import is_blank
 from ftcls.environment import manifest, progress
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.inference.classifier import Classifier
@@ -76,7 +78,8 @@ def distill(
             or a list.
 
     Raises:
-        ConfigError: a simple model of a run, which has nothing to distil, or another kind of student.
+        ConfigError: a simple model of a run, which has nothing to distil, a run on pairs of texts, or another kind of
+            student.
         DataError: no finished run, other data than it was trained on, or no texts in the file.
         UnavailableError: the tokenizer has no fast form, which the student needs.
     """
@@ -89,6 +92,11 @@ def distill(
     if not place.done:
         raise DataError(f"{typed}: not a finished run.{directory.nearest(typed)} Name one that `ftcls train` wrote")
     experiment = load(place.config)
+    if text_of(experiment.data).pairs:
+        raise ConfigError(
+            f"{typed}: reads pairs of texts, and a static student takes the mean of all tokens: it could not tell one "
+            "text of a pair from the other. Train a smaller checkpoint on the same data"
+        )
     with progress.phases() as phase:
         phase("teacher", "reads the data")
         corpus = read(experiment.data, seed=experiment.seed)
@@ -127,10 +135,8 @@ def _more(texts: str | os.PathLike[str] | Texts, experiment: Experiment) -> list
     if not isinstance(texts, str | os.PathLike):
         return frames.texts_of(texts)
     with rows.opened([Path(texts)]) as source:
-        columns = experiment.data.text
-        names = (columns,) if isinstance(columns, str) else tuple(columns)
-        items = [item for chunk in chunks.cut(source, names) for item in chunk]
-    found = [item.text for item in items if item.text and not item.text.isspace()]
+        items = [item for chunk in chunks.cut(source, text_of(experiment.data)) for item in chunk]
+    found = [item.text for item in items if item.text is not None and not is_blank(item.text)]
     if not found:
         reason = f": {items[0].record.problem}" if items and items[0].record.problem else ""
         raise DataError(f"--texts {os.fspath(texts)}: has no text{reason}")

@@ -8,12 +8,14 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from ftcls.data.texts import of_parts, parts
 from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.reporting import error_analysis
 from ftcls.reporting.error_analysis import Mistake
 from ftcls.runs.mistake_words import MistakeWords, Weighed
 from ftcls.scoring import occlusion
 from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.occlusion import Span
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ def weigh(
     begun = time.perf_counter()
     found, spent = [], 0
     for mistake in error_analysis.costliest_mistakes(predictions, most=most):
-        spans = occlusion.parts(texts[mistake.index])
+        spans = occlusion.spans(parts(texts[mistake.index]))
         if not spans or (work is not None and spent + len(spans) + 1 > work):
             continue
         spent += len(spans) + 1
@@ -54,8 +56,9 @@ def weigh(
     return MistakeWords(tuple(found), spent, seconds)
 
 
-def _weighed(classifier: BaseClassifier, mistake: Mistake, text: str, spans: Sequence[tuple[int, int]]) -> Weighed:
+def _weighed(classifier: BaseClassifier, mistake: Mistake, text: str, spans: Sequence[Span]) -> Weighed:
     label = mistake.worst or mistake.predicted[0]
     place = classifier.labels.index(label)
-    whole, *left_out = classifier.predict_proba([text, *occlusion.without(text, spans)])[:, place].tolist()
+    texts = [text, *map(of_parts, occlusion.without(parts(text), spans))]
+    whole, *left_out = classifier.predict_proba(texts)[:, place].tolist()
     return Weighed(mistake.row, mistake.index, label, tuple(occlusion.weighed(spans, whole, left_out)))

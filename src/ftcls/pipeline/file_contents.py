@@ -1,11 +1,14 @@
 """What a data file of one's own holds, as far as it can be seen, and the rows that a config would make of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ftcls.config import schema
+from pydantic import ValidationError
+
+from ftcls.config import schema, source
+from ftcls.config.source import flow
 from ftcls.data.corpus import Corpus
 from ftcls.data.read import SPLITS, assemble
 from ftcls.data.readers.files import split_column
@@ -13,7 +16,7 @@ from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline.label_column import LabelColumn, column_names, label_column
-from ftcls.pipeline.text_column import text_columns
+from ftcls.pipeline.text_column import guessed_text, pair_of
 from ftcls.scoring.wilson import wilson
 
 _SEED: Final = 42
@@ -79,29 +82,68 @@ def _of_table(path: Path, label: Sequence[str], text: str | None) -> Contents:
     _refuse_only_bad(table)
     found = label_column(table, label)
     used = _columns(found)
-    named = None if text is None else column_names(table, text)
     others = {name: table.column(name) for name in table.columns if name not in used}
-    body = named or text_columns(others, path)
-    for name in body:
+    body = guessed_text(others, path) if text is None else _named(table, text)
+    for name in _names(body):
         table.column(name)
         if name in used:
             raise DataError(f"{path}: column {name!r} is the label, and would tell the model; name another with --text")
-    split = split_column(table, (*used, *body))
+    split = split_column(table, (*used, *_names(body)))
     data = schema.Data(
         source="files",
         path=str(path.absolute()),
-        text=body[0] if len(body) == 1 else body,
+        text=body[0] if isinstance(body, tuple) and len(body) == 1 else body,
         label=found.key,
         task=found.task,
         split=schema.Split(column=split),
         on_bad_row="drop",
     )
-    notes = [f"text column: {' + '.join(body)}, guessed: {_why(body)} (--text names another)"] if named is None else []
+    notes = list(_text_notes(body, guessed=text is None))
     notes += [] if split is None else [f"splits: column {split} says which one a row is of"]
-    return _whole(path, data, found.reason, guessed=_why(body) if named is None else None, notes=(*notes, *found.notes))
+    return _whole(path, data, found.reason, guessed=_why(body) if text is None else None, notes=(*notes, *found.notes))
 
 
-def _why(body: Sequence[str]) -> str:
+def _named(table: Table, typed: str) -> tuple[str, ...] | schema.TextPair:
+    """The text columns that somebody names: ``body``, ``title,body``, ``claim,evidence``, ``{first: A, second: B}``.
+
+    Raises:
+        ConfigError: a mapping of other keys.
+    """
+    if typed.lstrip().startswith("{"):
+        try:
+            return schema.TextPair.model_validate(source.parse(typed, source.Place("--text")).value)
+        except ValidationError:
+            raise ConfigError(f"--text {typed}: name the columns of a pair as {{first: A, second: B}}") from None
+    names = column_names(table, typed)
+    pair = pair_of(names) if len(names) == 2 else None
+    return pair or names
+
+
+def _names(body: tuple[str, ...] | schema.TextPair) -> tuple[str, ...]:
+    if isinstance(body, tuple):
+        return body
+    sides = (body.first, body.second)
+    return tuple(name for side in sides for name in ((side,) if isinstance(side, str) else side))
+
+
+def _text_notes(body: tuple[str, ...] | schema.TextPair, *, guessed: bool) -> Iterator[str]:
+    if isinstance(body, schema.TextPair):
+        first, second = map(_shown, (body.first, body.second))
+        how = "guessed: their names say so (--text names another column)" if guessed else "as --text says"
+        yield f"text columns: {first} and {second}, read together as a pair; {how}"
+        if not guessed:
+            yield f"for one text made of both, write text: {flow(list(_names(body)))} in the config"
+    elif guessed:
+        yield f"text column: {' + '.join(body)}, guessed: {_why(body)} (--text names another)"
+
+
+def _shown(names: str | tuple[str, ...]) -> str:
+    return names if isinstance(names, str) else " + ".join(names)
+
+
+def _why(body: tuple[str, ...] | schema.TextPair) -> str:
+    if isinstance(body, schema.TextPair):
+        return "their names say that they are read together"
     return "it has the longest texts" if len(body) == 1 else "the longest texts, with their titles before them"
 
 

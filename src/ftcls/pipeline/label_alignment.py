@@ -78,7 +78,13 @@ def align(checkpoint: str, trained: BaseClassifier, corpus: Corpus, section: Mod
         raise DataError(f"{checkpoint}: it was trained for {problem}, and the data is {corpus.task}")
     if isinstance(trained, Classifier) and trained.foreign:
         section_length = loading.longest(trained.config, trained.tokenizer, section.max_length)
-        own = replace(trained.settings, max_length=section_length, truncation=section.truncation)
+        own = replace(
+            trained.settings,
+            max_length=section_length,
+            truncation=section.truncation,
+            pair_truncation=section.pair_truncation,
+            text=corpus.text,
+        )
         trained = replace(trained, settings=own, decision=decision.default(corpus.task, len(corpus.labels)))
     known = replace(trained.settings, task=corpus.task, positive_label=corpus.positive_label)
     return replace(trained, settings=known), _ordered(corpus, trained.labels)  # type: ignore[type-var]

@@ -10,7 +10,8 @@ import pandas as pd
 from ftcls.config import schema
 from ftcls.config.rules import task_of
 from ftcls.config.schema import Experiment
-from ftcls.data.read import SPLITS, label_of, text_of
+from ftcls.data.columns import label_of, text_of
+from ftcls.data.read import SPLITS
 from ftcls.data.readers.label_columns import columns_of
 from ftcls.data.tables import frames
 from ftcls.errors import ConfigError
@@ -59,6 +60,6 @@ def file_of(table: Table, section: schema.Data, folder: Path, name: str) -> str:
     """The absolute path of a table's file; that of a DataFrame is written first."""
     if isinstance(table, pd.DataFrame):
         split = [name for name in (section.split.column,) if name in table.columns]
-        columns = (*text_of(section), *columns_of(label_of(section)), *filter(None, split))
+        columns = (*text_of(section).names, *columns_of(label_of(section)), *filter(None, split))
         return str(frames.store(table, columns, folder, name).absolute())
     return str(Path(table).expanduser().absolute())

@@ -1,5 +1,6 @@
 """What stands between a corpus and a model: tokenizer, configuration, token ids."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,10 @@ from ftcls.model import loading, padding, settings
 from ftcls.model.pooling import Pooling
 from ftcls.model.pooling import choose as choose_pooling
 from ftcls.model.settings import Settings
-from ftcls.model.tokenize import Encoded, encode
+from ftcls.model.tokenize import Encoded, encode, pair_template
 from ftcls.scoring import decision
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +53,17 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized
     """
     tokenizer = loading.load_tokenizer(section.source, train_texts=corpus.splits["train"].texts)
     config = loading.load_config(section.source, tokenizer, labels=corpus.labels, task=corpus.task)
+    between = pair_template(tokenizer).between if corpus.text.pairs else None
+    if between is not None and not len(between):
+        log.warning(
+            "%s: its tokenizer puts nothing between the texts of a pair: where the first ends, the model cannot see. "
+            "Take an encoder, or end the first texts with a mark of their own",
+            section.source,
+        )
     pooling, config = choose_pooling(section.pooling, section.source, config, quantized=quantized)
     max_length = loading.longest(config, tokenizer, section.max_length)
     padding.use(tokenizer, padding.side(config))
+    loading.settle_token_types(tokenizer, config)
     # What plain transformers cuts at when it is told to truncate.
     tokenizer.model_max_length = max_length
     return Prepared(
@@ -60,7 +71,12 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized
         config=config,
         encoded={
             name: encode(
-                split.texts, tokenizer, max_length=max_length, truncation=section.truncation, targets=split.targets
+                split.texts,
+                tokenizer,
+                max_length=max_length,
+                truncation=section.truncation,
+                pair_truncation=section.pair_truncation,
+                targets=split.targets,
             )
             for name, split in corpus.splits.items()
         },
@@ -70,6 +86,8 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized
             max_length=max_length,
             truncation=section.truncation,
             positive_label=corpus.positive_label,
+            text=corpus.text,
+            pair_truncation=section.pair_truncation,
         ),
         labels=corpus.labels,
         pooling=pooling,

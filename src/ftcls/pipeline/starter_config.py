@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ftcls.config.explain import line
 from ftcls.config.load import find, shipped
 from ftcls.config.recipe import Recipe, recommended
-from ftcls.config.schema import Task
+from ftcls.config.schema import Task, TextPair
 from ftcls.config.source import flow
 from ftcls.errors import ConfigError
 
@@ -148,8 +148,8 @@ def _data(found: "Contents", output: Path | None) -> str:
         lines.append(line(("split",), {"column": section.split.column}))
     if not found.path.is_dir():
         why = f"; guessed: {found.guessed}" if found.guessed else ""
-        lines.append(f"# The text column{why}; several are joined: [title, body]")
-        lines.append(line(("text",), section.text if isinstance(section.text, str) else list(section.text)))
+        lines.append(f"# {_text_comment(section.text)}{why}; several are joined: [title, body]")
+        lines.append(line(("text",), section.model_dump(mode="json")["text"]))
     lines.append(f"# {_label_comment(found.corpus.labels)}")
     if not found.path.is_dir():
         lines.append(line(("label",), section.model_dump(mode="json", exclude_none=True)["label"]))
@@ -163,6 +163,10 @@ def _data(found: "Contents", output: Path | None) -> str:
         lines.append("# The label that precision, recall and f1 are about; without it the second one:")
         lines.append("# positive_label: NAME")
     return "".join(f"  {each}\n" for each in lines)
+
+
+def _text_comment(text: str | tuple[str, ...] | TextPair) -> str:
+    return "A pair of texts, read together" if isinstance(text, TextPair) else "The text column"
 
 
 def _splitting(found: "Contents") -> str:

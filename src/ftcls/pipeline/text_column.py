@@ -1,9 +1,11 @@
-"""Which columns of a table are the text: a guess by names and by what stands in the cells."""
+"""Which columns of a table are the text, or the texts of a pair: a guess by names and by what stands in the cells."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ftcls.config import schema
 from ftcls.errors import DataError
 
 _SAMPLE: Final = 20_000
@@ -23,6 +25,18 @@ _TITLE_NAMES: Final = (
     "العنوان",
 )
 """Columns that belong before the text if they are there."""
+_PAIRS: Final = (
+    ("premise", "hypothesis"),
+    ("sentence1", "sentence2"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("claim", "evidence"),
+    ("query", "passage"),
+    ("query", "document"),
+    ("question", "sentence"),
+    ("question", "passage"),
+)
+"""Columns that are read together: those of GLUE, and what search and fact checking call theirs."""
 _NO_WORDS: Final = re.compile(r"\w+://\S+|www\.\S+|\S+@\S+|[\d\s.,:/T+Z-]+|[0-9a-fA-F-]{16,}")
 """Addresses, dates, times, numbers, hashes."""
 
@@ -42,6 +56,25 @@ def text_columns(columns: dict[str, list[Any]], data: Path) -> tuple[str, ...]:
     body = max(worded, key=lambda name: (name.strip().lower() in _TEXT_NAMES, lengths[name]))
     titles = (name for name in columns if name in worded - {body} and name.strip().lower() in _TITLE_NAMES)
     return (*([title] if (title := next(titles, None)) else []), body)
+
+
+def pair_of(names: Sequence[str]) -> schema.TextPair | None:
+    """The two of these columns whose names say that they are read together; None where there are none."""
+    known = {name.strip().lower(): name for name in names}
+    for first, second in _PAIRS:
+        if first in known and second in known:
+            return schema.TextPair(first=known[first], second=known[second])
+    return None
+
+
+def guessed_text(columns: dict[str, list[Any]], data: Path) -> tuple[str, ...] | schema.TextPair:
+    """The columns of the text: a pair where their names say so, else those of `text_columns`.
+
+    Raises:
+        DataError: no column holds text.
+    """
+    pair = pair_of([name for name in columns if _has_words(columns[name])])
+    return pair or text_columns(columns, data)
 
 
 def _mean_length(values: list[Any]) -> float:

@@ -182,12 +182,10 @@ def _per_token(
     seconds = tokens = 0.0
     for number, batch in enumerate(batches):
         started = time.perf_counter()
-        ids, mask = (
-            torch.from_numpy(each).to(machine.device)
-            for each in encoded.pad(batch.rows, int(prepared.config.pad_token_id))
-        )
+        batched = encoded.pad(batch.rows, int(prepared.config.pad_token_id))
+        inputs = {name: torch.from_numpy(each).to(machine.device) for name, each in batched.items()}
         with torch.autocast(machine.device, DTYPES[machine.precision], enabled=machine.precision != "fp32"):
-            loss = model(input_ids=ids, attention_mask=mask).logits.float().sum()
+            loss = model(**inputs).logits.float().sum()
         loss.backward()
         loss.item()  # waits for the device
         if number:  # the first pass is slow

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ftcls.config.schema import Decision
+from ftcls.config.outcome_schema import Decision
 from ftcls.data.corpus import Corpus, Split, SplitName
 from ftcls.inference.classifier import Classifier
 from ftcls.runs import report_schema

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ftcls.data.tables.cells import Misfit, text_of
+from ftcls.data.tables.cells import Misfit
 from ftcls.data.tables.records import TEXT, Record
+from ftcls.data.texts import TextColumns
+from ftcls.errors import DataError
 from ftcls.prediction.rows import PAUSE, Source
 
 ROWS: Final = 4_096
@@ -26,23 +28,34 @@ class Item:
     """None where there is none to label; the record says why."""
 
 
-def read_columns(source: Source, text_columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns that the text is in; lines of text have their own."""
-    return (TEXT,) if source.kind == "txt" else tuple(text_columns)
+def read_columns(source: Source, text_columns: TextColumns) -> TextColumns:
+    """The columns that the text is in; lines of text have their own.
+
+    Raises:
+        DataError: lines of text, where pairs of texts are wanted.
+    """
+    if source.kind != "txt":
+        return text_columns
+    if text_columns.pairs:
+        raise DataError(
+            f"{source.name}: holds a text in each line, and the model reads pairs of texts; give it a table with the "
+            f"columns {text_columns} (of stdin say with --input-kind csv, tsv or jsonl what it holds)"
+        )
+    return TextColumns((TEXT,))
 
 
-def cut(source: Source, text_columns: Sequence[str], *, follow: bool = False) -> Iterator[list[Item]]:
+def cut(source: Source, text_columns: TextColumns, *, follow: bool = False) -> Iterator[list[Item]]:
     """The rows of a source in chunks.
 
     They end after so many rows or characters and depend on nothing else; with ``follow`` also when no more rows arrive,
     once there was one that can be read.
     """
-    names = read_columns(source, text_columns)
+    columns = read_columns(source, text_columns)
     chunk: list[Item] = []
     characters = 0
     readable = False
     for place, record in source.records:
-        item = _item(place, record, names)
+        item = _item(place, record, columns)
         chunk.append(item)
         characters += len(item.text or "")
         readable = readable or item.text is not None
@@ -61,12 +74,13 @@ def chained(digest: str, chunk: Sequence[Item]) -> str:
     return found.hexdigest()
 
 
-def _item(place: str, record: Record, names: Sequence[str]) -> Item:
+def _item(place: str, record: Record, columns: TextColumns) -> Item:
     if record.problem is not None:
         return Item(place, record, None)
+    names = columns.names
     cells = [record.cell_of(name) for name in names]
     odd = next((name for name, cell in zip(names, cells, strict=True) if isinstance(cell, Misfit)), None)
-    text = None if odd is not None else text_of(cell for cell in cells if not isinstance(cell, Misfit))
+    text = None if odd is not None else columns.of(cell for cell in cells if not isinstance(cell, Misfit))
     if text is not None:
         return Item(place, record, text)
     if odd is not None:
@@ -74,5 +88,5 @@ def _item(place: str, record: Record, names: Sequence[str]) -> Item:
     elif not any(name in record.row for name in names):
         problem = f"no key {names[0]!r}; name the text column with --text-column"
     else:
-        problem = f"no text in column {' + '.join(names)}"
+        problem = f"no text in column {columns}"
     return Item(place, replace(record, problem=problem), None)

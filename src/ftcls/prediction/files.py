@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from ftcls.data.tables.records import Kind
 from ftcls.data.tables.table import MissingColumn, missing_column
+from ftcls.data.texts import PLAIN, TextColumns, is_blank
 from ftcls.environment.files import refuse_special
 from ftcls.errors import ConfigError, DataError, Interrupted
 from ftcls.prediction import chunks, rows, writers
@@ -38,8 +39,8 @@ _SHOWN: Final = 10
 class Wanted:
     """What to do with each row."""
 
-    text_columns: tuple[str, ...] = ("text",)
-    """The columns with the text; several are joined by a space. Lines of text have none."""
+    text_columns: TextColumns = PLAIN
+    """The columns with the text, or with the texts of a pair. Lines of text have none."""
     prefix: str = ""
     """Stands before the names of the new columns."""
     top: int | None = None
@@ -222,7 +223,7 @@ class _Run:
 
     def _label(self, chunk: Sequence[Item]) -> None:
         texts = [item.text for item in chunk if item.text is not None]
-        self.tally.empty += sum(not text.strip() for text in texts)
+        self.tally.empty += sum(map(is_blank, texts))
         found = iter(predict_texts(self.classifier, texts))
         labelled = []
         for item in chunk:
@@ -246,7 +247,7 @@ class _Run:
             log.warning("%s; the row stays without a label", problem)
             self.tally.problems.append(problem)
         self.tally.bad += 1
-        row = record.row if record.raw is None else {self.wanted.text_columns[0]: record.raw}
+        row = record.row if record.raw is None else {self.wanted.text_columns.names[0]: record.raw}
         return Labelled(row, self.columns.nothing(), record.problem)
 
 
@@ -287,7 +288,8 @@ def _check(
         raise ConfigError("--by: writes its table and plot beside the output; name one: --output labelled.csv")
     if source.columns is None:
         return
-    for option, names in (("--text-column", chunks.read_columns(source, wanted.text_columns)), ("--by", wanted.by)):
+    texts = chunks.read_columns(source, wanted.text_columns).names
+    for option, names in (("--text-column", texts), ("--by", wanted.by)):
         for name in names:
             if name not in source.columns:
                 error = missing_column(Path(source.name), name, source.columns)

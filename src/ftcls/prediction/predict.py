@@ -16,8 +16,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ftcls.config.load import load
+from ftcls.data.columns import text_of
 from ftcls.data.tables import frames
 from ftcls.data.tables.records import Kind
+from ftcls.data.texts import PLAIN, TextColumns
 from ftcls.environment import progress
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Thresholds
@@ -85,10 +87,11 @@ def predict(
 
     Args:
         run: a run, a simple model of it (``RUN:tfidf``), an export, a model folder, a Hub checkpoint, or a classifier.
-        data: n texts, a Series, a DataFrame; or files: one, a pattern such as ``reviews/*.csv``, several paths; or a
-            stream.
+        data: n texts (pairs of texts as tuples), a Series, a DataFrame; or files: one, a pattern such as
+            ``reviews/*.csv``, several paths; or a stream.
         output: the file or stream that labelled rows are written to; None: they are returned.
-        text_column: the text column, or several, joined by a space; None: those of the run's config.
+        text_column: the text column, or several, joined by a space; of a model of pairs two, that of the first text and
+            that of the second; None: those of the run's config.
         thresholds: in place of the model's own; for a binary model that of the positive label.
         top: so many most probable labels instead of the probability of each.
         abstain: no label where it is less probable than this.
@@ -112,7 +115,7 @@ def predict(
         Interrupted: SIGINT or SIGTERM; what is half done can be continued.
     """
     classifier = loaded(run, thresholds=thresholds, precision=precision)
-    columns = (text_column,) if isinstance(text_column, str) else tuple(text_column or text_columns(run))
+    columns = named_columns(text_column, text_columns(classifier))
     wanted = Wanted(
         columns, prefix=prefix, top=top, abstain=abstain, by=tuple(by), safe_cells=safe_cells, on_bad_row=on_bad_row
     )
@@ -120,9 +123,9 @@ def predict(
         _refuse_idle(
             output=output, by=by, resume=resume, safe_cells=safe_cells, input_kind=input_kind, output_kind=output_kind
         )
-        frame = frames.frame_of(data)
+        frame = frames.frame_of(data, columns)
         if not isinstance(data, pd.DataFrame):
-            wanted = replace(wanted, text_columns=(frame.columns[0],))
+            wanted = replace(wanted, text_columns=TextColumns(*((name,) for name in frame.columns)))
         return _labelled(classifier, frame, wanted)
     source = _source(data)
     if output is None:
@@ -151,14 +154,31 @@ def loaded(run: Place | BaseClassifier, *, thresholds: Thresholds = (), precisio
     return found.with_thresholds(thresholds) if thresholds else found
 
 
-def text_columns(run: Place | BaseClassifier) -> tuple[str, ...]:
-    """The text columns that a run was trained on; ``text`` where there is no config to say it."""
-    place = run.source if isinstance(run, BaseClassifier) else os.fspath(run)
-    config = RunDir(Path(reference(place).path)).config
-    if not config.is_file():
-        return (frames.TEXT,)
-    text = load(config).data.text
-    return (text,) if isinstance(text, str) else text
+def text_columns(classifier: BaseClassifier) -> TextColumns:
+    """The text columns that a model was trained on; ``text`` where nothing says it."""
+    if classifier.settings.text is not None:
+        return classifier.settings.text
+    config = RunDir(Path(reference(classifier.source).path)).config
+    return text_of(load(config).data) if config.is_file() else PLAIN
+
+
+def named_columns(named: str | Sequence[str] | None, trained: TextColumns) -> TextColumns:
+    """The text columns that somebody names in place of those that the model was trained on; None: those.
+
+    Raises:
+        ConfigError: the model reads pairs of texts, and it is not two.
+    """
+    names = (named,) if isinstance(named, str) else named
+    if not names:
+        return trained
+    if not trained.pairs:
+        return TextColumns(tuple(names))
+    if len(names) != 2:
+        raise ConfigError(
+            f"--text-column {' '.join(names)}: the model reads pairs of texts; name two columns, that of the first "
+            "text and that of the second: --text-column premise --text-column hypothesis"
+        )
+    return TextColumns((names[0],), (names[1],))
 
 
 def _in_memory(data: object) -> bool:

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from ftcls.config.source import flow
+from ftcls.data.texts import TextColumns
 from ftcls.scoring.next_steps import Value
 
 _SAFE: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 _NUMBERED: Final = re.compile(r"(.+)-([2-9]|[1-9]\d)")
 """A run that took the next number, its name being taken; in ``imdb-2000`` the number is part of the name."""
+
+PAIR: Final = '{"text": "One text.", "text_pair": "Its pair."}'
+"""A pair of texts as the pipelines of transformers take it."""
 
 
 def line(command: Sequence[str]) -> str:
@@ -26,9 +30,10 @@ def train_again(run: Path, keys: Mapping[str, Value]) -> str:
     return line(["ftcls", "train", place(run / "config.yaml"), *settings, "--output", place(_beside(run))])
 
 
-def predict(run: Path) -> str:
-    """Label a text with a run."""
-    return f'{line(["ftcls", "predict", place(run)])} --text "..."'
+def predict(run: Path, text: TextColumns | None) -> str:
+    """Label a text, or a pair of texts, with a run; what a text is made of is as its report has it."""
+    both = '--text "..." --second "..."' if _are_pairs(text) else '--text "..."'
+    return f"{line(['ftcls', 'predict', place(run)])} {both}"
 
 
 @dataclass(frozen=True)
@@ -40,24 +45,30 @@ class Use:
     transformers: str
 
 
-def use(run: Path, *, several: bool) -> Use:
+def use(run: Path, *, several: bool, text: TextColumns | None) -> Use:
     """Label texts with a run: on the command line, in Python, and with plain transformers.
 
     Args:
         run: the run directory.
         several: whether a text may have several labels.
+        text: what a text is made of, as its report has it.
     """
     folder, model = place(run), place(run / "model")
     top = ", top_k=None" if several else ""
+    one, plain = ('("One text.", "Its pair.")', PAIR) if _are_pairs(text) else ('"A text."', '"A text."')
     return Use(
-        line=predict(run),
+        line=predict(run, text),
         python="import ftcls\n\n"
         f"classifier = ftcls.Classifier.from_pretrained({folder!r})\n"
-        'classifier.classify(["A text."])',
+        f"classifier.classify([{one}])",
         transformers="from transformers import pipeline\n\n"
         f'classify = pipeline("text-classification", model={model!r}{top})\n'
-        'classify("A text.", truncation=True)',
+        f"classify({plain}, truncation=True)",
     )
+
+
+def _are_pairs(text: TextColumns | None) -> bool:
+    return text is not None and text.pairs
 
 
 def place(path: Path) -> str:

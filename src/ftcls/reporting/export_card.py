@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ftcls.reporting import commands
 from ftcls.reporting.markdown import plain
 from ftcls.runs.export_record import Export
 from ftcls.scoring.intervals import Difference
@@ -16,8 +17,8 @@ folder = "."
 labels = AutoConfig.from_pretrained(folder).id2label
 tokenizer = AutoTokenizer.from_pretrained(folder)
 session = onnxruntime.InferenceSession(f"{folder}/model.onnx")
-encoded = tokenizer(["A text."], padding=True, truncation=True, return_tensors="np")
-inputs = {name: encoded[name].astype("int64") for name in ("input_ids", "attention_mask")}
+encoded = tokenizer(TEXTS, padding=True, truncation=True, return_tensors="np")
+inputs = {each.name: encoded[each.name].astype("int64") for each in session.get_inputs()}
 logits = session.run(["logits"], inputs)[0]
 print(labels[int(logits[0].argmax())])
 ```
@@ -27,10 +28,17 @@ print(labels[int(logits[0].argmax())])
 from transformers import pipeline
 
 classify = pipeline("text-classification", model=".")
-print(classify("A text.", truncation=True))
+print(classify(TEXT, truncation=True))
 ```
 """,
 }
+_TEXTS = ('"A text."', '["A text."]', '--text "A text."')
+_PAIRS = (
+    commands.PAIR,
+    '["One text."], ["Its pair."]',
+    '--text "One text." --second "Its pair."',
+)
+"""What an example reads: for the pipeline, for the tokenizer, for ``ftcls predict``."""
 _WHAT = {
     ("onnx", "fp32"): "An ONNX graph in float32",
     ("onnx", "int8"): "An ONNX graph with weights in int8",
@@ -38,8 +46,10 @@ _WHAT = {
 }
 
 
-def markdown(export: Export, *, max_length: int, clean: Sequence[str]) -> str:
-    """The card, as Markdown."""
+def markdown(export: Export, *, max_length: int, clean: Sequence[str], pairs: bool) -> str:
+    """The card, as Markdown; ``pairs``: whether the model reads pairs of texts."""
+    one, many, typed = _PAIRS if pairs else _TEXTS
+    use = _USE[export.format].replace("TEXTS", many).replace("TEXT", one)
     size = sum(export.files.values()) / 1e6
     weights = ", ".join(export.files)
     versions = ", ".join(f"{name} {version}" for name, version in export.packages.items())
@@ -60,11 +70,11 @@ def markdown(export: Export, *, max_length: int, clean: Sequence[str]) -> str:
             "With cleaning, thresholds and temperature as in the run:",
             "",
             "```",
-            'ftcls predict . --text "A text."',
+            f"ftcls predict . {typed}",
             "```",
             "",
             f"Without ftcls (logits only; {_by_hand(clean, max_length)}):",
-            _USE[export.format],
+            use,
         ]
     )
 

@@ -8,6 +8,7 @@ from typing import Final
 from huggingface_hub import EvalResult, ModelCardData
 
 from ftcls.config.schema import Experiment
+from ftcls.reporting import commands
 from ftcls.reporting.markdown import plain, table
 from ftcls.runs.report_schema import Report
 from ftcls.scoring.differences import verdict
@@ -135,12 +136,16 @@ def _title(report: Report, experiment: Experiment, base: str | None) -> str:
     dataset = _dataset(experiment)
     own = "data of its owner" if report.data.source == "files" else report.data.source
     data = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else own
-    return f"# {plain(report.run.name)}\n\nGives a text {what}. Fine-tuned from {start} on {data}."
+    gives = "a pair of texts" if report.data.text is not None and report.data.text.pairs else "a text"
+    return f"# {plain(report.run.name)}\n\nGives {gives} {what}. Fine-tuned from {start} on {data}."
 
 
 def _use(report: Report, experiment: Experiment, repository: str) -> str:
     several = report.data.task == "multilabel"
     top = ", top_k=None" if several else ""
+    pairs = report.data.text is not None and report.data.text.pairs
+    text = commands.PAIR if pairs else '"A text."'
+    texts = '[("One text.", "Its pair.")]' if pairs else '["A text."]'
     notes = []
     if several:
         notes.append("Every label has a probability of its own; the table of labels has the thresholds.")
@@ -154,7 +159,7 @@ def _use(report: Report, experiment: Experiment, repository: str) -> str:
 from transformers import pipeline
 
 classify = pipeline("text-classification", model="{repository}"{top})
-classify("A text.", truncation=True)
+classify({text}, truncation=True)
 ```
 
 {" ".join(notes)}
@@ -162,7 +167,7 @@ classify("A text.", truncation=True)
 ```python
 import ftcls
 
-ftcls.Classifier.from_pretrained("{repository}").predict(["A text."])
+ftcls.Classifier.from_pretrained("{repository}").predict({texts})
 ```"""
 
 
@@ -171,6 +176,8 @@ def _only_with_ftcls(report: Report, experiment: Experiment) -> Iterable[str]:
         yield f"cleaning ({', '.join(experiment.data.clean)})"
     if experiment.model.truncation != "head":
         yield f"where long texts are cut ({experiment.model.truncation})"
+    if experiment.model.pair_truncation != "longest_first":
+        yield f"which text of a pair is cut ({experiment.model.pair_truncation})"
     if report.decision is not None and report.decision.thresholds:
         yield "thresholds"
     if report.decision is not None and report.decision.temperature != 1:

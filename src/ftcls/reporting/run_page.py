@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftcls.data.texts import MARK, parts
 from ftcls.environment import manifest
 from ftcls.environment.files import write_text
 from ftcls.reporting import commands, error_analysis, findings, gallery, html_page, page_data, plots, rungs, sources
@@ -173,7 +174,7 @@ def _context(
             {"sentence": step.sentence, "command": commands.train_again(run.path, step.keys) if step.keys else None}
             for step in found.next_steps
         ],
-        "use": commands.use(run.path, several=found.data.task == "multilabel"),
+        "use": commands.use(run.path, several=found.data.task == "multilabel", text=found.data.text),
         "label_intervals": (document.get("label_intervals") or {}).get(_SPLIT),
         "without_leaks": document.get("metrics_without_leaks"),
         "notes": problems,
@@ -268,21 +269,25 @@ def _explained(words: MistakeWords | None, test: Predictions, rows: Rows) -> lis
 
 def _pieces(weighed: Weighed, text: str) -> Iterator[Piece]:
     most = max((abs(part.weight) for part in weighed.parts), default=1.0) or 1.0
-    end = 0
-    for part in weighed.parts:
-        share = abs(part.weight) / most
-        kind = "" if share < _SLIGHT else "for" if part.weight > 0 else "against"
-        yield Piece(text[end : part.start], "", 0.0, 0.0)
-        yield Piece(text[part.start : part.end], kind, share, part.weight)
-        end = part.end
-    yield Piece(text[end:], "", 0.0, 0.0)
+    for place, side in enumerate(parts(text)):
+        end = 0
+        if place:
+            yield Piece(MARK, "", 0.0, 0.0)
+        for part in (each for each in weighed.parts if each.text == place):
+            share = abs(part.weight) / most
+            kind = "" if share < _SLIGHT else "for" if part.weight > 0 else "against"
+            yield Piece(side[end : part.start], "", 0.0, 0.0)
+            yield Piece(side[part.start : part.end], kind, share, part.weight)
+            end = part.end
+        yield Piece(side[end:], "", 0.0, 0.0)
 
 
 def _strongest(weighed: Weighed, text: str) -> Iterator[str]:
     for sign, words in ((1, "for"), (-1, "against")):
-        parts = sorted((each for each in weighed.parts if sign * each.weight > 0), key=lambda each: -sign * each.weight)
-        if parts:
-            named = ", ".join(f"“{text[e.start : e.end]}” {signed(e.weight, 2)}" for e in parts[:_WORDS])
+        found = sorted((each for each in weighed.parts if sign * each.weight > 0), key=lambda each: -sign * each.weight)
+        if found:
+            sides = parts(text)
+            named = ", ".join(f"“{sides[e.text][e.start : e.end]}” {signed(e.weight, 2)}" for e in found[:_WORDS])
             yield f"{words} {weighed.label}: {named}"
 
 

@@ -58,7 +58,7 @@ def summary(report: Report, *, run: Path | None = None, verbose: bool) -> Render
         beside = [] if ladder else [*_headline(report, tested=False), Text()]
         parts += [*beside, *_diagnosis(report), *(_short_warning(check) for check in warnings)]
     if run is not None:
-        parts += [*_next_steps(report, run), Text(), *_use(run)]
+        parts += [*_next_steps(report, run), Text(), *_use(report, run)]
     return Group(*parts)
 
 
@@ -118,9 +118,10 @@ def _next_steps(report: Report, run: Path) -> list[Text]:
     return lines
 
 
-def _use(run: Path) -> list[Text]:
+def _use(report: Report, run: Path) -> list[Text]:
     """Where the page lies, and the line that uses the model."""
-    return [_whole(f"page     {commands.place(RunDir(run).page)}"), _whole(f"predict  {commands.predict(run)}")]
+    line = commands.predict(run, report.data.text)
+    return [_whole(f"page     {commands.place(RunDir(run).page)}"), _whole(f"predict  {line}")]
 
 
 def _whole(text: str) -> Text:

@@ -4,18 +4,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ftcls.data.texts import Pair, are_pairs, parts
 from ftcls.environment import manifest
 from ftcls.environment.files import replacing
 from ftcls.errors import DataError
 from ftcls.scoring.decision import Task
 from ftcls.scoring.metrics import Predictions
+
+_SECOND: Final = "second_text"
+"""The column of the second text of a pair."""
+_ABOUT_ROWS: Final = ("text", _SECOND, "tokens", "truncated")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +28,7 @@ class Rows:
     """What a predictions file says about its n rows beside the predictions; None where it does not say it."""
 
     texts: list[str] | None
-    """n texts, as they were cleaned for the model."""
+    """n texts, or pairs of them, as they were cleaned for the model."""
     lengths: NDArray[np.int32] | None
     """[n] tokens of each text, special tokens included, before truncation."""
     truncated: NDArray[np.bool_] | None
@@ -41,8 +46,8 @@ def write(
     """Write predictions as Parquet, whole or not at all; the same predictions give the same bytes.
 
     Columns: row, gold and predicted (label names; lists of them for multilabel), cluster where there is one,
-    ``probability:<label>`` for every label, and text, tokens and truncated where they are given (see `Rows`). Task,
-    label order and positive label stand in the schema's metadata.
+    ``probability:<label>`` for every label, and text, tokens and truncated where they are given (see `Rows`); of a pair
+    of texts the second one is ``second_text``. Task, label order and positive label stand in the schema's metadata.
 
     Raises:
         ValueError: texts, lengths or truncated are not one for each row.
@@ -61,7 +66,10 @@ def write(
         if values is not None and len(values) != len(predictions):
             raise ValueError(f"{name}: {len(values)} values for {len(predictions)} rows")
     if texts is not None:
-        columns["text"] = pa.array(map(_whole_characters, texts), pa.string(), size=len(texts))
+        sides = [("text", 0), (_SECOND, 1)] if are_pairs(texts) else [("text", 0)]
+        for name, side in sides:
+            given = (_whole_characters(parts(text)[side]) for text in texts)
+            columns[name] = pa.array(given, pa.string(), size=len(texts))
     if lengths is not None:
         columns["tokens"] = pa.array(lengths, pa.int32())
     if truncated is not None:
@@ -85,7 +93,7 @@ def read(path: Path) -> Predictions:
     Raises:
         DataError: the file is missing or was not written by ftcls.
     """
-    table, about = _opened(path, without=("text", "tokens", "truncated"))
+    table, about = _opened(path, without=_ABOUT_ROWS)
     task, labels, positive = about["task"], tuple(about["labels"]), about["positive_label"]
     probabilities = np.stack([table[f"probability:{label}"].to_numpy() for label in labels], axis=1)
     return Predictions(
@@ -106,13 +114,22 @@ def read_rows(path: Path) -> Rows:
     Raises:
         DataError: the file is missing or was not written by ftcls.
     """
-    table, _ = _opened(path, only=("text", "tokens", "truncated"))
+    table, _ = _opened(path, only=_ABOUT_ROWS)
     there = set(table.column_names)
     return Rows(
-        texts=table["text"].to_pylist() if "text" in there else None,
+        texts=_texts(table),
         lengths=table["tokens"].to_numpy() if "tokens" in there else None,
         truncated=table["truncated"].to_numpy() if "truncated" in there else None,
     )
+
+
+def _texts(table: Any) -> list[str] | None:
+    if "text" not in table.column_names:
+        return None
+    first = table["text"].to_pylist()
+    if _SECOND not in table.column_names:
+        return list(first)
+    return [Pair(*both) for both in zip(first, table[_SECOND].to_pylist(), strict=True)]
 
 
 def _opened(path: Path, *, only: Sequence[str] | None = None, without: Sequence[str] = ()) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ftcls.data.corpus import Check
+from ftcls.data.texts import TextColumns
 from ftcls.environment import json_files, manifest
 from ftcls.environment.files import json_text, write_json, write_text
 from ftcls.errors import DataError
@@ -120,6 +121,8 @@ class Data:
     splits: dict[str, Split]
     checks: tuple[Check, ...]
     versions: dict[str, str]
+    text: TextColumns | None = None
+    """The columns that a text was made of, or the first and the second text of a pair; None: of an older run."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final
 
 import fastapi
@@ -16,10 +16,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 import ftcls
+from ftcls.data.tables.cells import Misfit, cell_of
 from ftcls.data.tables.table import MissingColumn
+from ftcls.data.texts import TextColumns, of_parts, parts
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Prediction
 from ftcls.prediction.files import Wanted, predict_files
+from ftcls.prediction.predict import named_columns
 from ftcls.scoring import occlusion
 from ftcls.serving import openapi, page, schema
 from ftcls.serving.batches import Batcher, Overloaded
@@ -43,8 +46,8 @@ class Service:
     classifier: BaseClassifier
     limits: Limits
     model: Model
-    text_columns: tuple[str, ...]
-    """Of a CSV, unless the request names others."""
+    text_columns: TextColumns
+    """What a text is made of; of a CSV, unless the request names others."""
     token: bool = False
     """Whether requests have to bring one; for the description alone."""
 
@@ -94,20 +97,22 @@ def _answering(service: Service, batcher: Batcher) -> fastapi.APIRouter:
         """Labels and probabilities of one text or of several."""
         if (request.text is None) == (request.texts is None):
             raise HTTPException(422, "give either text or texts")
-        texts = request.texts if request.text is None else [request.text]
-        _check_texts(texts or [], limits)
-        found = await _in_time(batcher.submit(texts or []), limits.timeout, batcher)
+        given = (request.texts or []) if request.text is None else [request.text]
+        texts = [_text(each, service.text_columns) for each in given]
+        _check_texts(texts, limits)
+        found = await _in_time(batcher.submit(texts), limits.timeout, batcher)
         return Answers(predictions=[_answer(each) for each in found])
 
     @router.post("/words")
     async def weigh(request: WordsRequest) -> Words:
         """How each word of a text speaks for a label: what leaving it out does to the label's log odds."""
-        _check_texts([request.text], limits)
+        text = _text(request.text, service.text_columns)
+        _check_texts([text], limits)
         labels = service.classifier.labels
         if request.label is not None and request.label not in labels:
             raise HTTPException(422, f"label: {request.label[:100]!r} is none of the model's")
-        spans = occlusion.parts(request.text)
-        texts = [request.text, *occlusion.without(request.text, spans)]
+        spans = occlusion.spans(parts(text))
+        texts = [text, *map(of_parts, occlusion.without(parts(text), spans))]
         whole, *left_out = await _in_time(batcher.submit(texts), limits.timeout, batcher)
         label = request.label or (whole.labels or (max(labels, key=whole.probabilities.__getitem__),))[0]
         probability = whole.probabilities[label]
@@ -115,7 +120,8 @@ def _answering(service: Service, batcher: Batcher) -> fastapi.APIRouter:
         return Words(
             label=label,
             probability=probability,
-            words=[schema.Word(start=each.start, end=each.end, weight=each.weight) for each in weights],
+            texts=list(parts(text)),
+            words=[schema.Word(**asdict(each)) for each in weights],
         )
 
     @router.post(
@@ -135,7 +141,7 @@ def _answering(service: Service, batcher: Batcher) -> fastapi.APIRouter:
         if files.locked():
             raise Overloaded(batcher.advice())
         async with files:
-            wanted = Wanted(text_columns=tuple(text_column or service.text_columns), safe_cells=safe_cells)
+            wanted = Wanted(text_columns=_named(text_column, service.text_columns), safe_cells=safe_cells)
             output = io.StringIO()
             remote = _Remote(service.classifier, batcher, asyncio.get_running_loop(), limits)
             work = to_thread.run_sync(
@@ -201,9 +207,9 @@ class _Remote:
         self.rows += len(texts)
         if self.rows > self.limits.rows:
             raise DataError(f"more than {self.limits.rows:,} rows; cut the file, or use `ftcls predict`")
-        long = next((text for text in texts if len(text) > self.limits.characters), None)
-        if long is not None:
-            raise DataError(f"a text has {len(long):,} characters, at most {self.limits.characters:,} are taken")
+        longest = max((len(part) for text in texts for part in parts(text)), default=0)
+        if longest > self.limits.characters:
+            raise DataError(f"a text has {longest:,} characters, at most {self.limits.characters:,} are taken")
         found: list[Prediction] = []
         for start in range(0, len(texts), _PIECE):
             if self._over:
@@ -220,6 +226,29 @@ class _Remote:
             self._piece.cancel()
 
 
+def _text(given: str | schema.Row, columns: TextColumns) -> str:
+    """The text of a request, or its pair of texts."""
+    if isinstance(given, str):
+        if columns.pairs:
+            raise HTTPException(422, f"the model reads pairs of texts: give an object with {columns}")
+        return given
+    unknown = [name for name in given if name not in columns.names]
+    if unknown:
+        raise HTTPException(422, f"{unknown[0][:100]!r} is no column of a text; they are {', '.join(columns.names)}")
+    cells = [cell_of(given[name] if name in given else None) for name in columns.names]
+    text = columns.of(cell for cell in cells if not isinstance(cell, Misfit))
+    if text is None:
+        raise HTTPException(422, f"no text: give an object with {columns}")
+    return text
+
+
+def _named(names: Sequence[str] | None, columns: TextColumns) -> TextColumns:
+    try:
+        return named_columns(names, columns)
+    except ConfigError as error:
+        raise HTTPException(422, _about_a_file(error)) from None
+
+
 async def _in_time(work: Awaitable[Any], seconds: float, batcher: Batcher) -> Any:
     try:
         return await asyncio.wait_for(work, seconds)
@@ -231,9 +260,10 @@ def _check_texts(texts: Sequence[str], limits: Limits) -> None:
     if len(texts) > limits.texts:
         raise HTTPException(422, f"{len(texts):,} texts, at most {limits.texts:,} are taken at once")
     for number, text in enumerate(texts, start=1):
-        if len(text) > limits.characters:
+        longest = max(map(len, parts(text)))
+        if longest > limits.characters:
             raise HTTPException(
-                422, f"text {number} has {len(text):,} characters, at most {limits.characters:,} are taken"
+                422, f"text {number} has {longest:,} characters, at most {limits.characters:,} are taken"
             )
         if "\0" in text:
             raise HTTPException(422, f"text {number} holds a null character")

@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from ftcls.data.texts import TextColumns
 from ftcls.serving.guard import OPEN, Limits
 
 ERRORS: Final = {
@@ -28,7 +29,7 @@ _ROW: Final = '[^\\u0000\\r\\n",;|\\t]+'
 
 
 def document(
-    app: FastAPI, *, limits: Limits, labels: Sequence[str], text_columns: Sequence[str], token: bool
+    app: FastAPI, *, limits: Limits, labels: Sequence[str], text_columns: TextColumns, token: bool
 ) -> dict[str, Any]:
     """The description of an app's routes.
 
@@ -36,7 +37,7 @@ def document(
         app: with its routes.
         limits: how much is taken.
         labels: of the model.
-        text_columns: of a CSV, unless the request names others.
+        text_columns: what a text is made of; of a CSV, unless the request names others.
         token: whether one is asked for.
     """
     found = get_openapi(title=app.title, version=app.version, routes=app.routes)
@@ -48,7 +49,7 @@ def document(
         "properties": {"detail": {"type": "string", "description": "What is wrong, in one sentence."}},
         "required": ["detail"],
     }
-    _limit(schemas, limits, labels)
+    _limit(schemas, limits, labels, _text(limits, text_columns))
     if token:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     for path, operations in found["paths"].items():
@@ -59,8 +60,9 @@ def document(
             if closed:
                 operation["security"] = [{"token": []}]
     body = found["paths"]["/predict/file"]["post"]["requestBody"]["content"]["text/csv"]
-    body["schema"] = _csv(text_columns)
-    body["example"] = ",".join(text_columns) + "\n" + ",".join("a warm and clever film" for _ in text_columns) + "\n"
+    names = text_columns.names
+    body["schema"] = _csv(names)
+    body["example"] = ",".join(names) + "\n" + ",".join("a warm and clever film" for _ in names) + "\n"
     return found
 
 
@@ -74,8 +76,21 @@ def _csv(text_columns: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _limit(schemas: dict[str, Any], limits: Limits, labels: Sequence[str]) -> None:
-    text = {"type": "string", "maxLength": limits.characters, "pattern": _PLAIN}
+def _text(limits: Limits, columns: TextColumns) -> dict[str, Any]:
+    """A text, or a pair of texts by its columns."""
+    if not columns.pairs:
+        return {"type": "string", "maxLength": limits.characters, "pattern": _PLAIN}
+    most = limits.characters // max(len(columns.first), len(columns.second)) - 1  # a space stands between two
+    return {
+        "type": "object",
+        "title": "A pair of texts, by its columns.",
+        "properties": {name: {"type": "string", "maxLength": most, "pattern": _PLAIN} for name in columns.names},
+        "required": [columns.first[0], columns.second[0]],
+        "additionalProperties": False,
+    }
+
+
+def _limit(schemas: dict[str, Any], limits: Limits, labels: Sequence[str], text: dict[str, Any]) -> None:
     several = {"type": "array", "items": text, "maxItems": limits.texts}
     either = {"text": text, "texts": several}
     made = schemas["Texts"]
@@ -94,7 +109,7 @@ def _limit(schemas: dict[str, Any], limits: Limits, labels: Sequence[str]) -> No
         ],
     }
     weighed = schemas["WordsRequest"]["properties"]
-    weighed["text"] = {**weighed["text"], **text}
+    weighed["text"] = text
     weighed["label"] = {"enum": [*labels, None], "description": weighed["label"]["description"]}
 
 

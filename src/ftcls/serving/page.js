@@ -82,9 +82,32 @@ async function describe() {
     said.length ? `on test: ${said.join(", ")}` : "no scores known",
   ].join("; ");
   at("locked").hidden = true;
+  boxes();
 }
 
-// --- one text
+// --- one text, or a pair
+
+const isPair = () => model.text_columns.second.length > 0;
+
+// What a request asks: a text, or the texts of a pair by the first column of each.
+function asked() {
+  if (!isPair()) return at("text").value;
+  const { first, second } = model.text_columns;
+  return { [first[0]]: at("text").value, [second[0]]: at("second").value };
+}
+
+const sides = (text) => (typeof text === "string" ? [text] : Object.values(text));
+
+const shown = (text) => sides(text).map((side) => side.trim()).join(" ‖ ");
+
+function boxes() {
+  at("pair").hidden = !isPair();
+  if (!isPair()) return;
+  const { first, second } = model.text_columns;
+  at("ask-head").textContent = "Pair of texts";
+  at("hint").textContent = `The first text (${first.join(" + ")}). A CSV file can be dropped here.`;
+  at("second-hint").textContent = `The second text (${second.join(" + ")})`;
+}
 
 function show(text, answer, moved = true) {
   current = { text, answer };
@@ -142,9 +165,11 @@ function bars() {
 }
 
 async function classify() {
-  const text = at("text").value;
-  if (!text.trim()) throw new Error("There is no text yet.");
   if (model === null) await describe();
+  const text = asked();
+  if (sides(text).some((side) => !side.trim())) {
+    throw new Error(isPair() ? "Both texts are wanted." : "There is no text yet.");
+  }
   const { predictions } = await post("predict", { text });
   show(text, predictions[0]);
   remember(text, predictions[0]);
@@ -156,23 +181,26 @@ async function weigh() {
   const { text } = current;
   const found = await post("words", { text, label: at("for-label").value });
   const most = Math.max(...found.words.map((word) => Math.abs(word.weight)), 1e-9);
-  const pieces = [];
-  let end = 0;
+  const pieces = found.texts.map(() => []);
+  const ends = found.texts.map(() => 0);
   for (const word of found.words) {
-    pieces.push(text.slice(end, word.start));
+    const side = found.texts[word.text];
+    pieces[word.text].push(side.slice(ends[word.text], word.start));
     const slight = Math.abs(word.weight) < 0.05 * most;
     const mark = make("span", {
       className: slight ? "" : word.weight >= 0 ? "for" : "against",
       title: `${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}`,
-    }, text.slice(word.start, word.end));
+    }, side.slice(word.start, word.end));
     mark.style.setProperty("--share", (Math.abs(word.weight) / most).toFixed(3));
-    pieces.push(mark);
-    end = word.end;
+    pieces[word.text].push(mark);
+    ends[word.text] = word.end;
   }
-  at("marked").replaceChildren(...pieces, text.slice(end));
+  at("marked").replaceChildren(...found.texts.flatMap((side, index) => [
+    ...(index ? [make("br"), make("br")] : []), ...pieces[index], side.slice(ends[index]),
+  ]));
   const strongest = (sign) => found.words.filter((word) => sign * word.weight > 0)
     .sort((a, b) => sign * (b.weight - a.weight)).slice(0, 5)
-    .map((word) => `“${text.slice(word.start, word.end)}” ${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}`);
+    .map((word) => `“${found.texts[word.text].slice(word.start, word.end)}” ${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}`);
   const lines = [["For", strongest(1)], ["Against", strongest(-1)]].filter(([, list]) => list.length);
   at("words-said").replaceChildren(
     ...lines.map(([name, list]) => make("p", {}, `${name} ${found.label}, in log odds: ${list.join("; ")}`)),
@@ -192,7 +220,7 @@ const tries = () => {
 };
 
 function remember(text, answer) {
-  const list = [{ text, answer }, ...tries().filter((each) => each.text !== text)].slice(0, KEPT);
+  const list = [{ text, answer }, ...tries().filter((each) => shown(each.text) !== shown(text))].slice(0, KEPT);
   try {
     sessionStorage.setItem("ftcls-tries", JSON.stringify(list));
   } catch {
@@ -207,10 +235,10 @@ function history_(list) {
     const label = strongest(answer).join(", ") || "no label";
     const sure = answer.labels.length === 1 ? ` ${percent(answer.probabilities[answer.labels[0]])}` : "";
     const button = make("button", { type: "button" },
-      make("span", { className: "what" }, text.trim().slice(0, 200)),
+      make("span", { className: "what" }, shown(text).slice(0, 200)),
       make("span", { className: "said" }, `${label}${sure}`));
     button.addEventListener("click", () => {
-      at("text").value = text;
+      [at("text").value, at("second").value] = [...sides(text), ""];
       counted();
       show(text, answer);
     });
@@ -283,17 +311,19 @@ async function label(file) {
 // --- what the user does
 
 const counted = () => {
-  const n = at("text").value.length;
+  const n = at("text").value.length + at("second").value.length;
   at("count").textContent = n ? plural(n, "character") : "";
 };
 at("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   busy(at("go"), classify);
 });
-at("text").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) at("ask").requestSubmit();
-});
-at("text").addEventListener("input", counted);
+for (const id of ["text", "second"]) {
+  at(id).addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) at("ask").requestSubmit();
+  });
+  at(id).addEventListener("input", counted);
+}
 at("choose").addEventListener("click", () => at("file").click());
 at("file").addEventListener("change", () => {
   const [file] = at("file").files;

@@ -9,17 +9,21 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Texts(_Request):
-    """One text, or several."""
+Row = dict[str, str | int | float | None]
+"""The columns of a row, as `text_columns` of the model names them."""
 
-    text: str | None = Field(None, description="One text; or give `texts`.")
-    texts: list[str] | None = Field(None, description="Several texts, answered in their order.")
+
+class Texts(_Request):
+    """One text, or several; a pair of texts is an object with its columns: `{"premise": ..., "hypothesis": ...}`."""
+
+    text: str | Row | None = Field(None, description="One text, or its columns; or give `texts`.")
+    texts: list[str | Row] | None = Field(None, description="Several texts, answered in their order.")
 
 
 class WordsRequest(_Request):
-    """A text whose words are weighed."""
+    """A text, or a pair of texts, whose words are weighed."""
 
-    text: str
+    text: str | Row
     label: str | None = Field(None, description="For which label; by default the one the text gets.")
 
 
@@ -41,6 +45,7 @@ class Answers(BaseModel):
 class Word(BaseModel):
     """A part of a text: a word, in long texts a few."""
 
+    text: int = Field(description="Of which of the texts: 0, in a pair 0 or 1.")
     start: int
     end: int
     weight: float = Field(description="How much lower the label's log odds are without it.")
@@ -51,6 +56,7 @@ class Words(BaseModel):
 
     label: str
     probability: float
+    texts: list[str] = Field(description="The text as the model read it, or both texts of the pair.")
     words: list[Word]
 
 
@@ -63,6 +69,9 @@ class Model(BaseModel):
     positive_label: str | None
     thresholds: dict[str, float] | None = Field(description="From which probability on a label is given.")
     temperature: float
+    text_columns: dict[str, list[str]] = Field(
+        description="The columns that make a text, or the `first` and the `second` text of a pair."
+    )
     max_length: int = Field(description="Tokens of a text that the model sees.")
     truncation: str = Field(description="Which of more tokens it sees: head, tail, or head_tail, some of both.")
     precision: str

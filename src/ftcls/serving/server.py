@@ -6,12 +6,13 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 
+from ftcls.data.texts import TextColumns
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.runs import report_schema
@@ -58,7 +59,7 @@ def run(
     address: Address,
     limits: Limits,
     *,
-    text_columns: tuple[str, ...],
+    text_columns: TextColumns,
     announce: Callable[[str], None],
 ) -> None:
     """Answer requests until SIGINT or SIGTERM; what was accepted by then is answered within ten seconds.
@@ -68,14 +69,15 @@ def run(
         source: where it was loaded from; a run's report says its scores.
         address: where to listen.
         limits: how much is taken.
-        text_columns: of a CSV that does not say.
+        text_columns: what a text is made of.
         announce: called with the address of the page, once connections are taken.
 
     Raises:
         UnavailableError: the port is taken.
     """
-    classifier.predict(["warm up"])  # the first forward pass is slow, and an error shows here
-    model = describe(classifier, source, limits)
+    warm = text_columns.of(["warm up"] * len(text_columns.names))
+    classifier.predict([warm or ""])  # the first forward pass is slow, and an error shows here
+    model = describe(classifier, source, limits, text_columns)
     service = Service(classifier, limits, model, text_columns, token=address.token is not None)
     routes = create(service)
     app = Guard(routes, limits=limits, token=address.token, local=is_loopback(address.host))
@@ -134,7 +136,7 @@ def _until_stopped(server: uvicorn.Server, listening: socket.socket) -> None:
         thread.join()
 
 
-def describe(classifier: BaseClassifier, run: str, limits: Limits) -> Model:
+def describe(classifier: BaseClassifier, run: str, limits: Limits, text_columns: TextColumns) -> Model:
     """What callers may know of the model."""
     known = reference(run)
     place = RunDir(Path(known.path))
@@ -148,6 +150,7 @@ def describe(classifier: BaseClassifier, run: str, limits: Limits) -> Model:
         positive_label=classifier.settings.positive_label,
         thresholds=None if thresholds is None else dict(zip(classifier.labels, thresholds, strict=True)),
         temperature=classifier.decision.temperature,
+        text_columns={side: list(names) for side, names in asdict(text_columns).items()},
         max_length=classifier.settings.max_length,
         truncation=classifier.settings.truncation,
         precision=classifier.precision,

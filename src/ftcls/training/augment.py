@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from ftcls.errors import ConfigError
-from ftcls.model.tokenize import special_tokens
 
 # What a token that goes on with a word begins with, or what one that begins a word does; by how pieces are written.
 _CONTINUES = "##"
@@ -39,19 +38,20 @@ class Augmentation:
     """[n] factor of the rates for each row; None: 1 for all."""
     begins: NDArray[np.bool_]
     """[vocabulary] whether a token begins a word."""
-    before: int
-    """Special tokens before a text, which stay."""
-    after: int
-    """Special tokens after it."""
     mask_id: int | None
 
-    def __call__(self, ids: NDArray[np.int32], *, epoch: int, row: int, copy: int) -> NDArray[np.int32]:
-        """The token ids [t] of a row, special tokens included, as this epoch's model sees them: at most t."""
-        body = ids[self.before : len(ids) - self.after]
-        if not len(body):
-            return ids
+    def __call__(
+        self, bodies: Sequence[NDArray[np.int32]], *, epoch: int, row: int, copy: int
+    ) -> list[NDArray[np.int32]]:
+        """The token ids of a row's text, or of both texts of its pair, as this epoch's model sees them: never more.
+
+        Special tokens are no part of them, and stay; a word never goes from one text of a pair to the other.
+        """
         rng = np.random.default_rng((self.seed, epoch, row, copy))
-        strength = 1.0 if self.strength is None else self.strength[row]
+        strength = 1.0 if self.strength is None else float(self.strength[row])
+        return [self._changed(body, rng, strength) if len(body) else body for body in bodies]
+
+    def _changed(self, body: NDArray[np.int32], rng: np.random.Generator, strength: float) -> NDArray[np.int32]:
         dropout, swap, masking = (
             min(rate * strength, _HIGHEST_RATE) for rate in (self.word_dropout, self.word_swap, self.token_masking)
         )
@@ -72,7 +72,7 @@ class Augmentation:
         body = np.concatenate([word for word, gone in zip(words, goes, strict=True) if not gone])
         if self.mask_id is not None:
             body = np.where(rng.random(len(body)) < masking, np.int32(self.mask_id), body)
-        return np.concatenate([ids[: self.before], body, ids[len(ids) - self.after :]])
+        return body
 
 
 def build(
@@ -94,7 +94,6 @@ def build(
             "training.augmentation.token_masking: the tokenizer of this checkpoint has no mask token; "
             "remove the line, or write word_dropout"
         )
-    before, after = special_tokens(tokenizer)
     return Augmentation(
         word_dropout=word_dropout,
         word_swap=word_swap,
@@ -102,8 +101,6 @@ def build(
         seed=seed,
         strength=strength,
         begins=word_beginnings(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))),
-        before=len(before),
-        after=len(after),
         mask_id=tokenizer.mask_token_id if token_masking else None,
     )
 

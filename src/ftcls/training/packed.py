@@ -1,15 +1,20 @@
 """Whether a model is trained without padding, and by what."""
 
 import logging
+from typing import Final
 
 from transformers import PreTrainedModel
 
 from ftcls.environment.devices import DTYPES, Machine
 from ftcls.model import encoder_layers, packed_encoder
 from ftcls.model.packed_encoder import PackedClassifier
+from ftcls.model.padding import Batch
 from ftcls.model.tokenize import Encoded
 
 log = logging.getLogger(__name__)
+
+COMPARED_TOKENS: Final = (22, 15, 14, 3)
+"""Tokens of the texts on which what is packed is compared with what is padded, beside special tokens."""
 
 
 def packed_classifier(
@@ -24,15 +29,25 @@ def packed_classifier(
         seed: of the dropout.
         recomputes: whether activations are computed again in the backward pass, which the model's own layers do.
     """
-    texts = [train.row(row) for row in range(min(len(train), len(packed_encoder.COMPARED_TOKENS)))]
+    few = _few(train, model.config.pad_token_id)
     if machine.processes > 1:
         reason: str | None = f"{machine.processes} processes average the gradients of the model as it is"
     elif recomputes:
         reason = "training.activation_checkpointing"
     else:
-        reason = encoder_layers.difference(model) or packed_encoder.differs(model.to(machine.device), texts)
+        reason = encoder_layers.difference(model) or packed_encoder.differs(model.to(machine.device), few)
     if reason is not None:
         log.info("steps      padded: %s", reason)
         return None
     log.info("steps      packed: the tokens of all texts end to end, without padding")
     return PackedClassifier(model, dtype=DTYPES[machine.precision], seed=seed).train()
+
+
+def _few(train: Encoded, pad_id: int) -> Batch:
+    """The beginnings of the first texts; of pairs the beginnings of both."""
+    chosen = [train.bodies(row) for row in range(min(len(train), len(COMPARED_TOKENS)))]
+    cut = [
+        [body[: count // len(bodies)] for body in bodies]
+        for bodies, count in zip(chosen, COMPARED_TOKENS, strict=False)
+    ]
+    return train.changed(cut, pad_id)

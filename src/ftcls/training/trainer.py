@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainingArguments
@@ -28,7 +27,7 @@ from transformers.trainer_callback import PrinterCallback
 from ftcls.errors import TrainingError
 from ftcls.model.batching import MicroBatch, StepSampler, narrow
 from ftcls.model.packed_encoder import PackedClassifier
-from ftcls.model.padding import pad
+from ftcls.model.padding import Batch
 from ftcls.model.tokenize import Encoded
 from ftcls.runs.directory import STEP
 from ftcls.runs.history import History
@@ -190,27 +189,33 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         return total
 
     def _inputs(self, batch: MicroBatch) -> dict[str, Any]:
-        input_ids, attention_mask = pad(self._texts(batch), self.model.config.pad_token_id, self.encoded.padding_side)
+        padded = self._padded(batch)
         targets = self.encoded.targets
         if targets is None:
             raise TypeError("training needs targets")
         return {
-            "input_ids": torch.from_numpy(input_ids),
-            "attention_mask": torch.from_numpy(attention_mask) if self.packed is None else attention_mask,
+            # The packed model lays out its batch on the CPU.
+            **{
+                name: array if name == "attention_mask" and self.packed is not None else torch.from_numpy(array)
+                for name, array in padded.items()
+            },
             "targets": torch.from_numpy(targets[batch.rows]),
             # DDP averages gradients over processes: times their number makes the mean a sum.
             "scale": batch.weight * self.args.world_size / batch.step_examples,
         }
 
-    def _texts(self, batch: MicroBatch) -> list[NDArray[np.int32]]:
-        texts = [self.encoded.row(int(row)) for row in batch.rows]
+    def _padded(self, batch: MicroBatch) -> Batch:
+        pad_id, encoded = self.model.config.pad_token_id, self.encoded
         if self.augmentation is None:
-            return texts
+            return encoded.pad(batch.rows, pad_id)
         copies = np.zeros_like(batch.rows) if batch.copies is None else batch.copies
-        return [
-            self.augmentation(ids, epoch=batch.epoch, row=int(row), copy=int(copy))
-            for ids, row, copy in zip(texts, batch.rows, copies, strict=True)
-        ]
+        return encoded.changed(
+            [
+                self.augmentation(encoded.bodies(row), epoch=batch.epoch, row=row, copy=copy)
+                for row, copy in zip(batch.rows.tolist(), copies.tolist(), strict=True)
+            ],
+            pad_id,
+        )
 
     def compute_loss(
         self,

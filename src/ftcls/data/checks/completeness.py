@@ -10,6 +10,7 @@ import numpy as np
 
 from ftcls.data.checks.pooled import Pooled, short
 from ftcls.data.corpus import Check, Split, SplitName
+from ftcls.data.texts import is_blank
 
 SHOWN = 3
 
@@ -21,7 +22,7 @@ def checks(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> tuple[Ch
 
 
 def _empty(pooled: Pooled) -> Iterator[Check]:
-    rows = np.flatnonzero([not text or text.isspace() for text in pooled.texts])
+    rows = np.flatnonzero([is_blank(text) for text in pooled.texts])
     if len(rows):
         advice = "Empty texts are kept; a model can only guess at them. Is data.text the right column?"
         examples = tuple(pooled.counted(rows).split(", "))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ftcls.data.checks import near_duplicates as near
 from ftcls.data.checks.pooled import Pooled, short
 from ftcls.data.corpus import Check, Corpus, SplitName
+from ftcls.data.texts import are_pairs, parts
 from ftcls.environment import cache
 
 _SHOWN = 3
@@ -48,10 +49,13 @@ def leaks(corpus: Corpus, split: SplitName) -> Leaks:
 def groups(texts: Sequence[str]) -> NDArray[np.int64]:
     """int64 [n]: `near.groups`, from the cache where it was found before."""
     digest = hashlib.sha256(_FORMAT)
+    if are_pairs(texts):
+        digest.update(b"pairs")
     for text in texts:
-        data = text.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little"))  # so that "ab", "c" and "a", "bc" differ
-        digest.update(data)
+        for part in parts(text):
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "little"))  # so that "ab", "c" and "a", "bc" differ
+            digest.update(data)
 
     def build(folder: Path) -> None:
         np.save(folder / "groups.npy", near.groups(texts))

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from ftcls.data.texts import are_pairs, parts
+
 SIMILAR = 0.7
 _BANDS, _ROWS = 16, 4
 """A pair of similarity s becomes a candidate with probability 1 - (1 - s^4)^16: .59 -> .87, .7 -> .99, .8 -> .9998."""
@@ -41,10 +43,20 @@ Words = NDArray[np.uint64]
 def groups(texts: Sequence[str]) -> NDArray[np.int64]:
     """int64 [n]: the first text of each text's group, itself where nothing before is like it.
 
-    Equal texts are in one group; empty texts are alone.
+    Equal texts are in one group; empty texts are alone. Two pairs are alike where both their first and their second
+    texts are: many pairs may share a premise.
     """
+    if are_pairs(texts):
+        sides = (_side([parts(text)[side] for text in texts]) for side in (0, 1))
+        _, first, number = np.unique(np.stack([*sides], axis=1), axis=0, return_index=True, return_inverse=True)
+        return first[number.ravel()].astype(np.int64)
+    return _side(texts, empty_alone=True)
+
+
+def _side(texts: Sequence[str], *, empty_alone: bool = False) -> NDArray[np.int64]:
+    """int64 [n]: the group of each text; empty ones are alike, or alone."""
     found = shingled(texts)
-    whole = np.where(found.empty, np.arange(len(texts), dtype=np.uint64), found.whole)
+    whole = np.where(found.empty & empty_alone, np.arange(len(texts), dtype=np.uint64), found.whole)
     _, first, number = np.unique(whole, return_index=True, return_inverse=True)
     group = first[number].astype(np.int64)
     rows = np.flatnonzero((group == np.arange(len(texts))) & ~found.empty)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ftcls.data.checks.near_duplicates import UNSPACED
 from ftcls.data.checks.pooled import Pooled
 from ftcls.data.corpus import Check
+from ftcls.data.texts import is_blank, parts
 
 _FAR = 3.0
 """Tukey's fences of what is far out, in quartile distances (Exploratory Data Analysis, 1977), of the log length."""
@@ -100,7 +101,7 @@ def far_lengths(words: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np
 
 def word_counts(texts: Sequence[str]) -> NDArray[np.int64]:
     """int64 [n]: words between white space; in scripts without spaces every character is one."""
-    return np.fromiter((_words(text) for text in texts), dtype=np.int64, count=len(texts))
+    return np.fromiter((sum(map(_words, parts(text))) for text in texts), dtype=np.int64, count=len(texts))
 
 
 def _words(text: str) -> int:
@@ -157,7 +158,7 @@ def _unlike_the_bulk(kind: NDArray[np.int64], kinds: int) -> tuple[NDArray[np.in
 
 def wordless(texts: Sequence[str]) -> NDArray[np.int64]:
     """Texts, ascending, that are not empty but have no letter, digit, sign or emoji: punctuation alone."""
-    return np.flatnonzero([not _SAYS_SOMETHING.search(text) and not text.isspace() and text != "" for text in texts])
+    return np.flatnonzero([not is_blank(text) and not any(map(_SAYS_SOMETHING.search, parts(text))) for text in texts])
 
 
 def broken(texts: Sequence[str]) -> NDArray[np.int64]:

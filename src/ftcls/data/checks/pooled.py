@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ftcls.data.corpus import Split, SplitName
 from ftcls.data.split import Targets, label_sets, text_ids
+from ftcls.data.texts import mapped
 
 NAMED_ROWS = 500
 """Most row numbers that a finding names."""
@@ -54,7 +55,7 @@ class Pooled:
     @cached_property
     def text(self) -> NDArray[np.int64]:
         """[n] equal texts have equal numbers; white space at the ends does not tell texts apart."""
-        return text_ids([text.strip() for text in self.texts])
+        return text_ids([mapped(text, str.strip) for text in self.texts])
 
     def place(self, row: int) -> str:
         """Where a row stands, such as ``train:17``."""

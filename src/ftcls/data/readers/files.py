@@ -11,10 +11,10 @@ from ftcls.data.corpus import Check, SplitName, Task
 from ftcls.data.labels import as_name, natural
 from ftcls.data.raw import BadRows, Raw, RawSplit
 from ftcls.data.readers.label_columns import Indicators, Label, columns_of, labels_of
-from ftcls.data.tables.cells import text_of
 from ftcls.data.tables.encoding import encoding_of
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
+from ftcls.data.texts import TextColumns
 from ftcls.errors import ConfigError, DataError
 
 _SPLITS: Final[Mapping[str, SplitName]] = {
@@ -37,7 +37,7 @@ _COLUMNS: Final = ("split", "fold", "set", "subset", "partition")
 def read(
     path: Path | Mapping[SplitName, Path],
     *,
-    text: Sequence[str],
+    text: TextColumns,
     label: Label,
     task: Task,
     names: Sequence[str] | None = None,
@@ -50,7 +50,7 @@ def read(
 
     Args:
         path: the file or folder, or one for each split.
-        text: the text columns, joined by a space; not for folders.
+        text: the text columns; not for folders.
         label: the label column, or columns; not for folders.
         task: what the labels are, as the config declares.
         names: the labels as the config lists them.
@@ -93,7 +93,7 @@ def _by_column(
     path: Path | Mapping[SplitName, Path],
     column: str,
     *,
-    text: Sequence[str],
+    text: TextColumns,
     label: Label,
     task: Task,
     names: Sequence[str] | None,
@@ -102,7 +102,7 @@ def _by_column(
     """One table whose rows say which split they are of; a row keeps its number in the file."""
     if not isinstance(path, Path) or path.is_dir():
         raise ConfigError("data.split.column: is a column of one file; leave it out for a folder or a file per split")
-    table = read_table(path, (*text, *columns_of(label), column))
+    table = read_table(path, (*text.names, *columns_of(label), column))
     whole = rows_of(table, text, label, task, names)
     values = [as_name(cell) if isinstance(cell, str) else None for cell in table.column(column)]
     known = _NUMBERED if {*values} <= {*_NUMBERED, None} else _SPLITS
@@ -226,10 +226,10 @@ def _in_order(folder: Path) -> list[Path]:
 
 
 def _file(
-    path: Path, text: Sequence[str], label: Label, task: Task, names: Sequence[str] | None, *, alone: bool
+    path: Path, text: TextColumns, label: Label, task: Task, names: Sequence[str] | None, *, alone: bool
 ) -> _Found:
     """One table; ``alone``: all splits are cut from it."""
-    columns = (*text, *columns_of(label))
+    columns = (*text.names, *columns_of(label))
     table = read_table(path, columns)
     split = rows_of(table, text, label, task, names)
     windows = (str(path),) if table.encoding == "cp1252" else ()
@@ -258,9 +258,7 @@ def split_column(table: Table, without: Sequence[str] = ()) -> str | None:
     return None
 
 
-def rows_of(
-    table: Table, text: Sequence[str], label: Label, task: Task, names: Sequence[str] | None = None
-) -> RawSplit:
+def rows_of(table: Table, text: TextColumns, label: Label, task: Task, names: Sequence[str] | None = None) -> RawSplit:
     """The rows of a table: those without a text, or whose labels are not what they should be, are bad ones.
 
     Raises:
@@ -270,7 +268,7 @@ def rows_of(
     bad.join(table.bad)
     texts, without = _texts(table, text)
     labels, wrong = labels_of(table, label, task, names)
-    refused = wrong | {index: f"no text in column {' + '.join(text)}" for index in without}
+    refused = wrong | dict.fromkeys(without, f"no text in column {text}")
     for index in sorted(refused):
         bad.add(table.place(index), refused[index])
     kept = np.setdiff1d(np.arange(table.rows), np.array(sorted(refused), dtype=np.int64))
@@ -284,7 +282,7 @@ def rows_of(
     )
 
 
-def _texts(table: Table, columns: Sequence[str]) -> tuple[list[str], list[int]]:
+def _texts(table: Table, columns: TextColumns) -> tuple[list[str], list[int]]:
     """The n texts, and the numbers of those of which nothing is there; an empty text is there."""
-    found = [text_of(row) for row in zip(*(table.column(name) for name in columns), strict=True)]
+    found = [columns.of(row) for row in zip(*(table.column(name) for name in columns.names), strict=True)]
     return [text or "" for text in found], [index for index, text in enumerate(found) if text is None]

@@ -17,6 +17,7 @@ from ftcls.data.readers.files import rows_of
 from ftcls.data.readers.label_columns import Indicators, Label, Several, columns_of
 from ftcls.data.tables.cells import Cell
 from ftcls.data.tables.table import Table, missing_column
+from ftcls.data.texts import TextColumns
 from ftcls.environment.hub_access import ERRORS, connect, unavailable
 from ftcls.errors import DataError, UnavailableError
 
@@ -79,7 +80,7 @@ def read(
     config: str | None,
     revision: str | None,
     splits: Mapping[SplitName, str] | None,
-    text: Sequence[str],
+    text: TextColumns,
     label: Label,
     task: Task,
 ) -> Raw:
@@ -93,7 +94,7 @@ def read(
         config: its configuration; None: its only or default one.
         revision: a commit, branch or tag; None: the newest.
         splits: what it calls the splits; None: `NAMES`, as far as it has them.
-        text: the text columns, joined by a space.
+        text: the text columns.
         label: the label column, or columns.
         task: what the labels are, as the config declares.
 
@@ -104,7 +105,7 @@ def read(
     remedy = "save its rows as CSV, JSON lines or Parquet where there is a network, and set data.source to files"
     found, commit = load(dataset, config=config, revision=revision, remedy=remedy)
     chosen = _chosen(dataset, found, splits)
-    columns = (*text, *columns_of(label))
+    columns = (*text.names, *columns_of(label))
     return Raw(
         task,
         {

@@ -5,7 +5,7 @@ A table of this kind is written as Parquet, so that it is read by the rules by w
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -14,13 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ftcls.data.tables.cells import Cell, Misfit, arrow_cells, cell_of, text_of
+from ftcls.data.tables.cells import Cell, Misfit, arrow_cells, cell_of
 from ftcls.data.tables.table import missing_column
+from ftcls.data.texts import PLAIN, Pair, TextColumns, parts
 from ftcls.environment.files import replacing
 from ftcls.errors import DataError
 
-Texts: TypeAlias = Sequence[str] | pd.Series | np.ndarray
-"""n texts."""
+Texts: TypeAlias = Sequence[str] | Sequence[tuple[str, str]] | pd.Series | np.ndarray
+"""n texts, or n pairs of texts."""
 TEXT: Final = "text"
 """The column of texts that come without a name."""
 _NAME: Final = "the DataFrame"
@@ -28,40 +29,77 @@ _DIGITS: Final = 12
 """Of a digest in a file's name."""
 
 
-def texts_of(values: Texts) -> list[str]:
-    """A list of n texts.
+def texts_of(values: Texts | pd.DataFrame, columns: TextColumns | None = None) -> list[str]:
+    """A list of n texts; a pair of texts is a tuple of two, and becomes a `Pair`.
+
+    Args:
+        values: n texts, or a table with the columns.
+        columns: what a text is made of, for a model that reads such texts; None: nobody knows: texts, or pairs.
 
     Raises:
-        DataError: one text in place of several, more than one column, or an entry that is no text.
+        DataError: one text in place of several, an entry that is no text, or no pair where there are pairs; a table
+            without a column, or with a row without a text.
     """
-    found = list(_entries(values))
-    for index, each in enumerate(found):
-        if not isinstance(each, str):
-            raise DataError(f"text {index} (from 0): {_quoted(each)} is no text; drop it, or write it as one")
+    if isinstance(values, pd.DataFrame):
+        return _whole(joined_texts(values, columns or PLAIN))
+    entries = _entries(values)
+    pairs = columns.pairs if columns is not None else len(entries) > 0 and _pair(entries[0]) is not None
+    found: list[str] = []
+    for index, each in enumerate(entries):
+        text = _pair(each) if pairs else each
+        if not isinstance(text, str) or isinstance(text, Pair) != pairs:
+            what = (
+                "is no pair of texts; write it as (first, second)"
+                if pairs
+                else "is no text; drop it, or write it as one"
+            )
+            raise DataError(f"text {index} (from 0): {_quoted(each)} {what}")
+        found.append(text)
     return found
 
 
-def frame_of(values: Any) -> pd.DataFrame:
+def _pair(value: Any) -> Pair | None:
+    """Two texts as a pair; None where they are none."""
+    if isinstance(value, Pair):
+        return value
+    two = isinstance(value, tuple | list | np.ndarray) and len(value) == 2
+    return Pair(*value) if two and all(isinstance(part, str) for part in value) else None
+
+
+def _whole(texts: list[str | None]) -> list[str]:
+    for index, text in enumerate(texts):
+        if text is None:
+            raise DataError(f"{_NAME}, row {index} (from 0): no text")
+    return [text for text in texts if text is not None]
+
+
+def frame_of(values: Any, columns: TextColumns) -> pd.DataFrame:
     """A DataFrame as it is; a Series or n texts as one of a column, ``text`` if it has no name.
 
+    Pairs of texts get two columns, called as the first ones that the columns name for either text.
+
     Raises:
-        DataError: one text in place of several, or more dimensions than one.
+        DataError: one text in place of several, or no pairs where there are pairs.
     """
     if isinstance(values, pd.DataFrame):
         return values
+    index = values.index if isinstance(values, pd.Series) else None
+    if columns.pairs:
+        both = [parts(text) for text in texts_of(values, columns)]
+        return pd.DataFrame(both, columns=[columns.first[0], columns.second[0]], index=index, dtype=object)
     if isinstance(values, pd.Series):
         return values.to_frame(TEXT if values.name is None else values.name)
     return pd.DataFrame({TEXT: pd.Series(list(_entries(values)), dtype=object)})
 
 
-def joined_texts(frame: pd.DataFrame, columns: Sequence[str]) -> list[str | None]:
-    """The text of each of n rows: its cells joined by a space, what is missing left out; None where all is missing.
+def joined_texts(frame: pd.DataFrame, columns: TextColumns) -> list[str | None]:
+    """The text of each of n rows, or its pair of texts; None where all is missing, or all of one text of a pair.
 
     Raises:
         DataError: a column is not there, or a cell holds something that is no text.
     """
-    cells = [_cells(frame, name) for name in columns]
-    return [text_of(row) for row in zip(*cells, strict=True)]
+    cells = [_cells(frame, name) for name in columns.names]
+    return [columns.of(row) for row in zip(*cells, strict=True)]
 
 
 def store(frame: pd.DataFrame, columns: Sequence[str], folder: Path, name: str) -> Path:
@@ -82,10 +120,11 @@ def store(frame: pd.DataFrame, columns: Sequence[str], folder: Path, name: str) 
     return path
 
 
-def _entries(values: Any) -> Iterable[Any]:
+def _entries(values: Any) -> Sequence[Any]:
     if isinstance(values, str | bytes) or np.ndim(values) == 0:
         raise DataError(f"{_quoted(values)}: give a list of texts, [text] for one")
-    if getattr(values, "ndim", 1) != 1:
+    shape = np.shape(values) if isinstance(values, np.ndarray) else ()
+    if getattr(values, "ndim", 1) != 1 and shape[1:] != (2,):  # two columns are pairs of texts
         raise DataError(f"an array of shape {np.shape(values)}: give one text for each row")
     return list(values)
 
