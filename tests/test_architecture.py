@@ -39,7 +39,6 @@ LONG_BODIES = {
     "ftcls.serving.app._answering": "FastAPI wants the routes of an application defined where it is made",
     "ftcls.exporting.export.export": "the steps of an export, one after the other",
     "ftcls.training.fit.fit": "the steps of a training, one after the other",
-    "ftcls.pipeline.train._train": "the steps of a run, one after the other",
 }
 
 # Rooms and modules that the command line may import at its top: they load no heavy library.

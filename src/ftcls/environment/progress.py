@@ -25,6 +25,9 @@ _SECONDS_BETWEEN_DRAWINGS: Final = 0.2
 """In a notebook every drawing is a message to the browser."""
 _WIDTH: Final = 24
 
+Phase = Callable[[str, str], None]
+"""Called with the name of what a job does now, and a few words."""
+
 
 class Bar(Protocol):
     """A bar on the screen, from ``with`` to its end, when it goes away."""
@@ -62,7 +65,7 @@ def bar(what: str) -> Bar:
 
 
 @contextlib.contextmanager
-def phases() -> Iterator[Callable[[str, str], None]]:
+def phases() -> Iterator[Phase]:
     """Say what a job does now, phase by phase: call what this gives with a name and a few words.
 
     Each phase is a line in the log; on a terminal and in a notebook a bar without an end moves until the next one.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import ftcls
-from ftcls.config.schema import Adapter, Experiment
+from ftcls.config.schema import Adapter
 from ftcls.data.checks import leaks
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
 from ftcls.environment.devices import Machine
@@ -21,14 +21,11 @@ from ftcls.inference.classifier import Classifier
 from ftcls.model import adapters
 from ftcls.model.adapters import Adapted
 from ftcls.model.baselines.linear import Baseline
-from ftcls.model.pooling import Pooling
 from ftcls.model.tokenize import Encoded, unknown_tokens
-from ftcls.pipeline import data_checks
-from ftcls.pipeline.estimate import Forecast
+from ftcls.pipeline import data_checks, extra_metrics, tune_decision
 from ftcls.pipeline.prepare import Prepared
-from ftcls.pipeline.tune_decision import Decided
+from ftcls.pipeline.trained_run import SimpleModels, TrainedRun
 from ftcls.runs import history, model_section, report_schema, training_section
-from ftcls.runs.directory import RunDir
 from ftcls.scoring import metrics, slices
 from ftcls.scoring import without_leaks as unleaked
 from ftcls.scoring.diagnosis import constant_loss, diagnose
@@ -38,7 +35,6 @@ from ftcls.scoring.metrics import Predictions
 from ftcls.scoring.slices import Slice
 from ftcls.scoring.wilson import NORMAL_97_5, Interval
 from ftcls.scoring.without_leaks import WithoutLeaks
-from ftcls.training.fit import Fit
 
 PACKAGES: Final = (
     *("torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn"),
@@ -50,84 +46,68 @@ PACKAGES: Final = (
 COMPARED: Final = ("accuracy", "f1_macro")
 
 
-def report(
-    experiment: Experiment,
-    run: RunDir,
-    corpus: Corpus,
-    prepared: Prepared,
-    about: report_schema.Data,
-    *,
-    smoke: bool,
-    machine: Machine,
-    expected: Forecast,
-    fitted: Fit,
-    trained: Classifier,
-    size: tuple[int, int],
-    adapter: model_section.Adapter | None,
-    new_parameters: tuple[str, ...],
-    revision: str | None,
-    digest: str | None,
-    scores: Mapping[str, report_schema.Scores],
-    baseline: report_schema.BaselineScores,
-    metrics_without_leaks: WithoutLeaks | None,
-    majority: report_schema.BaselineScores,
-    decided: Decided,
-    test: Predictions,
-    speed: report_schema.Speed | None,
-    precision_agreement: report_schema.PrecisionAgreement | None,
-    command: str,
-    started: datetime,
-) -> report_schema.Report:
-    """The whole of report.json."""
-    finished = datetime.now(UTC)
+def report(trained: TrainedRun, simple: SimpleModels, about: report_schema.Data) -> report_schema.Report:
+    """The whole of report.json but for the ladder and what to try next.
+
+    Args:
+        trained: the run.
+        simple: the models that it is compared with.
+        about: its data.
+    """
+    plan, run, found = trained.plan, trained.run, trained.predictions
+    seed, best = plan.experiment.seed, plan.experiment.metrics.best
+    scores = {
+        name: report_schema.scores(
+            rows,
+            seed=seed,
+            thresholds=trained.classifier.decision.thresholds,
+            extra=extra_metrics.score(trained.extra, rows),
+        )
+        for name, rows in found.items()
+    }
+    decided = tune_decision.compare(trained.tuned, found, trained.at_default, seed=seed)
     return report_schema.Report(
-        status="stopped_early" if fitted.stopped_early else "done",
-        run=report_schema.Run(
-            name=experiment.name,
-            command=command,
-            config_sha256=hashlib.sha256(run.config.read_bytes()).hexdigest(),
-            seed=experiment.seed,
-            started=started,
-            finished=finished,
-            seconds=(finished - started).total_seconds(),
-            ftcls_version=ftcls.__version__,
-            git_commit=git_commit(),
-            smoke=smoke,
-        ),
-        environment=environment(machine),
+        status="stopped_early" if trained.fit.stopped_early else "done",
+        run=_run(trained),
+        environment=environment(plan.machine),
         data=about,
-        model=model(
-            trained,
-            run,
-            checkpoint=experiment.model.checkpoint,
-            size=size,
-            adapter=adapter,
-            quantization=None if experiment.adapter.quantization == "none" else experiment.adapter.quantization,
-            new_parameters=new_parameters,
-            revision=revision,
-            digest=digest,
-            pooling=prepared.pooling,
-        ),
-        training=training(fitted, run, expected=expected, batch_size=experiment.training.batch_size),
+        model=model(trained),
+        training=training(trained),
         metrics={name: found.metrics for name, found in scores.items()},
         intervals={name: found.intervals for name, found in scores.items()},
         per_label={name: found.per_label for name, found in scores.items()},
         confusion={name: found.confusion for name, found in scores.items()},
         label_intervals={name: found.label_intervals for name, found in scores.items()},
-        baseline=baseline,
-        majority=majority,
-        speed=speed,
-        precision_agreement=precision_agreement,
+        baseline=against(simple.tfidf, found["test"], metric=best, seed=seed),
+        majority=against(simple.majority, found["test"], metric=best, seed=seed),
+        speed=trained.speed,
+        precision_agreement=trained.precision_agreement,
         diagnosis=diagnose(
             history.read(run.history),
-            metric=experiment.metrics.best,
-            chance=constant_loss(corpus.splits["validation"].targets),
+            metric=best,
+            chance=constant_loss(plan.corpus.splits["validation"].targets),
             error=standard_error(scores["validation"].intervals["loss"]),
         ),
-        slices=length_slices(test, prepared.encoded["test"]),
+        slices=length_slices(found["test"], plan.prepared.encoded["test"]),
         decision=decided.report,
         metrics_at_default=decided.metrics_at_default,
-        metrics_without_leaks=metrics_without_leaks,
+        metrics_without_leaks=without_leaks(plan.corpus, "test", found["test"], seed=seed),
+    )
+
+
+def _run(trained: TrainedRun) -> report_schema.Run:
+    finished, call = datetime.now(UTC), trained.call
+    return report_schema.Run(
+        name=trained.plan.experiment.name,
+        command=call.command,
+        config_sha256=hashlib.sha256(trained.run.config.read_bytes()).hexdigest(),
+        seed=trained.plan.experiment.seed,
+        started=call.started,
+        finished=finished,
+        seconds=(finished - call.started).total_seconds(),
+        ftcls_version=ftcls.__version__,
+        git_commit=git_commit(),
+        smoke=call.smoke,
     )
 
 
@@ -264,38 +244,28 @@ def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> report_schema.S
     )
 
 
-def model(
-    trained: Classifier,
-    run: RunDir,
-    *,
-    checkpoint: str,
-    size: tuple[int, int],
-    adapter: model_section.Adapter | None,
-    quantization: str | None,
-    new_parameters: tuple[str, ...],
-    revision: str | None,
-    digest: str | None,
-    pooling: Pooling,
-) -> model_section.Model:
-    """The model as it was trained; ``size`` counts its parameters, and those of them that were trained."""
-    parameters, trainable = size
+def model(trained: TrainedRun) -> model_section.Model:
+    """The model as it was trained."""
+    section, built, classifier = trained.plan.experiment, trained.built, trained.classifier
+    pooling = trained.plan.prepared.pooling
+    parameters, trainable = built.size
     return model_section.Model(
-        checkpoint=checkpoint,
-        architecture=adapters.architecture(trained.model),
+        checkpoint=section.model.checkpoint,
+        architecture=adapters.architecture(classifier.model),
         parameters=parameters,
         trainable_parameters=trainable,
-        size_bytes=sum(f.stat().st_size for f in run.model.rglob("*") if f.is_file()),
-        adapter=adapter,
-        quantization=quantization,
-        max_length=trained.settings.max_length,
-        new_parameters=new_parameters,
-        revision=revision,
-        digest=digest,
+        size_bytes=sum(f.stat().st_size for f in trained.run.model.rglob("*") if f.is_file()),
+        adapter=_adapter(section.adapter, built.adapted, classifier),
+        quantization=None if section.adapter.quantization == "none" else section.adapter.quantization,
+        max_length=classifier.settings.max_length,
+        new_parameters=built.new_parameters,
+        revision=built.revision,
+        digest=built.digest,
         pooling=model_section.Pooling(pooling.kind, pooling.reason),
     )
 
 
-def adapter(section: Adapter, adapted: Adapted | None, trained: Classifier) -> model_section.Adapter | None:
+def _adapter(section: Adapter, adapted: Adapted | None, trained: Classifier) -> model_section.Adapter | None:
     """The adapter as it was trained, and how exactly it was loaded back; None without one."""
     if adapted is None:
         return None
@@ -313,16 +283,17 @@ def adapter(section: Adapter, adapted: Adapted | None, trained: Classifier) -> m
     )
 
 
-def training(fitted: Fit, run: RunDir, *, expected: Forecast, batch_size: int) -> training_section.Training:
+def training(trained: TrainedRun) -> training_section.Training:
     """How training went, from its outcome and history.jsonl."""
-    lines = history.read(run.history)
+    fitted, expected = trained.fit, trained.forecast
+    lines = history.read(trained.run.history)
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     lowest = min(losses, key=lambda pair: pair[1])
     return training_section.Training(
         epochs=fitted.epochs,
         steps=fitted.steps,
         micro_batches=fitted.micro_batches,
-        batch_size=batch_size,
+        batch_size=trained.plan.experiment.training.batch_size,
         token_budget=fitted.token_budget,
         best=training_section.Best(fitted.best.step, fitted.best.metric, fitted.best.value),
         loss=training_section.Losses(

@@ -16,8 +16,7 @@ from ftcls.errors import ConfigError
 from ftcls.model import adapters, quantization
 from ftcls.pipeline import estimate as forecast
 from ftcls.pipeline.estimate import Forecast
-from ftcls.pipeline.prepare import prepare
-from ftcls.pipeline.schedule import with_schedule
+from ftcls.pipeline.training_plan import plan
 from ftcls.training.fit import cadence, token_budget
 
 # A handful of steps that pass every stage twice: evaluation, checkpoint, best weights.
@@ -115,14 +114,8 @@ def dry_run(experiment: Experiment) -> Plan:
     devices.quiet()
     machine = devices.choose(experiment.training.device, experiment.training.precision)
     check_installed(experiment, machine)
-    corpus = read(experiment.data, seed=experiment.seed)
-    prepared = prepare(
-        corpus,
-        experiment.model,
-        clean=experiment.data.clean,
-        quantized=experiment.adapter.quantization != "none",
-    )
-    experiment = with_schedule(experiment, corpus, prepared)
+    planned = plan(experiment, read(experiment.data, seed=experiment.seed), machine)
+    experiment, corpus, prepared = planned.experiment, planned.corpus, planned.prepared
     section = experiment.training
     model = forecast.sketch(experiment, prepared.config, compute=machine.precision)
     parameters, trainable = adapters.count(model)

@@ -10,8 +10,7 @@ from ftcls.environment import devices
 from ftcls.inference.classifier import Classifier
 from ftcls.pipeline import dry_run, tune_decision
 from ftcls.pipeline.fit_model import best_model, build_model, fit_model
-from ftcls.pipeline.prepare import prepare
-from ftcls.pipeline.schedule import with_schedule
+from ftcls.pipeline.training_plan import plan
 from ftcls.runs import directory
 
 
@@ -31,14 +30,11 @@ def fit_classifier(experiment: Experiment, corpus: Corpus, folder: Path) -> Clas
     machine = devices.choose(section.device, section.precision)
     dry_run.check_installed(experiment, machine)
     run = directory.create(dump(experiment), name=experiment.name, output=folder)
-    prepared = prepare(
-        corpus, experiment.model, clean=experiment.data.clean, quantized=experiment.adapter.quantization != "none"
-    )
-    experiment = with_schedule(experiment, corpus, prepared)
-    built = build_model(experiment, corpus, prepared, machine)
-    prepared = prepared.padded(built.padding_side)
-    fit_model(built, experiment, corpus, prepared, machine=machine, run=run, resume=False)
-    best = best_model(experiment, machine=machine, run=run)
-    logits = best.logits(prepared.encoded["validation"])
+    planned = plan(experiment, corpus, machine)
+    built = build_model(planned)
+    planned = planned.padded(built.padding_side)
+    fit_model(built, planned, run=run, resume=False)
+    best = best_model(planned.experiment, machine=machine, run=run)
+    logits = best.logits(planned.prepared.encoded["validation"])
     tuned = tune_decision.tune(best, logits, corpus.splits["validation"], experiment.decision)
     return replace(best, decision=tuned.decision, source="")

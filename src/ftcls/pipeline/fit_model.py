@@ -9,7 +9,6 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from ftcls.config.schema import Experiment
-from ftcls.data.corpus import Corpus
 from ftcls.environment import manifest
 from ftcls.environment.devices import Machine
 from ftcls.errors import DataError, TrainingError, UnavailableError
@@ -20,6 +19,7 @@ from ftcls.model import checkpoint as origin
 from ftcls.model.adapters import Adapted
 from ftcls.model.output_bias import start_at
 from ftcls.pipeline.prepare import Prepared
+from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.runs.directory import RunDir
 from ftcls.training import parameter_groups
 from ftcls.training.fit import Fit, Validation, first_answer, fit
@@ -46,12 +46,13 @@ class Built:
     """Of its checkpoint's weights in a folder."""
 
 
-def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, machine: Machine) -> Built:
+def build_model(plan: TrainingPlan) -> Built:
     """Load the checkpoint with a head for the corpus, add the adapter, and freeze what is not trained.
 
     Raises:
         FtclsError: the checkpoint cannot be had, it reads padding, or the config does not fit it.
     """
+    experiment, corpus, prepared, machine = plan.experiment, plan.corpus, plan.prepared, plan.machine
     section, checkpoint = experiment.training, experiment.model.source
     origin.check(checkpoint)
     built = loading.load_model(
@@ -97,23 +98,14 @@ def build_model(experiment: Experiment, corpus: Corpus, prepared: Prepared, mach
     )
 
 
-def fit_model(
-    built: Built,
-    experiment: Experiment,
-    corpus: Corpus,
-    prepared: Prepared,
-    *,
-    machine: Machine,
-    run: RunDir,
-    resume: bool,
-) -> Fit:
+def fit_model(built: Built, plan: TrainingPlan, *, run: RunDir, resume: bool) -> Fit:
     """Train on the train split; the weights that are best on validation are left in ``run.best``.
 
     Raises:
         TrainingError: see `fit`.
         Interrupted: SIGINT or SIGTERM; a checkpoint was written.
     """
-    adapted = built.adapted
+    experiment, corpus, prepared, adapted = plan.experiment, plan.corpus, plan.prepared, built.adapted
     return fit(
         built.model,
         prepared.tokenizer,
@@ -124,7 +116,7 @@ def fit_model(
         best_metric=experiment.metrics.best,
         trackers=experiment.report.trackers,
         seed=experiment.seed,
-        machine=machine,
+        machine=plan.machine,
         run=run,
         save_weights=loading.save if adapted is None else adapted.save,
         companions=prepared.save if adapted is None else partial(_with_probe, prepared, built.model),

@@ -8,19 +8,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ftcls.config.schema import Experiment
-from ftcls.data.corpus import Corpus, SplitName
-from ftcls.environment.devices import TOKEN_BUDGETS, Machine
-from ftcls.inference.classifier import Classifier
+from ftcls.data.corpus import SplitName
+from ftcls.environment.devices import TOKEN_BUDGETS
 from ftcls.inference.embedding import embed
 from ftcls.inference.simple_classifier import FINE_TUNED, STACK
 from ftcls.model import loading
 from ftcls.model.baselines import linear, logistic, store
-from ftcls.model.baselines.linear import LinearModel
 from ftcls.model.checkpoint import SCRATCH
 from ftcls.model.pooling import of_vectors
 from ftcls.model.pretrained import count_parameters
-from ftcls.pipeline.prepare import Prepared
+from ftcls.pipeline.trained_run import SCORED, SimpleModels, TrainedRun
+from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.pipeline.tune_decision import of_probabilities
 from ftcls.runs import predictions
 from ftcls.runs.directory import RunDir
@@ -31,7 +29,6 @@ from ftcls.scoring.differences import differences, verdict
 from ftcls.scoring.intervals import intervals, paired_difference
 from ftcls.scoring.metrics import Predictions, higher_is_better
 
-SCORED: Final[tuple[SplitName, ...]] = ("validation", "test")
 _LARGEST: Final = 500_000_000
 """Parameters up to which a second copy of the checkpoint is loaded for its vectors."""
 _FOLDS: Final = 5
@@ -60,17 +57,14 @@ class Contender:
 class Setting:
     """What all rungs have in common."""
 
-    experiment: Experiment
-    corpus: Corpus
-    prepared: Prepared
-    machine: Machine
+    plan: TrainingPlan
     run: RunDir
     trained: Predictions
     """What the fine-tuned model said about the test split."""
 
     def predictions(self, name: SplitName, found: NDArray[np.float64], how: Decision) -> Predictions:
         """Predictions of a split from probabilities."""
-        split, corpus = self.corpus.splits[name], self.corpus
+        split, corpus = self.plan.corpus.splits[name], self.plan.corpus
         return Predictions(
             task=corpus.task,
             labels=corpus.labels,
@@ -84,7 +78,7 @@ class Setting:
 
     def scored(self, found: Predictions, name: str, **facts: Any) -> Rung:
         """A rung of predictions of the test split."""
-        seed, metric = self.experiment.seed, self.experiment.metrics.best
+        seed, metric = self.plan.experiment.seed, self.plan.experiment.metrics.best
         return Rung(
             name=name,
             title=_TITLES[name],
@@ -96,51 +90,41 @@ class Setting:
 
     def known(self, name: str, scores: BaselineScores, **facts: Any) -> Rung:
         """A rung whose scores the report has already."""
-        metric = self.experiment.metrics.best
+        metric = self.plan.experiment.metrics.best
         difference = {metric: scores.difference[metric]} if metric in scores.difference else {}
         return Rung(name, _TITLES[name], scores.metrics, scores.intervals, difference, scores.seconds, **facts)
 
 
-def ladder(
-    setting: Setting,
-    report: Report,
-    *,
-    classifier: Classifier,
-    validation: Predictions,
-    model: LinearModel,
-    scoring_seconds: float,
-) -> tuple[Rung, ...]:
+def ladder(trained: TrainedRun, simple: SimpleModels, report: Report) -> tuple[Rung, ...]:
     """Fit, score and keep the rungs that the config wants, from the simplest to the mixture of all.
 
     Args:
-        setting: the run.
-        report: what is said of the fine-tuned model, the linear one and the most frequent label.
-        classifier: the fine-tuned model.
-        validation: what it said about the validation split.
-        model: the linear model.
-        scoring_seconds: of the fine-tuned model, for its validation and test rows.
+        trained: the run.
+        simple: the models that are fitted beside every run.
+        report: what is said of all these.
     """
-    wanted = setting.experiment.report.ladder
+    wanted = trained.plan.experiment.report.ladder
+    setting = Setting(trained.plan, trained.run, trained.predictions["test"])
     rungs: list[Rung] = []
     if "majority" in wanted and report.majority is not None:
         rungs.append(setting.known("majority", report.majority))
     contenders: list[Contender] = []
     if linear.KIND in wanted and report.baseline is not None:
-        contenders.append(_tfidf(setting, model, report.baseline.seconds))
-        rungs.append(setting.known(linear.KIND, report.baseline, texts_per_second=contenders[-1].texts_per_second))
+        contenders.append(_tfidf(setting, simple))
+        rungs.append(setting.known(linear.KIND, report.baseline, texts_per_second=simple.texts_per_second))
     if logistic.KIND in wanted and (reason := _cannot_embed(setting)) is not None:
         rungs.append(Rung(logistic.KIND, _TITLES[logistic.KIND], {}, {}, {}, omitted=reason))
     elif logistic.KIND in wanted:
         contenders.append(_frozen(setting))
         rungs.append(_rung(setting, contenders[-1]))
-    rows = sum(len(setting.corpus.splits[name]) for name in SCORED)
+    rows = sum(map(len, trained.predictions.values()))
     fine = Contender(
         FINE_TUNED,
-        {"validation": validation.probabilities, "test": setting.trained.probabilities},
-        classifier.decision,
+        {name: found.probabilities for name, found in trained.predictions.items()},
+        trained.classifier.decision,
         report.training.seconds,
-        rows / scoring_seconds if scoring_seconds else None,
-        {"checkpoint": setting.experiment.model.checkpoint},
+        rows / trained.scoring_seconds if trained.scoring_seconds else None,
+        {"checkpoint": trained.plan.experiment.model.checkpoint},
     )
     rungs.append(
         Rung(
@@ -155,7 +139,7 @@ def ladder(
         )
     )
     if STACK in wanted and contenders:
-        rungs.append(_stack(setting, [*contenders, fine], validation))
+        rungs.append(_stack(setting, [*contenders, fine]))
     return tuple(rungs)
 
 
@@ -170,25 +154,23 @@ def _rung(setting: Setting, each: Contender) -> Rung:
     )
 
 
-def _tfidf(setting: Setting, model: LinearModel, seconds: float) -> Contender:
-    corpus = setting.corpus
-    how = decision.default(corpus.task, len(corpus.labels))
-    model.save(setting.run.models / linear.KIND, corpus.labels)
-    decision.save(how, corpus.labels, setting.run.models / linear.KIND / decision.FILE)
-    started = time.perf_counter()
-    said = {name: model.probabilities(corpus.splits[name].texts) for name in SCORED}
-    rate = _rate(sum(len(corpus.splits[name]) for name in SCORED), started)
-    return Contender(linear.KIND, said, how, seconds, rate, {})
+def _tfidf(setting: Setting, simple: SimpleModels) -> Contender:
+    folder, labels = setting.run.models / linear.KIND, setting.plan.corpus.labels
+    simple.model.save(folder, labels)
+    decision.save(simple.decision, labels, folder / decision.FILE)
+    return Contender(
+        linear.KIND, simple.probabilities, simple.decision, simple.tfidf.seconds, simple.texts_per_second, {}
+    )
 
 
 def _cannot_embed(setting: Setting) -> str | None:
     """Why there is no frozen rung; None: there is one."""
-    checkpoint = setting.experiment.model.checkpoint
+    checkpoint = setting.plan.experiment.model.checkpoint
     if checkpoint.startswith(SCRATCH):
         return "the checkpoint is not pretrained"
-    if setting.experiment.adapter.quantization != "none":
+    if setting.plan.experiment.adapter.quantization != "none":
         return "its weights are quantized"
-    config = setting.prepared.config
+    config = setting.plan.prepared.config
     if config.is_encoder_decoder:
         return "an encoder and decoder has no vector of a text"
     if count_parameters(config) > _LARGEST:
@@ -198,8 +180,8 @@ def _cannot_embed(setting: Setting) -> str | None:
 
 def _frozen(setting: Setting) -> Contender:
     started = time.perf_counter()
-    corpus, prepared, machine = setting.corpus, setting.prepared, setting.machine
-    checkpoint = setting.experiment.model.source
+    corpus, prepared, machine = setting.plan.corpus, setting.plan.prepared, setting.plan.machine
+    checkpoint = setting.plan.experiment.model.source
     encoder = loading.load_encoder(checkpoint).to(machine.device)
     kind = of_vectors(checkpoint, prepared.config)
 
@@ -209,7 +191,7 @@ def _frozen(setting: Setting) -> Contender:
             prepared.encoded[name],
             kind,
             pad_id=int(prepared.config.pad_token_id),
-            token_budget=setting.experiment.training.token_budget or TOKEN_BUDGETS[machine.device],
+            token_budget=setting.plan.experiment.training.token_budget or TOKEN_BUDGETS[machine.device],
             precision=machine.precision,
         )
 
@@ -220,7 +202,7 @@ def _frozen(setting: Setting) -> Contender:
         (validation, corpus.splits["validation"].targets),
         task=corpus.task,
         k=len(corpus.labels),
-        seed=setting.experiment.seed,
+        seed=setting.plan.experiment.seed,
     )
     seconds = time.perf_counter() - started
     started = time.perf_counter()
@@ -237,10 +219,10 @@ def _frozen(setting: Setting) -> Contender:
     )
 
 
-def _stack(setting: Setting, parts: Sequence[Contender], trained: Predictions) -> Rung:
+def _stack(setting: Setting, parts: Sequence[Contender]) -> Rung:
     """The mixture of the parts; better only if it is on validation, where its weights were fitted on other rows."""
     started = time.perf_counter()
-    corpus, seed, metric = setting.corpus, setting.experiment.seed, setting.experiment.metrics.best
+    corpus, seed, metric = setting.plan.corpus, setting.plan.experiment.seed, setting.plan.experiment.metrics.best
     gold = corpus.splits["validation"].targets
     said = {name: np.stack([part.probabilities[name] for part in parts]) for name in SCORED}
     weights = mixture.fit(said["validation"], gold)
@@ -275,14 +257,14 @@ def _better(
         return False
     sign = 1 if higher_is_better(metric) else -1
     best = alone[int(np.argmax([sign * score for score in scores if score is not None]))]
-    found = paired_difference(stacked, best, metric=metric, seed=setting.experiment.seed)
+    found = paired_difference(stacked, best, metric=metric, seed=setting.plan.experiment.seed)
     return verdict(found) == "better"
 
 
 def _decided(setting: Setting, validation: NDArray[np.float64]) -> Decision:
     """Thresholds as the config wants them, on the probabilities of the validation split."""
-    corpus = setting.corpus
-    return of_probabilities(validation, corpus.splits["validation"], corpus, setting.experiment.decision)
+    corpus = setting.plan.corpus
+    return of_probabilities(validation, corpus.splits["validation"], corpus, setting.plan.experiment.decision)
 
 
 def _rate(texts: int, started: float) -> float | None:

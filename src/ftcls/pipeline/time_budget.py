@@ -21,8 +21,8 @@ from ftcls.errors import ConfigError
 from ftcls.model.batching import MicroBatch, StepSampler
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.pipeline.fit_model import build_model
-from ftcls.pipeline.prepare import Prepared, prepare
-from ftcls.pipeline.schedule import with_schedule
+from ftcls.pipeline.prepare import Prepared
+from ftcls.pipeline.training_plan import plan
 from ftcls.reporting.figures_as_text import duration
 from ftcls.training.fit import cadence, token_budget
 from ftcls.training.packed import packed_classifier
@@ -85,10 +85,10 @@ def within(experiment: Experiment, budget: float, *, started: float) -> Experime
     if machine.processes > 1:
         raise ConfigError("--budget: is for one process; set training.max_steps for several")
     experiment, pace = measure(experiment, machine)
-    plan = fit_into(experiment, pace, budget - (time.monotonic() - started))
-    for note in plan.notes:
+    fitting = fit_into(experiment, pace, budget - (time.monotonic() - started))
+    for note in fitting.notes:
         log.info("%s", note)
-    return load(experiment, plan.overrides) if plan.overrides else experiment
+    return load(experiment, fitting.overrides) if fitting.overrides else experiment
 
 
 def fit_into(experiment: Experiment, pace: Pace, left: float) -> Plan:
@@ -124,15 +124,9 @@ def measure(experiment: Experiment, machine: Machine) -> tuple[Experiment, Pace]
     """The experiment with its whole schedule, and its pace: some micro-batches are timed, nothing is learnt."""
     devices.quiet()
     started = time.perf_counter()
-    corpus = read(experiment.data, seed=experiment.seed)
-    prepared = prepare(
-        corpus,
-        experiment.model,
-        clean=experiment.data.clean,
-        quantized=experiment.adapter.quantization != "none",
-    )
-    experiment = with_schedule(experiment, corpus, prepared)
-    built = build_model(experiment, corpus, prepared, machine)
+    planned = plan(experiment, read(experiment.data, seed=experiment.seed), machine)
+    experiment, corpus, prepared = planned.experiment, planned.corpus, planned.prepared
+    built = build_model(planned)
     section, train = experiment.training, prepared.encoded["train"]
     packed = packed_classifier(
         built.model, train, machine=machine, seed=experiment.seed, recomputes=section.activation_checkpointing

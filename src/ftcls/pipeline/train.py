@@ -7,41 +7,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from ftcls.config.durations import seconds_of
 from ftcls.config.load import Config, Overrides, dump, load
 from ftcls.config.schema import Experiment
-from ftcls.data.corpus import SplitName
 from ftcls.data.read import read
 from ftcls.environment import devices, manifest, progress
+from ftcls.environment.progress import Phase
 from ftcls.errors import ConfigError
-from ftcls.inference import latency, precision_check
-from ftcls.inference.classifier import Classifier
 from ftcls.model.baselines import linear
 from ftcls.model.tokenize import unknown_tokens
-from ftcls.pipeline import build_report, data_checks, dry_run, explain_mistakes, extra_metrics, session, tune_decision
+from ftcls.pipeline import build_report, data_checks, dry_run, explain_mistakes, extra_metrics, session
 from ftcls.pipeline.estimate import Forecast, forecast
-from ftcls.pipeline.fit_model import best_model, build_model, fit_model
-from ftcls.pipeline.ladder import Setting, ladder
+from ftcls.pipeline.fit_model import build_model, fit_model
+from ftcls.pipeline.ladder import ladder
 from ftcls.pipeline.own_data import Data, with_data
 from ftcls.pipeline.own_file import config_beside
-from ftcls.pipeline.prepare import Prepared, prepare
+from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.run import Run
 from ftcls.pipeline.run_facts import facts
 from ftcls.pipeline.same_data import same_data
-from ftcls.pipeline.schedule import with_schedule
 from ftcls.pipeline.time_budget import within
+from ftcls.pipeline.trained_run import SCORED, Call, SimpleModels, TrainedRun, fit_simple_models, score
+from ftcls.pipeline.training_plan import plan
 from ftcls.reporting import run_page, run_tables
 from ftcls.runs import mistake_words, predictions, report_schema
 from ftcls.runs.directory import RunDir
-from ftcls.scoring import decision
-from ftcls.scoring.metrics import Predictions
+from ftcls.runs.report_schema import Report
 from ftcls.scoring.next_steps import next_steps
 
 log = logging.getLogger(__name__)
-
-SCORED: Final[tuple[SplitName, ...]] = ("validation", "test")
 
 
 def train(
@@ -105,10 +100,9 @@ def train(
         experiment = within(experiment, seconds, started=begun)
     run = _train(
         experiment,
+        Call(command, smoke=smoke, started=datetime.now(UTC)),
         output=place,
-        smoke=smoke,
         resume=resume,
-        command=command,
         allow_code=allow_code,
         announce=announce,
     )
@@ -117,19 +111,16 @@ def train(
 
 def _train(
     experiment: Experiment,
+    call: Call,
     *,
     output: Path | None,
-    smoke: bool,
     resume: bool,
-    command: str,
     allow_code: bool,
     announce: Callable[[Path], None],
 ) -> RunDir:
-    started = datetime.now(UTC)
-    section, seed = experiment.training, experiment.seed
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
     devices.quiet()
-    machine = devices.choose(section.device, section.precision)
+    machine = devices.choose(experiment.training.device, experiment.training.precision)
     dry_run.check_installed(experiment, machine)
     if not machine.main:
         logging.getLogger("ftcls").setLevel(logging.WARNING)  # one process speaks for all
@@ -141,112 +132,64 @@ def _train(
         if run.done:
             log.info("%s is done", run.path)
             return run
-        corpus = read(experiment.data, seed=seed)
+        corpus = read(experiment.data, seed=experiment.seed)
         same_data(run, corpus, main=machine.main)
         extra = extra_metrics.load(experiment.metrics.evaluate, corpus)
-        prepared = prepare(
-            corpus,
-            experiment.model,
-            clean=experiment.data.clean,
-            quantized=experiment.adapter.quantization != "none",
-        )
-        experiment = with_schedule(experiment, corpus, prepared)
-        expected = forecast(experiment, prepared, machine)
+        planned = plan(experiment, corpus, machine)
+        expected = forecast(planned.experiment, planned.prepared, machine)
         if machine.main:
-            manifest.write_listed(run.config, dump(experiment))
+            manifest.write_listed(run.config, dump(planned.experiment))
             _announce(expected)
-            _warn_of_unknown_tokens(prepared)
-        built = build_model(experiment, corpus, prepared, machine)
-        prepared = prepared.padded(built.padding_side)
-        fitted = fit_model(built, experiment, corpus, prepared, machine=machine, run=run, resume=resume)
+            _warn_of_unknown_tokens(planned.prepared)
+        built = build_model(planned)
+        planned = planned.padded(built.padding_side)
+        fitted = fit_model(built, planned, run=run, resume=resume)
         session.part(machine)
-        if not machine.main:
-            return run
-        phase("scoring", " and ".join(f"{len(prepared.encoded[name]):,} {name}" for name in SCORED) + " examples")
-        undecided = best_model(experiment, machine=machine, run=run)
-        scoring = time.perf_counter()
-        logits = {name: undecided.logits(prepared.encoded[name]) for name in SCORED}
-        scoring = time.perf_counter() - scoring
-        tuned = tune_decision.tune(undecided, logits["validation"], corpus.splits["validation"], experiment.decision)
-        decision.save(tuned.decision, corpus.labels, run.model / decision.FILE)
-        manifest.renew(run.model, [decision.FILE])
-        trained = replace(undecided, decision=tuned.decision)
-        agreement = precision_check.agreement(trained, prepared.encoded["validation"])
-        found = {name: trained.decided(corpus.splits[name], logits[name]) for name in SCORED}
-        phase("baseline", f"{linear.NAME} on {len(corpus.splits['train']):,} train examples")
-        (model, simple), constant = linear.fit(corpus, seed=seed), linear.majority(corpus)
-        for name, rows in found.items():
-            encoded = prepared.encoded[name]
-            predictions.write(
-                run.predictions / f"{name}.parquet",
-                rows,
-                texts=corpus.splits[name].texts,
-                lengths=encoded.full_lengths,
-                truncated=encoded.truncated,
-            )
-        for kind, simplest in (("baseline", simple), ("majority", constant)):
-            predictions.write(run.predictions / f"test-{kind}.parquet", simplest.predictions)
-        phase("checks", "labels, repeats, leaks and odd texts of the data")
-        about = build_report.data(corpus, prepared, seed=seed)
-        phase("intervals", "of every score, and the differences from the simple models")
-        report = build_report.report(
-            experiment,
-            run,
-            corpus,
-            prepared,
-            about,
-            smoke=smoke,
-            machine=machine,
-            expected=expected,
-            fitted=fitted,
-            trained=trained,
-            size=built.size,
-            adapter=build_report.adapter(experiment.adapter, built.adapted, undecided),
-            new_parameters=built.new_parameters,
-            revision=built.revision,
-            digest=built.digest,
-            scores={
-                name: report_schema.scores(
-                    rows,
-                    seed=seed,
-                    thresholds=trained.decision.thresholds,
-                    extra=extra_metrics.score(extra, rows),
-                )
-                for name, rows in found.items()
-            },
-            baseline=build_report.against(simple, found["test"], metric=experiment.metrics.best, seed=seed),
-            metrics_without_leaks=build_report.without_leaks(corpus, "test", found["test"], seed=seed),
-            majority=build_report.against(constant, found["test"], metric=experiment.metrics.best, seed=seed),
-            decided=tune_decision.compare(
-                tuned,
-                found,
-                {name: undecided.decided(corpus.splits[name], logits[name]) for name in SCORED},
-                seed=seed,
-            ),
-            test=found["test"],
-            precision_agreement=agreement,
-            speed=latency.measure(trained, corpus.splits["validation"].texts),
-            command=command,
-            started=started,
-        )
-        phase("ladder", ", ".join(experiment.report.ladder) or "none")
-        rungs = ladder(
-            Setting(experiment, corpus, prepared, machine, run, found["test"]),
-            report,
-            classifier=trained,
-            validation=found["validation"],
-            model=model,
-            scoring_seconds=scoring,
-        )
-        report = replace(report, ladder=rungs)
-        if not smoke:
-            report = replace(report, next_steps=next_steps(facts(report, experiment)))
-        phase("plots", "the words of the worst mistakes, and the page")
-        _weigh_words(run, trained, found["test"], corpus.splits["test"].texts, scored=sum(map(len, found.values())))
-        _draw(run, report)
-        report_schema.write_report(run, report)
-        log.debug("results\n%s", run_tables.as_text(report, run=run.path))  # the terminal gets them in colour
+        if machine.main:
+            phase("scoring", " and ".join(f"{len(corpus.splits[name]):,} {name}" for name in SCORED) + " examples")
+            trained = score(planned, run, call, forecast=expected, built=built, fit=fitted, extra=extra)
+            _write(trained, _report(trained, phase), phase)
     return run
+
+
+def _report(trained: TrainedRun, phase: Phase) -> Report:
+    """Everything that is to be said of a run, the simple models beside it included; their files are written."""
+    plan, train = trained.plan, trained.plan.corpus.splits["train"]
+    phase("baseline", f"{linear.NAME} on {len(train):,} train examples")
+    simple = fit_simple_models(plan)
+    _write_predictions(trained, simple)
+    phase("checks", "labels, repeats, leaks and odd texts of the data")
+    about = build_report.data(plan.corpus, plan.prepared, seed=plan.experiment.seed)
+    phase("intervals", "of every score, and the differences from the simple models")
+    report = build_report.report(trained, simple, about)
+    phase("ladder", ", ".join(plan.experiment.report.ladder) or "none")
+    report = replace(report, ladder=ladder(trained, simple, report))
+    return report if trained.call.smoke else replace(report, next_steps=next_steps(facts(report, plan.experiment)))
+
+
+def _write_predictions(trained: TrainedRun, simple: SimpleModels) -> None:
+    folder = trained.run.predictions
+    for name, found in trained.predictions.items():
+        encoded = trained.plan.prepared.encoded[name]
+        predictions.write(
+            folder / f"{name}.parquet",
+            found,
+            texts=trained.plan.corpus.splits[name].texts,
+            lengths=encoded.full_lengths,
+            truncated=encoded.truncated,
+        )
+    predictions.write(folder / "test-baseline.parquet", simple.tfidf.predictions)
+    predictions.write(folder / "test-majority.parquet", simple.majority.predictions)
+
+
+def _write(trained: TrainedRun, report: Report, phase: Phase) -> None:
+    """The page and the report; a run with a report is done."""
+    run = trained.run
+    phase("plots", "the words of the worst mistakes, and the page")
+    _weigh_words(trained)
+    _draw(run, report)
+    report_schema.write_report(run, report)
+    log.debug("results\n%s", run_tables.as_text(report, run=run.path))  # the terminal gets them in colour
 
 
 def _announce(expected: Forecast) -> None:
@@ -266,9 +209,11 @@ def _warn_of_unknown_tokens(prepared: Prepared) -> None:
         )
 
 
-def _weigh_words(run: RunDir, trained: Classifier, test: Predictions, texts: Sequence[str], *, scored: int) -> None:
-    work = explain_mistakes.allowance(scored)
-    mistake_words.write(run, explain_mistakes.weigh(trained, test, texts, most=explain_mistakes.USUAL, work=work))
+def _weigh_words(trained: TrainedRun) -> None:
+    test, texts = trained.predictions["test"], trained.plan.corpus.splits["test"].texts
+    work = explain_mistakes.allowance(sum(map(len, trained.predictions.values())))
+    words = explain_mistakes.weigh(trained.classifier, test, texts, most=explain_mistakes.USUAL, work=work)
+    mistake_words.write(trained.run, words)
 
 
 def _draw(run: RunDir, report: report_schema.Report) -> None:

@@ -35,7 +35,7 @@ from ftcls.data.texts import are_pairs, parts
 from ftcls.errors import DataError
 from ftcls.model.baselines import store
 from ftcls.scoring import decision
-from ftcls.scoring.decision import Task
+from ftcls.scoring.decision import Decision, Task
 from ftcls.scoring.metrics import Predictions
 
 if TYPE_CHECKING:
@@ -142,14 +142,10 @@ class LinearModel:
         return cls(task=settings["task"], **arrays)
 
 
-def fit(corpus: Corpus, *, seed: int) -> tuple[LinearModel, Baseline]:
-    """Learn the training split of a corpus and predict its test split, thresholds at one half."""
-    started = time.perf_counter()
-    train, test, k = corpus.splits["train"], corpus.splits["test"], len(corpus.labels)
-    model = learn(train.texts, train.targets, task=corpus.task, k=k, seed=seed)
-    probabilities = model.probabilities(test.texts)
-    predicted = decision.predict(probabilities, corpus.task, decision.default(corpus.task, k).thresholds)
-    return model, Baseline(NAME, _predictions(corpus, predicted, probabilities), time.perf_counter() - started)
+def baseline(corpus: Corpus, probabilities: NDArray[np.float64], how: Decision, seconds: float) -> Baseline:
+    """What a linear model said about the test split: probabilities [n, k], and the decision on them."""
+    predicted = decision.predict(probabilities, corpus.task, how.thresholds)
+    return Baseline(NAME, _predictions(corpus, predicted, probabilities), seconds)
 
 
 def majority(corpus: Corpus) -> Baseline:
