@@ -1,10 +1,13 @@
 """`ftcls compare`: what stands side by side, what is tested, and what is refused."""
 
+import itertools
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from rich.console import Console
 from scipy import stats
 
@@ -117,7 +120,7 @@ def test_p_values_of_many_pairs_are_corrected(tmp_path):
 def test_the_baseline_of_a_run_is_a_contender(tmp_path):
     place = made(tmp_path, name="a", skill=2.0)
     found = compare([place, f"{place}:baseline"])
-    assert [each.name for each in found.contenders] == ["a", "TF-IDF + linear SVM (a)"]
+    assert [each.name for each in found.contenders] == ["a", "TF-IDF + linear SVM"]
     assert found.contenders[1].parameters is None
     assert found.contenders[1].training_seconds == 1.25
     with pytest.raises(DataError, match="kept for the test split"):
@@ -211,6 +214,45 @@ def test_the_command_writes_json_markdown_a_page_and_a_plot(tmp_path, capsys, ta
     page = (tmp_path / "out" / "compare.html").read_text()
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     assert document["pairs"][0]["verdict"] in page
+
+
+def test_names_that_are_not_told_apart_have_their_folder_and_never_a_path(tmp_path):
+    one, other = (made(tmp_path / place, name="same", checkpoint=place) for place in ("x", "y"))
+    (tmp_path / "y" / "same-1").rename(tmp_path / "y" / "second")
+    other = str(tmp_path / "y" / "second")
+    names = [each.name for each in compare([one, other, f"{one}:tfidf", f"{other}:tfidf"]).contenders]
+    simple = "TF-IDF + linear SVM"
+    assert sorted(names) == [f"{simple} (same-1)", f"{simple} (second)", "same-1", "second"]
+
+
+def test_the_linear_baseline_stands_beside_the_models_untested(tmp_path):
+    places = [made(tmp_path, name="a"), made(tmp_path, name="b", checkpoint="x")]
+    found = compare(places)
+    assert found.reference.name == "TF-IDF + linear SVM"
+    assert found.reference.training_seconds == 1.25
+    assert len(found.pairs) == 1
+    assert compare([*places, f"{places[0]}:tfidf"]).reference is None
+    assert compare(places, split="validation").reference is None
+    page = compare_page.html(found, "<svg></svg>")
+    assert page.index("the linear baseline, not tested") < page.index("Differences from")
+    assert page.index('<h2 id="h-scores">') < page.index('<h2 id="h-differences">')
+    head = re.search(r'aria-label="All scores">.*?</tr>', page, re.DOTALL)[0]
+    assert re.findall(r"<th[^>]*>([^<]+)<", head)[:3] == ["model", "f1_macro", "loss"]
+
+
+def test_the_frontier_joins_what_none_is_both_cheaper_and_better_than():
+    points = [(3.0, 0.8), (1.0, 0.5), (2.0, 0.4), (4.0, 0.8), (1.0, 0.3), (9.0, 0.9)]
+    assert compare_page.frontier(points, higher=True) == [(1.0, 0.5), (3.0, 0.8), (9.0, 0.9)]
+    assert compare_page.frontier(points, higher=False) == [(1.0, 0.3)]
+
+
+def test_names_in_the_plot_do_not_lie_on_each_other(tmp_path):
+    places = [made(tmp_path, name=f"a-rather-long-name-{i}", checkpoint=f"c{i}", noise=i + 1) for i in range(8)]
+    figure = compare_page.score_against_cost(compare(places))
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]  # without the lines to the points
+    assert len(boxes) == 8
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
 def test_names_are_escaped(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import synthetic
 from ftcls.cli import app
 from ftcls.errors import DataError
-from ftcls.reporting import run_page
+from ftcls.reporting import html_page, run_page
 from ftcls.reporting.figures_as_text import number
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
@@ -90,7 +90,7 @@ def test_the_page_says_the_figures_of_the_report(tmp_path, task):
     assert f"{shown(report.metrics['test'][metric])} 95 % interval {shown(low)} to {shown(high)}" in text
     for split, values in report.metrics.items():
         for name, value in values.items():
-            assert f"{shown(value)} {run_page._interval(report.intervals[split][name])}" in text, name
+            assert f"{shown(value)} {html_page._interval(report.intervals[split][name])}" in text, name
     for label, each in report.per_label["test"].items():
         assert f"{label} {shown(each.f1)}" in text
     assert "The model is better than the baseline (paired bootstrap over the same 200 rows)" in text

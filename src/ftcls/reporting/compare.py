@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,6 +115,7 @@ def _compared(places: Sequence[str], *, split: str, metric: str | None, seed: in
         clusters=None if clusters is None else len(np.unique(clusters)),
         contenders=tuple(contenders[i] for i in order),
         pairs=_corrected(pairs, chosen),
+        reference=_baseline(runs, split),
     )
 
 
@@ -132,7 +133,7 @@ def _read(place: str, split: str) -> _Run:
         raise DataError(f"{place}: simple models are kept for the test split of newer runs only")
     said = prediction_files.read(run.predictions / f"test-{_FILES[found.name]}.parquet")
     # The simple models of two runs are never one group: each stands for itself.
-    return _Run(place, f"{scores.name} ({report.run.name})", report.run.seed, ("simple", place), report, scores, said)
+    return _Run(place, scores.name, report.run.seed, ("simple", place), report, scores, said)
 
 
 def _distilled(run: RunDir) -> report_schema.BaselineScores:
@@ -173,10 +174,29 @@ def _grouped(runs: Sequence[_Run]) -> list[list[_Run]]:
 
 
 def _names(groups: Sequence[Sequence[_Run]]) -> list[str]:
-    """The name of each group; the place of its first run where names are not told apart."""
-    names = [group[0].name for group in groups]
-    names = [name if names.count(name) == 1 else group[0].place for name, group in zip(names, groups, strict=True)]
+    """The name of each group; where names are not told apart, with the folder of its first run, then with its path."""
+    firsts = [group[0] for group in groups]
+    names = [run.name for run in firsts]
+    names = [_in_folder(run, name) if names.count(name) > 1 else name for run, name in zip(firsts, names, strict=True)]
+    names = [run.place if names.count(name) > 1 else name for run, name in zip(firsts, names, strict=True)]
     return [name if len(group) == 1 else f"{name} x {len(group)}" for name, group in zip(names, groups, strict=True)]
+
+
+def _in_folder(run: _Run, name: str) -> str:
+    folder = Path(reference(run.place).path).absolute().name
+    return folder if run.simple is None else f"{name} ({folder})"
+
+
+def _baseline(runs: Sequence[_Run], split: str) -> Contender | None:
+    """The linear baseline of the first run that has one, unless it is a contender."""
+    if split != "test" or any(reference(run.place).name == "tfidf" for run in runs):
+        return None
+    with_one = next((run for run in runs if run.report.baseline is not None), None)
+    if with_one is None or with_one.report.baseline is None:
+        return None
+    simple = with_one.report.baseline
+    run = replace(with_one, place=f"{reference(with_one.place).path}:tfidf", name=simple.name, simple=simple)
+    return _contender(simple.name, [run], split, "", {}, {})
 
 
 def _contender(
@@ -221,8 +241,15 @@ def _contender(
         latency_p95_ms=_mean([speed.latency_ms.p95 for speed in speeds]),
         metrics=means,
         intervals=dict(bounds),
+        texts_per_second=_mean([_speed(run) for run in group]),
         spread=spread,
     )
+
+
+def _speed(run: _Run) -> float | None:
+    """Texts a second of a run's own model or of a simple one, as its ladder has it."""
+    name = reference(run.place).name or "fine_tuned"
+    return next((rung.texts_per_second for rung in run.report.ladder if rung.name == name), None)
 
 
 def _metrics(run: _Run, split: str) -> report_schema.Metrics:

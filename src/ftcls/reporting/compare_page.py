@@ -13,15 +13,17 @@ from rich.text import Text
 
 from ftcls.environment import disk, json_files
 from ftcls.environment.files import write_json, write_text
-from ftcls.reporting import html_page, plots
+from ftcls.reporting import html_page, plots, point_names
 from ftcls.reporting.comparison import Comparison, Contender, Pair
 from ftcls.reporting.markdown import table as markdown_table
+from ftcls.reporting.outcome import METRICS
+from ftcls.reporting.rungs import spans
 from ftcls.scoring.differences import SURE
+from ftcls.scoring.metrics import higher_is_better
 
-_HERE = Path(__file__).parent
 FILES: Final = ("compare.json", "compare.md", "compare.html", "score-against-cost.png", "score-against-cost.svg")
 """What is written of a comparison."""
-_STYLES: Final = ("page.css", "compare.css")
+_TEMPLATES: Final = html_page.templates(Path(__file__).parent)
 _PAIRS = 15
 """Most pairs in the terminal; beyond that those with the best alone."""
 
@@ -31,9 +33,19 @@ _COSTS: Final[dict[str, Callable[[Contender], str]]] = {
     "training": lambda c: _seconds(c.training_seconds),
     "examples/s": lambda c: _number(c.examples_per_second, 1),
     "peak memory": lambda c: _bytes(c.peak_memory_bytes),
+    "texts/s": lambda c: _number(c.texts_per_second, 0),
     "latency p50": lambda c: _milliseconds(c.latency_p50_ms),
     "latency p95": lambda c: _milliseconds(c.latency_p95_ms),
 }
+
+
+_AXES: Final[tuple[tuple[str, Callable[[Contender], float | None]], ...]] = (
+    ("milliseconds a text, many at a time", lambda c: 1000 / c.texts_per_second if c.texts_per_second else None),
+    ("milliseconds for one text (p50)", lambda c: c.latency_p50_ms),
+    ("parameters", lambda c: c.parameters),
+    ("seconds of training", lambda c: c.training_seconds),
+)
+"""Costs that a score can be drawn against."""
 
 
 def summary(found: Comparison) -> RenderableType:
@@ -62,8 +74,9 @@ def write(found: Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "compare.json", json_files.finite(asdict(found)))
     write_text(folder / "compare.md", markdown(found))
-    drawn = plots.save({"score-against-cost": score_against_cost(found)}, folder)
-    write_text(folder / "compare.html", html(found, drawn["score-against-cost"]))
+    figure = score_against_cost(found)
+    drawn = plots.save({"score-against-cost": figure}, folder)
+    write_text(folder / "compare.html", html(found, drawn["score-against-cost"], plots.points(figure)))
 
 
 def markdown(found: Comparison) -> str:
@@ -74,46 +87,123 @@ def markdown(found: Comparison) -> str:
     return "\n\n".join([*parts, _notes(found)]) + "\n"
 
 
-def html(found: Comparison, plot: str) -> str:
+def html(found: Comparison, plot: str, points: Sequence[plots.Point] = ()) -> str:
     """One file that opens from disk; texts are escaped."""
-    template = html_page.templates(_HERE).get_template("compare.html")
-    return template.render(
+    scored = _scored(found)
+    drawn = spans([(each.metrics[found.metric], each.intervals[found.metric]) for each in scored], found.metric)
+    scores, costs, pairs = _tables(found)
+    best = found.contenders[0].name
+    return _TEMPLATES.get_template("compare.html").render(
         title=_title(found),
-        tables=_tables(found),
+        metric=found.metric,
+        meaning=METRICS[found.metric] if found.metric in METRICS else "",
+        **html_page.parts(style=html_page.file("page.css"), script=html_page.file("page.js")),
+        rows=[
+            {
+                "name": each.name,
+                "span": span,
+                "value": _number(each.metrics[found.metric]),
+                "interval": _interval(each.intervals[found.metric]),
+                "first": each is found.contenders[0],
+                "reference": each is found.reference,
+                "seeds": len(each.seeds),
+                "costs": [_bytes(each.size_bytes), _seconds(each.training_seconds), _speed(each)],
+                "verdict": _against(found, each),
+            }
+            for each, span in zip(scored, drawn, strict=True)
+        ],
+        scores=scores,
+        costs=costs,
+        pairs=(pairs[0], [row for row, pair in zip(pairs[1], found.pairs, strict=True) if best in _both(pair)]),
+        others=(pairs[0], [row for row, pair in zip(pairs[1], found.pairs, strict=True) if best not in _both(pair)]),
+        best=best,
         notes=_notes(found),
-        plot=plots.inline("score-against-cost", plot),
-        **html_page.parts(style="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)),
+        images={
+            "score-against-cost": {
+                "svg": plots.inline("score-against-cost", plot),
+                "points": [[each.left, each.top, each.words] for each in points],
+                "description": "Score against cost; the numbers are in the tables.",
+            }
+        },
     )
 
 
+def _scored(found: Comparison) -> list[Contender]:
+    """The models and the baseline beside them, best first; those without a score last."""
+    every = [*found.contenders, *([] if found.reference is None else [found.reference])]
+    sign = -1 if higher_is_better(found.metric) else 1
+
+    def place(each: Contender) -> tuple[bool, float]:
+        value = each.metrics[found.metric]
+        return value is None, sign * (value or 0.0)
+
+    return sorted(every, key=place)
+
+
+def _enough(found: Comparison) -> int:
+    return max(2, -(-len(_scored(found)) // 2))
+
+
+def _both(pair: Pair) -> tuple[str, str]:
+    return pair.first, pair.second
+
+
+def _against(found: Comparison, each: Contender) -> str:
+    """What the test says of the best model and this one."""
+    best = found.contenders[0].name
+    if each.name == best:
+        return "highest score" if higher_is_better(found.metric) else "lowest score"
+    pair = next((pair for pair in found.pairs if _both(pair) == (best, each.name)), None)
+    if pair is None:
+        return "the linear baseline, not tested"
+    return f"{'worse' if pair.corrected_p_value < SURE else 'not shown to differ'}, {_p(pair.corrected_p_value)}"
+
+
 def score_against_cost(found: Comparison) -> Figure:
-    """The metric with its interval against the milliseconds for one text, or the parameters, on a log scale."""
-    costs: list[tuple[str, Callable[[Contender], float | None]]] = [
-        ("milliseconds for one text (p50)", lambda c: c.latency_p50_ms),
-        ("parameters", lambda c: c.parameters),
-        ("seconds of training", lambda c: c.training_seconds),
+    """The metric with its interval against a cost on a log scale; the models that none beats at their cost are joined.
+
+    The cost is the first that half of the models have: milliseconds a text in use, one text alone, parameters, seconds
+    of training, which leave out what a mixture builds on.
+    """
+    scored = _scored(found)
+    label, cost = max(_AXES, key=lambda each: min(_enough(found), sum(each[1](c) is not None for c in scored)))
+    placed = [
+        (each, x, y, each.intervals[found.metric])
+        for each in scored
+        if (x := cost(each)) is not None and (y := each.metrics[found.metric]) is not None
     ]
-    # The first cost that the most contenders have.
-    label, cost = max(costs, key=lambda each: sum(each[1](c) is not None for c in found.contenders))
+    colours = [
+        plots.INK if each is found.reference else plots.SERIES[index % len(plots.SERIES)]
+        for index, (each, *_) in enumerate(placed)
+    ]
     with matplotlib.rc_context(plots.STYLE):
-        figure = plots.sheet()
+        figure = plots.sheet((5.6, 3.8))
         axes = figure.subplots()
-        for index, each in enumerate(found.contenders):
-            x, y, interval = cost(each), each.metrics[found.metric], each.intervals[found.metric]
-            if x is None or y is None:
-                continue
-            colour = plots.SERIES[index % len(plots.SERIES)]
+        for index, (each, x, y, interval) in enumerate(placed):
+            colour = colours[index]
             below, above = (0.0, 0.0) if interval is None else (max(0.0, y - interval[0]), max(0.0, interval[1] - y))
-            axes.errorbar([x], [y], yerr=[[below], [above]], fmt="o", color=colour, capsize=3, markersize=5)
-            # The layout must not make room for a name, however long: it would take all that the axes have.
-            axes.annotate(
-                plots.short(each.name), (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8
-            ).set_in_layout(False)
+            axes.errorbar(
+                [x], [y], yerr=[[below], [above]], fmt="s" if each is found.reference else "o", color=colour,
+                capsize=3, markersize=5, label=each.name,
+            )  # fmt: skip
+        ahead = frontier([(x, y) for _, x, y, _ in placed], higher=higher_is_better(found.metric))
+        if len(ahead) > 1:
+            axes.plot(*zip(*ahead, strict=True), color=plots.INK, linestyle=":", linewidth=1, zorder=0)
         axes.set_xscale("log")
         plots.plain(axes.xaxis)
-        axes.margins(x=0.35, y=0.15)
+        axes.margins(x=0.25, y=0.18)
         axes.set(xlabel=label, ylabel=f"{found.metric} on {found.split}")
+        point_names.name_points(axes, [(x, y) for _, x, y, _ in placed], [each.name for each, *_ in placed], colours)
     return figure
+
+
+def frontier(points: Sequence[tuple[float, float]], *, higher: bool) -> list[tuple[float, float]]:
+    """The points, cost and score, that no other is both cheaper and better than, the cheapest first."""
+    found: list[tuple[float, float]] = []
+    for cost, score in sorted(points, key=lambda point: (point[0], -point[1] if higher else point[1])):
+        if not found or (score > found[-1][1] if higher else score < found[-1][1]):
+            found.append((cost, score))
+    return found
 
 
 def _title(found: Comparison) -> str:
@@ -122,7 +212,8 @@ def _title(found: Comparison) -> str:
 
 
 def _tables(found: Comparison) -> list[tuple[list[str], list[list[str]]]]:
-    names = list(dict.fromkeys(name for each in found.contenders for name in each.metrics))
+    every = dict.fromkeys(name for each in found.contenders for name in each.metrics)
+    names = [found.metric, *(name for name in every if name != found.metric)]
     scores = [[each.name, *(_with_interval(each, name) for name in names)] for each in found.contenders]
     costs = [[each.name, *(cost(each) for cost in _COSTS.values())] for each in found.contenders]
     pairs = [
@@ -215,6 +306,10 @@ def _bytes(value: float | None) -> str:
 
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f} s" if value < 100 else f"{value:,.0f} s"
+
+
+def _speed(each: Contender) -> str:
+    return _number(each.texts_per_second, 0)
 
 
 def _milliseconds(value: float | None) -> str:

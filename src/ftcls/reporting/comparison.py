@@ -26,6 +26,8 @@ class Contender:
     """Mean over the seeds."""
     intervals: dict[str, Interval | None]
     """95 %, over rows; of several seeds over rows and seeds, for the compared metric alone."""
+    texts_per_second: float | None
+    """Scoring the validation and test rows, many at a time; what all models of a ladder have."""
     spread: dict[str, tuple[float, float, float]]
     """Of several seeds: standard deviation, lowest and highest of each metric."""
 
@@ -57,4 +59,6 @@ class Comparison:
     contenders: tuple[Contender, ...]
     """Best first."""
     pairs: tuple[Pair, ...]
+    reference: Contender | None = None
+    """The linear baseline of the first run, where it is no contender: shown beside them, not tested."""
     schema_version: int = 1

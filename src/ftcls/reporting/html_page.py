@@ -4,25 +4,62 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jinja2
 
 from ftcls.errors import printable
+from ftcls.reporting.figures_as_text import duration, number, signed
 
+SHADES: Final = 20
+"""Steps of a shaded cell or a bar."""
+_HERE: Final = Path(__file__).parent
 _NOTHING = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def templates(folder: Path) -> jinja2.Environment:
-    """The templates in a folder; what they are filled with is escaped, control and invisible characters too."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+    """The templates in a folder, and the macros of all pages.
+
+    What they are filled with is escaped, control and invisible characters too. Filters write figures as everywhere.
+    """
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([folder, _HERE]),
         autoescape=True,
         finalize=_visible,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters |= _FILTERS
+    return found
+
+
+def file(name: str) -> str:
+    """A style sheet or a script of the pages, as text."""
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+    return "-" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
+
+
+def _cell(value: Any) -> str:
+    """A value of a table whose keys are not known here."""
+    if isinstance(value, list):
+        return _interval(value) if len(value) == 2 else ", ".join(map(_cell, value))
+    if isinstance(value, float) or value is None:
+        return number(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _shade(share: float) -> str:
+    """The class of a cell that is shaded by a share: a style of its own would need leave from the page's policy."""
+    return f"s{round(SHADES * min(max(share, 0.0), 1.0))}"
+
+
+_FILTERS: Final = {
+    "number": number, "signed": signed, "interval": _interval, "cell": _cell, "duration": duration, "shade": _shade,
+}  # fmt: skip
 
 
 def _visible(value: Any) -> Any:
@@ -30,7 +67,7 @@ def _visible(value: Any) -> Any:
     return printable(value) if isinstance(value, str) and not is_html else value
 
 
-def policy(*, style: str, scripts: Sequence[str] = (), drawings: bool = True, **more: str) -> str:
+def policy(*, style: str, scripts: Sequence[str] = (), **more: str) -> str:
     """A Content-Security-Policy (https://www.w3.org/TR/CSP3/).
 
     Whatever else comes into the page, out of a label, a text or a config, is no script that runs.
@@ -38,12 +75,10 @@ def policy(*, style: str, scripts: Sequence[str] = (), drawings: bool = True, **
     Args:
         style: what stands in the page's style element, to the last character.
         scripts: the same for each script.
-        drawings: whether plots are in it, whose elements have styles of their own; these load and run nothing.
         more: other directives, with an underscore for each hyphen.
     """
     allowed = {
         "style-src": _hash(style),
-        **({"style-src-attr": "'unsafe-inline'"} if drawings else {}),
         "script-src": " ".join(map(_hash, scripts)) or "'none'",
         **{name.replace("_", "-"): value for name, value in more.items()},
     }
@@ -51,8 +86,9 @@ def policy(*, style: str, scripts: Sequence[str] = (), drawings: bool = True, **
 
 
 def parts(*, style: str, script: str | None = None) -> Mapping[str, str]:
-    """Style, script and policy as the templates of pages that open from disk take them."""
-    texts = {"style": f"\n{style}\n"} | ({} if script is None else {"script": f"\n{script}\n"})
+    """Style, with a class for each step of a shade, script and policy as the pages that open from disk take them."""
+    shades = "".join(f".s{step}{{--share:{step / SHADES:.3g}}}" for step in range(SHADES + 1))
+    texts = {"style": f"\n{style}\n{shades}\n"} | ({} if script is None else {"script": f"\n{script}\n"})
     return texts | {"policy": policy(style=texts["style"], scripts=[texts["script"]] if script is not None else [])}
 
 

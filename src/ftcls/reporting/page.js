@@ -1,8 +1,15 @@
 "use strict";
 const at = (id) => document.getElementById(id);
+// Control and invisible characters are shown escaped, as the rest of the page does; line ends and tabs stay.
+const UNSAFE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]/gu;
+const escaped = (mark) => {
+  const code = mark.codePointAt(0);
+  return mark === "\r" ? "\\r" : code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+};
+const visible = (text) => text.replaceAll("\r\n", "\n").replace(UNSAFE, escaped);
 const make = (tag, options = {}, ...inner) => {
   const made = Object.assign(document.createElement(tag), options);
-  made.append(...inner);
+  made.append(...inner.map((each) => (typeof each === "string" ? visible(each) : each)));
   return made;
 };
 const whole = (n) => n.toLocaleString("en");
@@ -58,7 +65,7 @@ addEventListener("beforeprint", () => document.querySelectorAll("details").forEa
 const tip = document.body.appendChild(make("div", { id: "tip", hidden: true }));
 tip.setAttribute("aria-hidden", "true");
 function showTip(words, x, y) {
-  tip.textContent = words;
+  tip.textContent = visible(words);
   tip.hidden = false;
   const box = tip.getBoundingClientRect();
   tip.style.left = `${Math.max(4, Math.min(x + 12, innerWidth - box.width - 8))}px`;

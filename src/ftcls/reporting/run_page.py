@@ -14,7 +14,7 @@ from ftcls.environment import manifest
 from ftcls.environment.files import write_text
 from ftcls.reporting import commands, error_analysis, findings, gallery, html_page, page_data, plots, rungs, sources
 from ftcls.reporting.error_analysis import Mistake
-from ftcls.reporting.figures_as_text import duration, number, signed
+from ftcls.reporting.figures_as_text import signed
 from ftcls.reporting.outcome import METRICS, VERDICTS, outcome
 from ftcls.reporting.recompute import disagreements
 from ftcls.runs import history, mistake_words, report_schema
@@ -37,8 +37,6 @@ _CUT = 280
 """Characters of a text that are shown at once."""
 _LONGEST = 20_000
 """Characters of a text that are kept in the page at all."""
-_SHADES = 20
-"""Steps of a shaded cell or a bar."""
 _SLIGHT = 0.05
 """Share of the strongest word below which one is not marked."""
 _WORDS = 5
@@ -195,7 +193,7 @@ def _context(
         | {"rows": len(content["rows"]["row"])},
         "candidates": content["candidates"]["rows"],
         "content": page_data.packed(content | {"run": run.path.name, "place": commands.place(run.path)}),
-        **html_page.parts(style=_style(), script="\n".join(map(_text, _SCRIPTS))),
+        **html_page.parts(style=html_page.file("page.css"), script="\n".join(map(html_page.file, _SCRIPTS))),
     }
 
 
@@ -300,36 +298,4 @@ def _example(mistake: Mistake, rows: Rows) -> Example:
     return Example(mistake, text[:_CUT].rsplit(maxsplit=1)[0] + " …", text[:_LONGEST])
 
 
-def _style() -> str:
-    """The page's looks, with a class for each step of `_shade`."""
-    shades = "".join(f".s{step}{{--share:{step / _SHADES:.3g}}}" for step in range(_SHADES + 1))
-    return f"{_text('page.css')}\n{shades}"
-
-
-def _text(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _interval(interval: Sequence[float] | None) -> str:
-    return "-" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
-
-
-def _cell(value: Any) -> str:
-    """A value of a table whose keys are not known here."""
-    if isinstance(value, list):
-        return _interval(value) if len(value) == 2 else ", ".join(map(_cell, value))
-    if isinstance(value, float) or value is None:
-        return number(value)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _shade(share: float) -> str:
-    """The class of a cell that is shaded by a share: a style of its own would need leave from the page's policy."""
-    return f"s{round(_SHADES * min(max(share, 0.0), 1.0))}"
-
-
 _TEMPLATES = html_page.templates(Path(__file__).parent)
-_TEMPLATES.filters |= {
-    "number": number, "signed": signed, "interval": _interval, "cell": _cell, "duration": duration,
-    "shade": _shade,
-}  # fmt: skip

@@ -1,5 +1,6 @@
 """The rungs of the ladder as bars: each score with its interval, on one scale."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ftcls.runs.report_schema import Metrics, Report, Rung
@@ -11,17 +12,37 @@ _WIDTH = 100.0
 
 
 @dataclass(frozen=True)
+class Span:
+    """A score and its interval on a scale of 0 to 100."""
+
+    length: float
+    low: float
+    high: float
+
+
+def spans(scores: Sequence[tuple[float | None, Interval | None]], metric: str) -> list[Span]:
+    """Scores on one scale from 0: to 1, or for a loss to the highest end of an interval."""
+    ends = [value if interval is None else interval[1] for value, interval in scores if value is not None]
+    highest = max(ends, default=1.0)
+    scale = _WIDTH / (highest if metric == "loss" and highest > 0 else 1.0)
+    found = []
+    for score, interval in scores:
+        value = score or 0.0
+        low, high = interval or (value, value)
+        found.append(Span(round(scale * value, 2), round(scale * low, 2), round(scale * high, 2)))
+    return found
+
+
+@dataclass(frozen=True)
 class Bar:
-    """One model, and where its score lies on a scale of 0 to 100."""
+    """One model and its score."""
 
     title: str
     value: float | None
     interval: Interval | None
     own: bool
     """Whether it is the model of the run."""
-    length: float
-    low: float
-    high: float
+    span: Span
     difference: Difference | None
     """The run's model minus this one."""
     verdict: str
@@ -37,9 +58,8 @@ def bars(report: Report) -> list[Bar]:
     metric = report.training.best.metric
     alone = len(report.ladder) == 0
     rows = _plain(report, metric) if alone else [_rung(rung, metric) for rung in report.ladder]
-    highest = max((each.high or each.value or 0.0 for each in rows if each.value is not None), default=1.0)
-    scale = _WIDTH / (highest if metric == "loss" and highest > 0 else 1.0)
-    return [_scaled(each, scale) for each in rows]
+    drawn = spans([(row.value, row.interval) for row in rows], metric)
+    return [_bar(row, span) for row, span in zip(rows, drawn, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -52,10 +72,6 @@ class _Row:
     seconds: float | None = None
     texts_per_second: float | None = None
     note: str = ""
-
-    @property
-    def high(self) -> float | None:
-        return None if self.interval is None else self.interval[1]
 
 
 def _rung(rung: Rung, metric: str) -> _Row:
@@ -95,17 +111,13 @@ def _of(metrics: Metrics, name: str) -> float | None:
     return metrics[name] if name in metrics else None
 
 
-def _scaled(row: _Row, scale: float) -> Bar:
-    value = row.value or 0.0
-    low, high = row.interval or (value, value)
+def _bar(row: _Row, span: Span) -> Bar:
     return Bar(
         title=row.title,
         value=row.value,
         interval=row.interval,
         own=row.own,
-        length=round(scale * value, 2),
-        low=round(scale * low, 2),
-        high=round(scale * high, 2),
+        span=span,
         difference=None if row.own else row.difference,
         verdict="" if row.own or row.difference is None else verdict(row.difference),
         seconds=row.seconds,

@@ -17,4 +17,4 @@ def render(model: Model) -> tuple[str, str]:
     script = f"\n{(_HERE / 'page.js').read_text(encoding='utf-8')}\n"
     html = _TEMPLATES.get_template("page.html").render(name=model.name, style=style, script=script)
     more = {"connect_src": "'self'", "frame_ancestors": "'none'"}
-    return html, html_page.policy(style=style, scripts=[script], drawings=False, **more)
+    return html, html_page.policy(style=style, scripts=[script], **more)
