@@ -355,7 +355,11 @@ def test_the_server_takes_pairs_by_their_columns_and_weighs_the_words_of_both(cl
     about = server.describe(classifier, "nowhere", limits, columns)
     given = {"premise": "the car is red", "hypothesis": "a red thing"}
     with TestClient(app.create(app.Service(classifier, limits, about, columns))) as client:
-        assert client.get("/model").json()["text_columns"] == {"first": ["premise"], "second": ["hypothesis"]}
+        assert client.get("/model").json()["text_columns"] == {
+            "first": ["premise"],
+            "second": ["hypothesis"],
+            "beside": [],
+        }
         (said,) = client.post("/predict", json={"text": given}).json()["predictions"]
         expected = classifier.predict_proba([tuple(given.values())])[0]
         assert list(said["probabilities"].values()) == pytest.approx(expected.tolist(), abs=1e-6)

@@ -118,6 +118,17 @@ def _own_keys(experiment: Experiment) -> Found:
             yield Problem(("data", key), f"is for {source} and has no effect on {data.source}; remove the line")
 
 
+def _columns(experiment: Experiment) -> Found:
+    data = experiment.data
+    for index, name in enumerate(data.columns):
+        if name in data.columns[:index]:
+            yield Problem(("data", "columns", index), f"{name!r} is listed twice; list each column once")
+        if name in data.label_columns:
+            yield Problem(("data", "columns", index), f"{name!r} is the label, and would tell the model; remove it")
+        if name in data.text_columns:
+            yield Problem(("data", "columns", index), f"{name!r} is the text already; remove it here")
+
+
 def _pair_truncation(experiment: Experiment) -> Found:
     if _changed(experiment.model, "pair_truncation") and not isinstance(experiment.data.text, TextPair):
         text = f"has no effect without a pair of texts; write {line(('data', 'text'), _PAIR)}, or remove the line"
@@ -144,7 +155,7 @@ def _known_source(experiment: Experiment) -> Found:
     own = task_of(data)
     if data.task not in (None, own):
         yield Problem(("data", "task"), f"{data.task} contradicts {data.source}, which is {own}; remove the line")
-    for key in ("text", "label"):
+    for key in ("text", "columns", "label"):
         if _changed(data, key):
             yield Problem(("data", key), f"has no effect on {data.source}, which knows its columns; remove the line")
     if isinstance(data.path, SplitPaths):
@@ -347,9 +358,19 @@ RULES: tuple[Rule, ...] = (
     _rule(_hub_needs_dataset, "data.source", "data.dataset", "data.path"),
     _rule(_task_is_declared, "data.source", "data.task"),
     _rule(_own_keys, "data.source", *(f"data.{key}" for key in _OWN_KEYS)),
+    _rule(_columns, "data.columns", "data.text", "data.label"),
     _rule(_pair_truncation, "data.text", "model.pair_truncation"),
     _rule(_topics, "data.source", "data.topics", "data.labels"),
-    _rule(_known_source, "data.source", "data.task", "data.single_label", "data.text", "data.label", "data.path"),
+    _rule(
+        _known_source,
+        "data.source",
+        "data.task",
+        "data.single_label",
+        "data.text",
+        "data.columns",
+        "data.label",
+        "data.path",
+    ),
     _rule(_revision, "data.source", "data.revision", "data.path"),
     _rule(_model_revision, "model.checkpoint", "model.revision"),
     _rule(_labels, "data.source", "data.task", "data.single_label", "data.labels"),

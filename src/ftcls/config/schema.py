@@ -140,6 +140,9 @@ class Data(Section):
     text: Columns | TextPair = "text"
     """The text column; several, [title, body], are joined by a space; {first: premise, second: hypothesis} is a pair of
     texts (`files`, `hub`)."""
+    columns: tuple[str, ...] = ()
+    """Columns beside the text, written before it with their names: `brand: Acme | price: 12 | the text`; what a row
+    does not have is left out (`files`, `hub`)."""
     label: str | SeparatedLabels | LabelColumns = "label"
     """The label column; {column, separator} or {columns} for several labels (`files`, `hub`)."""
     task: Task | None = None
@@ -166,6 +169,19 @@ class Data(Section):
     """Fewer rows than there are."""
     on_bad_row: Literal["error", "drop"] = "error"
     """Stop at a row that cannot be used, or drop and count it."""
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns that a label is read from."""
+        if isinstance(self.label, LabelColumns):
+            return self.label.columns
+        return (self.label if isinstance(self.label, str) else self.label.column,)
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns that a text is read from, or both texts of a pair."""
+        sides = (self.text.first, self.text.second) if isinstance(self.text, TextPair) else (self.text,)
+        return tuple(name for side in sides for name in ((side,) if isinstance(side, str) else side))
 
 
 class Model(Section):

@@ -9,9 +9,9 @@ def text_of(data: schema.Data) -> TextColumns:
     """The text columns of a data section."""
     match data.text:
         case schema.TextPair(first=first, second=second):
-            return TextColumns(_names(first), _names(second))
+            return TextColumns(_names(first), _names(second), data.columns)
         case names:
-            return TextColumns(_names(names))
+            return TextColumns(_names(names), beside=data.columns)
 
 
 def _names(columns: str | tuple[str, ...]) -> tuple[str, ...]:

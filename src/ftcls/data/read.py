@@ -159,7 +159,7 @@ def _docstrings(data: schema.Data) -> Raw:
 
 
 def _only_for_files(data: schema.Data) -> None:
-    for key in ("text", "label"):
+    for key in ("text", "columns", "label"):
         if getattr(data, key) != schema.Data.model_fields[key].default:
             raise ConfigError(f"data.{key}: {data.source} knows its columns; leave the key out")
 

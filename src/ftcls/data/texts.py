@@ -6,6 +6,8 @@ from typing import Final
 
 from ftcls.data.tables.cells import Cell, text_of
 
+_BETWEEN: Final = " | "
+"""Stands between two columns beside a text, and before the text."""
 MARK: Final = " || "
 """Stands between the texts of a pair where it is shown as one."""
 
@@ -87,11 +89,13 @@ class TextColumns:
     """The columns of the text, or of the first text of a pair, joined by a space."""
     second: tuple[str, ...] = ()
     """Those of the second text of a pair; none: there are no pairs."""
+    beside: tuple[str, ...] = ()
+    """Columns that are written before the text, or before the first text of a pair, with their names."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """All of them; a column that is named twice comes twice."""
-        return (*self.first, *self.second)
+        return (*self.first, *self.second, *self.beside)
 
     @property
     def pairs(self) -> bool:
@@ -101,18 +105,26 @@ class TextColumns:
     def of(self, cells: Iterable[Cell]) -> str | None:
         """The text of a row from its cells, in the order of `names`.
 
-        Cells that are missing are left out; None: nothing is there, or nothing of one text of a pair.
+        Cells that are missing are left out; None: nothing is there, or nothing of one text of a pair. What stands
+        beside the text is written before it as ``brand: Acme | price: 12 | text``, without what is missing or blank.
         """
         given = list(cells)
-        first = text_of(given[: len(self.first)])
-        if not self.second:
-            return first
-        second = text_of(given[len(self.first) :])
-        return None if first is None or second is None else Pair(first, second)
+        end = len(self.first) + len(self.second)
+        first, second = text_of(given[: len(self.first)]), text_of(given[len(self.first) : end])
+        if first is None or (second is None and self.second):
+            return None
+        pairs = zip(self.beside, map(_value, given[end:]), strict=True)
+        first = _BETWEEN.join([*(f"{name}: {value}" for name, value in pairs if value), first])
+        return first if second is None else Pair(first, second)
 
     def __str__(self) -> str:
         both = (" + ".join(names) for names in (self.first, self.second) if names)
         return " and ".join(both)
+
+
+def _value(cell: Cell) -> str:
+    """The value of a column beside the text; empty where there is none."""
+    return ", ".join(cell) if isinstance(cell, list) else (cell or "").strip()
 
 
 PLAIN: Final = TextColumns()

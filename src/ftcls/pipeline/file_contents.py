@@ -1,7 +1,7 @@
 """What a data file of one's own holds, as far as it can be seen, and the rows that a config would make of it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline.label_column import LabelColumn, column_names, label_column
-from ftcls.pipeline.text_column import guessed_text, pair_of
+from ftcls.pipeline.text_column import beside, guessed_text, pair_of
 from ftcls.scoring.wilson import wilson
 
 _SEED: Final = 42
@@ -43,6 +43,8 @@ class Contents:
     """Why these text columns; None: they were named."""
     notes: tuple[str, ...]
     """What was guessed and seen, one sentence each."""
+    others: tuple[str, ...] = ()
+    """Columns that may stand beside the text: few values, which come again."""
 
     @property
     def rows(self) -> int:
@@ -100,7 +102,9 @@ def _of_table(path: Path, label: Sequence[str], text: str | None) -> Contents:
     )
     notes = list(_text_notes(body, guessed=text is None))
     notes += [] if split is None else [f"splits: column {split} says which one a row is of"]
-    return _whole(path, data, found.reason, guessed=_why(body) if text is None else None, notes=(*notes, *found.notes))
+    whole = _whole(path, data, found.reason, guessed=_why(body) if text is None else None, notes=(*notes, *found.notes))
+    taken = {*used, *_names(body), split}
+    return replace(whole, others=beside({name: cells for name, cells in others.items() if name not in taken}))
 
 
 def _named(table: Table, typed: str) -> tuple[str, ...] | schema.TextPair:

@@ -31,6 +31,7 @@ def elsewhere(section: Data, data: Path, *, task: Task, labels: tuple[str, ...] 
         source="files",
         path=SplitPaths(train=place, validation=place, test=place),
         text=section.text,
+        columns=section.columns,
         label=section.label,
         task=task,
         labels=labels,

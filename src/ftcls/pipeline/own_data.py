@@ -20,7 +20,7 @@ Table: TypeAlias = pd.DataFrame | str | os.PathLike[str]
 """A table in memory, or the file of one."""
 Data: TypeAlias = Table | Mapping[str, Table]
 """One table, or one for each split."""
-_KEPT: Final = ("text", "label", "labels", "positive_label", "clean", "split", "subset", "on_bad_row")
+_KEPT: Final = ("text", "columns", "label", "labels", "positive_label", "clean", "split", "subset", "on_bad_row")
 """What the data section says of any table."""
 
 

@@ -150,6 +150,9 @@ def _data(found: "Contents", output: Path | None) -> str:
         why = f"; guessed: {found.guessed}" if found.guessed else ""
         lines.append(f"# {_text_comment(section.text)}{why}; several are joined: [title, body]")
         lines.append(line(("text",), section.model_dump(mode="json")["text"]))
+        if found.others:
+            shown = flow(list(found.others))
+            lines.append(f"# Columns that are written before the text with their names, if they help: columns: {shown}")
     lines.append(f"# {_label_comment(found.corpus.labels)}")
     if not found.path.is_dir():
         lines.append(line(("label",), section.model_dump(mode="json", exclude_none=True)["label"]))

@@ -37,6 +37,9 @@ _PAIRS: Final = (
     ("question", "passage"),
 )
 """Columns that are read together: those of GLUE, and what search and fact checking call theirs."""
+_SHORT: Final = 40
+"""Characters of a value that may stand beside a text."""
+_MOST_BESIDE: Final = 5
 _NO_WORDS: Final = re.compile(r"\w+://\S+|www\.\S+|\S+@\S+|[\d\s.,:/T+Z-]+|[0-9a-fA-F-]{16,}")
 """Addresses, dates, times, numbers, hashes."""
 
@@ -75,6 +78,17 @@ def guessed_text(columns: dict[str, list[Any]], data: Path) -> tuple[str, ...] |
     """
     pair = pair_of([name for name in columns if _has_words(columns[name])])
     return pair or text_columns(columns, data)
+
+
+def beside(columns: dict[str, list[Any]]) -> tuple[str, ...]:
+    """The columns that may be written before the text: short values that come again, as those of a brand do."""
+    return tuple(name for name, values in columns.items() if name and _comes_again(values))[:_MOST_BESIDE]
+
+
+def _comes_again(values: list[Any]) -> bool:
+    texts = [value.strip() for value in values[:_SAMPLE] if isinstance(value, str) and value.strip()]
+    short = all(len(text) <= _SHORT for text in texts)
+    return short and 1 < len(set(texts)) <= len(texts) / 2
 
 
 def _mean_length(values: list[Any]) -> float:

@@ -172,13 +172,13 @@ def named_columns(named: str | Sequence[str] | None, trained: TextColumns) -> Te
     if not names:
         return trained
     if not trained.pairs:
-        return TextColumns(tuple(names))
+        return TextColumns(tuple(names), beside=trained.beside)
     if len(names) != 2:
         raise ConfigError(
             f"--text-column {' '.join(names)}: the model reads pairs of texts; name two columns, that of the first "
             "text and that of the second: --text-column premise --text-column hypothesis"
         )
-    return TextColumns((names[0],), (names[1],))
+    return TextColumns((names[0],), (names[1],), trained.beside)
 
 
 def _in_memory(data: object) -> bool:

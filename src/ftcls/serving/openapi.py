@@ -77,17 +77,21 @@ def _csv(text_columns: Sequence[str]) -> dict[str, Any]:
 
 
 def _text(limits: Limits, columns: TextColumns) -> dict[str, Any]:
-    """A text, or a pair of texts by its columns."""
-    if not columns.pairs:
-        return {"type": "string", "maxLength": limits.characters, "pattern": _PLAIN}
-    most = limits.characters // max(len(columns.first), len(columns.second)) - 1  # a space stands between two
-    return {
+    """A text, or its columns; of a pair of texts these alone."""
+    text = {"type": "string", "maxLength": limits.characters, "pattern": _PLAIN}
+    if not columns.pairs and not columns.beside:
+        return text
+    # The names of columns beside the text, and what stands between two, are characters of it too.
+    around = sum(len(name) + 5 for name in columns.beside)
+    most = max(1, (limits.characters - around) // (len(columns.first) + len(columns.second) + len(columns.beside)) - 1)
+    row = {
         "type": "object",
-        "title": "A pair of texts, by its columns.",
+        "title": "The columns of a text, or of a pair of texts.",
         "properties": {name: {"type": "string", "maxLength": most, "pattern": _PLAIN} for name in columns.names},
-        "required": [columns.first[0], columns.second[0]],
+        "required": [columns.first[0], *columns.second[:1]],
         "additionalProperties": False,
     }
+    return row if columns.pairs else {"anyOf": [text, row]}
 
 
 def _limit(schemas: dict[str, Any], limits: Limits, labels: Sequence[str], text: dict[str, Any]) -> None:

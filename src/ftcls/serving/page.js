@@ -89,19 +89,28 @@ async function describe() {
 
 const isPair = () => model.text_columns.second.length > 0;
 
-// What a request asks: a text, or the texts of a pair by the first column of each.
+// What a request asks: a text; by the first column of each, the texts of a pair; columns beside them that are filled in.
 function asked() {
-  if (!isPair()) return at("text").value;
-  const { first, second } = model.text_columns;
-  return { [first[0]]: at("text").value, [second[0]]: at("second").value };
+  const { first, second, beside } = model.text_columns;
+  if (!isPair() && !beside.length) return at("text").value;
+  return {
+    [first[0]]: at("text").value,
+    ...(isPair() ? { [second[0]]: at("second").value } : {}),
+    ...Object.fromEntries(beside.map((name) => [name, at(`column-${name}`).value]).filter(([, value]) => value.trim())),
+  };
 }
 
 const sides = (text) => (typeof text === "string" ? [text] : Object.values(text));
+const texts = (text) => sides(text).slice(0, isPair() ? 2 : 1);
 
 const shown = (text) => sides(text).map((side) => side.trim()).join(" ‖ ");
 
 function boxes() {
   at("pair").hidden = !isPair();
+  const { beside } = model.text_columns;
+  at("columns").hidden = !beside.length;
+  at("columns").replaceChildren(...beside.map((name) =>
+    make("label", {}, `${name} `, make("input", { id: `column-${name}`, autocomplete: "off" }))));
   if (!isPair()) return;
   const { first, second } = model.text_columns;
   at("ask-head").textContent = "Pair of texts";
@@ -167,7 +176,7 @@ function bars() {
 async function classify() {
   if (model === null) await describe();
   const text = asked();
-  if (sides(text).some((side) => !side.trim())) {
+  if (texts(text).some((side) => !side.trim())) {
     throw new Error(isPair() ? "Both texts are wanted." : "There is no text yet.");
   }
   const { predictions } = await post("predict", { text });
@@ -238,7 +247,8 @@ function history_(list) {
       make("span", { className: "what" }, shown(text).slice(0, 200)),
       make("span", { className: "said" }, `${label}${sure}`));
     button.addEventListener("click", () => {
-      [at("text").value, at("second").value] = [...sides(text), ""];
+      [at("text").value, at("second").value] = [...texts(text), ""];
+      for (const name of model?.text_columns.beside ?? []) at(`column-${name}`).value = text[name] ?? "";
       counted();
       show(text, answer);
     });

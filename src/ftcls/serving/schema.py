@@ -70,7 +70,7 @@ class Model(BaseModel):
     thresholds: dict[str, float] | None = Field(description="From which probability on a label is given.")
     temperature: float
     text_columns: dict[str, list[str]] = Field(
-        description="The columns that make a text, or the `first` and the `second` text of a pair."
+        description="The columns of a text, or of the `first` and the `second` text of a pair, and those `beside` it."
     )
     max_length: int = Field(description="Tokens of a text that the model sees.")
     truncation: str = Field(description="Which of more tokens it sees: head, tail, or head_tail, some of both.")
