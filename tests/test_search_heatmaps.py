@@ -11,6 +11,8 @@ from ftcls.reporting import plots
 from ftcls.search import page, results
 from ftcls.search import sweep as sweeping
 from ftcls.search.heatmaps import drawings
+from ftcls.search.importance import _epsilon_squared, importances
+from ftcls.search.parallel import parallel
 from sweeping import GRID, Instant, finish, planned
 
 CUBE = """\
@@ -45,12 +47,13 @@ def test_a_heatmap_has_a_panel_for_each_third_and_the_interval_in_each_cell(cube
     assert [text.get_text() for text in first.get_xticklabels()] == ["800", "1600"]
     assert [text.get_text() for text in first.get_yticklabels()] == ["2", "3"]
     cell = next(each for each in outcome.results.cells if each.choices["model.checkpoint"].startswith("<b>"))
-    score = cell.scores["test"]["f1_macro"]
-    assert f"{score.value:.3f}" in texts(second)
+    chose, score = (cell.scores[split]["f1_macro"] for split in ("validation", "test"))
+    assert f"{chose.value:.3f}" in texts(second)
+    assert f"test {score.value:.3f}" in texts(second)
     assert f"{score.interval[0]:.3f}-{score.interval[1]:.3f}" in texts(second)
-    assert len(texts(first)) == len(texts(second)) == 8
-    assert bar.get_ylabel() == "f1_macro on test"
-    assert made["heatmap-f1_macro"].caption.startswith("f1_macro on test. Mean of 1 or 2 seeds;")
+    assert len(texts(first)) == len(texts(second)) == 12
+    assert bar.get_ylabel() == "f1_macro on validation"
+    assert made["heatmap-f1_macro"].caption.startswith("f1_macro on validation. Mean of 1 or 2 seeds;")
 
 
 def test_all_panels_have_one_colour_scale(cube):
@@ -58,7 +61,7 @@ def test_all_panels_have_one_colour_scale(cube):
     figure = drawings(outcome.results, plan.space.axes, Heatmap())["heatmap-f1_macro"].figure
     limits = {axes.collections[0].get_clim() for axes in figure.axes[:2]}
     assert len(limits) == 1
-    values = [cell.scores["test"]["f1_macro"].value for cell in outcome.results.cells]
+    values = [cell.scores["validation"]["f1_macro"].value for cell in outcome.results.cells]
     low, high = limits.pop()
     assert low < min(values)
     assert high > max(values)
@@ -66,10 +69,10 @@ def test_all_panels_have_one_colour_scale(cube):
 
 def test_the_axes_of_a_heatmap_can_be_chosen_and_what_is_left_makes_more_of_them(cube):
     plan, outcome = cube
-    wanted = Heatmap(x="model.checkpoint", y="size", panel="labels", split="validation")
+    wanted = Heatmap(x="model.checkpoint", y="size", panel="labels", split="test")
     figure = drawings(outcome.results, plan.space.axes, wanted)["heatmap-f1_macro"].figure
     assert [axes.get_title() for axes in figure.axes[:2]] == ["2", "3"]
-    assert figure.axes[-1].get_ylabel() == "f1_macro on validation"
+    assert figure.axes[-1].get_ylabel() == "f1_macro on test"
     four = CUBE.replace("  seed: [1, 2]\n", "  training.weight_decay: [0.0, 0.1]\n  seed: [1]\n")
     bigger = planned(outcome.folder.parent / "four", four)
     names = drawings(sweeping.run(bigger, Instant(bigger.trials)).results, bigger.space.axes, Heatmap())
@@ -129,11 +132,46 @@ def test_the_page_is_one_file_whose_texts_are_escaped(cube):
     assert "&lt;b&gt;large&lt;/b&gt;" in text
     assert not re.search(r"(src|href)=\"(https?:|//)", text)
     assert "prefers-color-scheme: dark" in text
-    assert text.count("<svg ") == 2
+    assert text.count('<figure class="wide">') == 3  # parallel coordinates, a heatmap, learning curves
+    assert text.index("by validation, which chose") < text.index("What matters") < text.index("Scores over the axes")
+    assert "labels 2, size 800, checkpoint bert, seed 1</a>" in text
     for trial in outcome.results.trials:
         link = f"logs/{trial.trial}.txt" if trial.state == "failed" else f"{trial.run}/report.html"
         assert f'href="{link}"' in text
     assert {path.suffix for path in outcome.folder.glob("heatmap-f1_macro.*")} == {".png", ".svg"}
+
+
+def test_the_axis_that_matters_is_first_and_what_matters_not_explains_nothing(cube):
+    plan, outcome = cube
+    found = importances(outcome.results, plan.space.axes)
+    assert (found[0].axis, found[0].share > 0.5) == ("size", True)
+    assert all(each.share < 0.2 for each in found[1:])
+    assert {each.axis for each in found} == {"labels", "size", "model.checkpoint", "seed"}
+
+
+def test_importance_is_epsilon_squared():
+    values, group = np.array([1.0, 2.0, 2.0, 5.0, 6.0, 9.0]), np.array([0, 0, 0, 1, 1, 1])
+    within = sum(((values[group == g] - values[group == g].mean()) ** 2).sum() for g in (0, 1))
+    total = ((values - values.mean()) ** 2).sum()
+    expected = 1 - (within / 4) / (total / 5)  # Kelley's, one less the ratio of the unbiased variances
+    assert _epsilon_squared(values, group) == pytest.approx(expected)
+    assert _epsilon_squared(np.array([1.0, 2.0, 1.0, 2.0]), np.array([0, 0, 1, 1])) == 0
+
+
+def test_every_setting_is_a_line_that_says_what_it_is(cube):
+    plan, outcome = cube
+    figure, words = parallel(outcome.results, plan.space.axes)
+    cells = outcome.results.cells
+    lines = figure.axes[0].lines
+    assert len(lines) == len(words) == len(cells)
+    best = cells.index(outcome.results.best)
+    widths = [line.get_linewidth() for line in lines]
+    assert widths.index(max(widths)) == best
+    test = cells[best].scores["test"]["f1_macro"].value
+    assert words[best].startswith(f"labels {cells[best].choices['labels']}, size 1600, checkpoint ")
+    assert words[best].endswith(f", test {test:.4f}")
+    ends = [line.get_ydata()[-1] for line in lines]  # test, the higher the better
+    assert np.argsort(ends).tolist() == np.argsort([c.scores["test"]["f1_macro"].value for c in cells]).tolist()
 
 
 def test_figures_that_are_no_longer_drawn_are_gone(tmp_path):

@@ -74,8 +74,9 @@ class Heatmap(Section):
     """The axis with a panel for each value; null: the third one, if there is one."""
     metric: str | None = None
     """null: that of the search."""
-    split: Literal["validation", "test"] = "test"
-    """Which split's scores."""
+    split: Literal["validation", "test"] | None = None
+    """Which split's scores; null: heatmaps are coloured by validation, which chose, with test in small print, and
+    learning curves are those of test."""
 
 
 class Sweep(Section):

@@ -9,7 +9,7 @@ import io
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -272,13 +272,21 @@ class Point:
     words: str
 
 
-def points(figure: Figure, names: Sequence[str] = ()) -> list[Point]:
+def points(figure: Figure, names: Sequence[str] = (), lines: Sequence[str] = ()) -> list[Point]:
     """The values that a figure shows, for who points at them; after it was drawn by `svg`.
 
     Args:
         figure: drawn.
         names: of the points of a scatter plot, in their order.
+        lines: what each line says, wherever it bends, in place of its values.
     """
+    if lines:
+        return [
+            replace(_point(axes, place, ""), words=words)
+            for axes in figure.axes
+            for line, words in zip(axes.lines, lines, strict=True)
+            for place in np.asarray(line.get_xydata(), dtype=np.float64)
+        ]
     found = [point for axes in figure.axes for line in axes.lines for point in _line_points(axes, line)]
     for axes in figure.axes:
         for scatter in axes.collections if names else ():

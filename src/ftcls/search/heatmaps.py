@@ -23,6 +23,8 @@ _MOST_LINES: Final = 10
 """More curves in one panel cannot be told apart."""
 
 Choices = Mapping[str, str]
+_Scores = tuple[Score, Score]
+"""Of the split that colours a cell, and of the other one."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Drawing:
 
     figure: Figure
     caption: str
+    lines: tuple[str, ...] = ()
+    """What each line of the figure says where somebody points at it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def drawings(found: Results, axes: Sequence[Axis], wanted: Heatmap) -> dict[str,
     if not found.cells or not listed:
         return {}
     metric = wanted.metric or found.metric
-    made = _heatmaps(found, _layout(listed, wanted), metric, wanted.split) if len(listed) == len(_others(axes)) else {}
+    split = wanted.split or "validation"
+    made = _heatmaps(found, _layout(listed, wanted), metric, split) if len(listed) == len(_others(axes)) else {}
     size = _size_axis(found.cells, listed)
     if size is not None:
         made |= _learning_curves(found, size, listed, metric, wanted)
@@ -81,8 +86,11 @@ def _layout(listed: Sequence[Axis], wanted: Heatmap) -> _Layout:
 
 
 def _heatmaps(found: Results, layout: _Layout, metric: str, split: str) -> dict[str, Drawing]:
-    scores = {tuple(cell.choices.items()): cell.scores[split][metric] for cell in found.cells}
-    values = [score.value for score in scores.values() if score.value is not None]
+    other = "test" if split == "validation" else "validation"
+    scores = {
+        tuple(cell.choices.items()): (cell.scores[split][metric], cell.scores[other][metric]) for cell in found.cells
+    }
+    values = [score.value for score, _ in scores.values() if score.value is not None]
     if not values:
         return {}
     limits = _limits(values)
@@ -92,16 +100,17 @@ def _heatmaps(found: Results, layout: _Layout, metric: str, split: str) -> dict[
         if inside:
             varied = [axis.name for axis in layout.left if len(axis.choices) > 1]
             name = "-".join(["heatmap", metric, *(_slug(fixed[axis]) for axis in varied)])
-            figure = _heatmap(inside, layout, fixed, f"{metric} on {split}", limits)
-            made[name] = Drawing(figure, _caption(found, layout, fixed, f"{metric} on {split}"))
+            figure = _heatmap(inside, layout, fixed, f"{metric} on {split}", other, limits)
+            made[name] = Drawing(figure, _caption(found, layout, fixed, f"{metric} on {split}", other))
     return made
 
 
 def _heatmap(
-    scores: Mapping[tuple[tuple[str, str], ...], Score],
+    scores: Mapping[tuple[tuple[str, str], ...], _Scores],
     layout: _Layout,
     fixed: Choices,
     label: str,
+    other: str,
     limits: tuple[float, float],
 ) -> Figure:
     by_choices = {frozenset(key): score for key, score in scores.items()}
@@ -109,7 +118,7 @@ def _heatmap(
     columns = [choice.label for choice in layout.x.choices]
     rows = [choice.label for choice in layout.y.choices] if layout.y else [None]
     down, across = _arranged(len(panels))
-    size = (1.6 + across * max(1.9, 0.5 + 0.95 * len(columns)), 0.9 + down * max(1.3, 0.6 + 0.5 * len(rows)))
+    size = (1.6 + across * max(1.9, 0.5 + 0.95 * len(columns)), 0.9 + down * max(1.3, 0.6 + 0.62 * len(rows)))
     with matplotlib.rc_context(plots.STYLE | {"axes.grid": False}):
         figure = plots.sheet(size)
         grid = np.atleast_2d(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True))
@@ -122,7 +131,7 @@ def _heatmap(
             if layout.panel is not None and panels[index] is not None:
                 known[layout.panel.name] = str(panels[index])
                 axes.set_title(plots.short(str(panels[index])))
-            image = _panel(axes, by_choices, known, layout, rows, columns, limits)
+            image = _panel(axes, other, by_choices, known, layout, rows, columns, limits)
             axes.tick_params(length=0, labelbottom=index + across >= len(panels))
         figure.supxlabel(_title(layout.x), fontsize=9)
         if layout.y is not None:
@@ -133,7 +142,8 @@ def _heatmap(
 
 def _panel(
     axes: Any,
-    scores: Mapping[frozenset[tuple[str, str]], Score],
+    other: str,
+    scores: Mapping[frozenset[tuple[str, str]], _Scores],
     known: dict[str, str],
     layout: _Layout,
     rows: Sequence[str | None],
@@ -144,15 +154,17 @@ def _panel(
     low, high = limits
     for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
         place = known | {layout.x.name: column} | ({layout.y.name: row} if layout.y is not None and row else {})
-        score = scores.get(frozenset(place.items()))
-        if score is None or score.value is None:
+        both = scores.get(frozenset(place.items()))
+        if both is None or both[0].value is None:
+            continue
+        score, beside = both
+        if score.value is None:
             continue
         values[i, j] = score.value
         colour = _ink((score.value - low) / (high - low))
-        axes.text(j, i - 0.1, _figure(score.value), ha="center", va="center", color=colour, fontsize=9)
-        if score.interval is not None:
-            ends = f"{_figure(score.interval[0])}-{_figure(score.interval[1])}"
-            axes.text(j, i + 0.2, ends, ha="center", va="center", color=colour, fontsize=6.5)
+        axes.text(j, i - 0.2, _figure(score.value), ha="center", va="center", color=colour, fontsize=9)
+        for down, text in zip((0.1, 0.32), _beside(beside, other), strict=False):
+            axes.text(j, i + down, text, ha="center", va="center", color=colour, fontsize=6.5)
     edges = np.arange(len(columns) + 1) - 0.5, np.arange(len(rows) + 1) - 0.5
     image = axes.pcolormesh(
         *edges, values, cmap=plots.SHADES, vmin=low, vmax=high, edgecolors=plots.PAPER, linewidth=1
@@ -165,10 +177,19 @@ def _panel(
     return image
 
 
+def _beside(score: Score, split: str) -> list[str]:
+    """The other split's score and interval, in small print."""
+    if score.value is None:
+        return []
+    ends = "" if score.interval is None else f"{_figure(score.interval[0])}-{_figure(score.interval[1])}"
+    return [f"{split} {_figure(score.value)}", ends]
+
+
 def _learning_curves(
     found: Results, size: Axis, listed: Sequence[Axis], metric: str, wanted: Heatmap
 ) -> dict[str, Drawing]:
     """Score against training rows: a curve for each choice of one axis, a panel for each combination of the others."""
+    split = wanted.split or "test"
     others = [axis for axis in listed if axis.name != size.name]
     several = [axis for axis in others if len(axis.choices) > 1]
     named = [axis for axis in several if axis.name == wanted.panel]
@@ -190,7 +211,7 @@ def _learning_curves(
                 cells = [cell for cell in found.cells if known.items() <= cell.choices.items()]
                 # Each curve a little aside: intervals at equal rows would cover each other.
                 aside = 1 + 0.02 * (number - (len(labels) - 1) / 2)
-                _curve(axes, cells, metric, wanted.split, number=number, label=label, aside=aside)
+                _curve(axes, cells, metric, split, number=number, label=label, aside=aside)
             axes.set_xscale("log")
             ticks = sorted({cell.train_examples for cell in found.cells})
             axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
@@ -198,11 +219,11 @@ def _learning_curves(
             axes.tick_params(labelbottom=index + across >= len(panels))  # nothing may be below it
             axes.set_title(", ".join(f"{_plain(name)} {plots.short(value)}" for name, value in panels[index].items()))
         figure.supxlabel("training rows", fontsize=9)
-        figure.supylabel(f"{metric} on {wanted.split}", fontsize=9)
+        figure.supylabel(f"{metric} on {split}", fontsize=9)
         if lines is not None:
             handles, names = grid.flat[0].get_legend_handles_labels()
             figure.legend(handles, names, loc="outside upper center", ncols=min(2 * across, len(labels)))
-    caption = f"{metric} on {wanted.split} against training rows, with 95 % intervals; the numbers are in the table."
+    caption = f"{metric} on {split} against training rows, with 95 % intervals; the numbers are in the table."
     return {f"learning-curve-{metric}": Drawing(figure, caption)}
 
 
@@ -271,11 +292,12 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _caption(found: Results, layout: _Layout, fixed: Choices, label: str) -> str:
+def _caption(found: Results, layout: _Layout, fixed: Choices, label: str, other: str) -> str:
     seeds = sorted({len(cell.seeds) for cell in found.cells})
     mean = f"Mean of {' or '.join(map(str, seeds))} seeds" if seeds != [1] else "One seed"
     where = "".join(f", {_plain(name)} {value}" for name, value in fixed.items())
-    return f"{label}{where}. {mean}; below each value its 95 % interval. The numbers are in the table."
+    below = f"below each value that on {other} with its 95 % interval"
+    return f"{label}{where}. {mean}; {below}. The numbers are in the table."
 
 
 def _title(axis: Axis) -> str:
