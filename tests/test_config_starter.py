@@ -39,7 +39,7 @@ def test_a_csv_becomes_a_whole_config_that_loads(here):
     found, experiment = made("reviews.csv", "stars")
     assert experiment.name == "reviews"
     assert experiment.data.path == str(here / "reviews.csv")
-    assert (experiment.data.text, experiment.data.label, experiment.data.task) == ("body", "stars", "multiclass")
+    assert (experiment.data.text, experiment.data.label, experiment.data.task) == ("body", "stars", "ordinal")
     assert any("text column: body, guessed" in note for note in found.notes)
     assert "guessed: it has the longest texts" in found.text
     assert found.text.startswith("# yaml-language-server: $schema=file:///")

@@ -48,6 +48,7 @@ METRICS: Mapping[Task, tuple[str, ...]] = {
     "binary": (*_EVERY_TASK, "precision", "recall", "f1", "roc_auc", "average_precision"),
     "multiclass": _EVERY_TASK,
     "multilabel": (*_EVERY_TASK, *_MULTILABEL),
+    "ordinal": (*_EVERY_TASK, "quadratic_weighted_kappa", "mean_absolute_error", "accuracy_within_one"),
 }
 
 
@@ -107,7 +108,7 @@ def _hub_needs_dataset(experiment: Experiment) -> Found:
 def _task_is_declared(experiment: Experiment) -> Found:
     data = experiment.data
     if data.source not in SOURCE_TASKS and data.task is None:
-        text = f"{data.source} needs task, which is never guessed; add task: binary, multiclass or multilabel"
+        text = f"{data.source} needs task, which is never guessed; add task: binary, multiclass, ordinal or multilabel"
         yield Problem(("data", "source"), text)
 
 
@@ -191,7 +192,7 @@ def _labels(experiment: Experiment) -> Found:
             yield Problem(("data", "labels", index), f"{name!r} is listed {count} times; list each label once")
     if task_of(data) == "binary" and len(labels) != 2:
         yield Problem(("data", "labels"), f"found {len(labels)} labels; binary has 2, for more write task: multiclass")
-    if task_of(data) == "multiclass" and len(labels) < 2:
+    if task_of(data) in ("multiclass", "ordinal") and len(labels) < 2:
         yield Problem(("data", "labels"), "found 1 label; there is nothing to tell apart")
 
 
@@ -210,7 +211,7 @@ def _positive_label(experiment: Experiment) -> Found:
 def _label_form(experiment: Experiment) -> Found:
     label, task = experiment.data.label, experiment.data.task
     several = isinstance(label, SeparatedLabels | LabelColumns)
-    if experiment.data.source in ("files", "hub") and several and task in ("binary", "multiclass"):
+    if experiment.data.source in ("files", "hub") and several and task not in (None, "multilabel"):
         yield Problem(("data", "label"), f"several labels per row are task: multilabel, and this one is {task}")
 
 
@@ -288,7 +289,7 @@ def _loss_keys(experiment: Experiment) -> Found:
     loss = experiment.loss
     for key, kind in _LOSS_KEYS.items():
         if loss.kind != kind and _changed(loss, key):
-            text = f"has no effect with kind {loss.kind}; write kind: {kind}, or remove the line"
+            text = f"has no effect with kind {loss.kind or 'cross_entropy'}; write kind: {kind}, or remove the line"
             yield Problem(("loss", key), text)
     if loss.class_weights != "effective_number" and _changed(loss, "beta"):
         text = f"has no effect without {line(('loss', 'class_weights'), 'effective_number')}; write that, or remove it"
@@ -297,6 +298,8 @@ def _loss_keys(experiment: Experiment) -> Found:
 
 def _loss_of_several_labels(experiment: Experiment) -> Found:
     loss, task = experiment.loss, task_of(experiment.data)
+    if loss.kind == "squared_emd" and task not in (None, "ordinal"):
+        yield Problem(("loss", "kind"), f"squared_emd is for labels in order, task: ordinal, and this one is {task}")
     if task in (None, "multilabel"):
         return
     if loss.kind == "asymmetric":
@@ -310,8 +313,8 @@ def _loss_of_several_labels(experiment: Experiment) -> Found:
 
 def _decision(experiment: Experiment) -> Found:
     chosen, task = experiment.decision, task_of(experiment.data)
-    if chosen.thresholds == "tuned" and task == "multiclass":
-        text = "tuned is for binary and multilabel tasks; multiclass takes the most probable label, write fixed"
+    if chosen.thresholds == "tuned" and task in ("multiclass", "ordinal"):
+        text = f"tuned is for binary and multilabel tasks; {task} takes the most probable label, write fixed"
         yield Problem(("decision", "thresholds"), text)
     for key in ("objective", "min_positives", "shrinkage"):
         if chosen.thresholds == "fixed" and _changed(chosen, key):

@@ -14,7 +14,7 @@ from ftcls.config.section import NonNegative, Positive, Section, Share
 CleaningStep = Literal[
     "lower_case", "html_breaks", "entities", "backslashes", "reuter", "special_characters", "spaces", "unicode"
 ]
-Task = Literal["binary", "multiclass", "multilabel"]
+Task = Literal["binary", "multiclass", "multilabel", "ordinal"]
 
 
 class SplitPaths(Section):
@@ -238,9 +238,15 @@ class Adapter(Section):
 class Loss(Section):
     """The loss of one example; a step's loss is the mean over its examples."""
 
-    kind: Literal["cross_entropy", "focal", "asymmetric"] = "cross_entropy"
-    """Cross-entropy, the focal loss, or the asymmetric loss (multilabel). multilabel: the binary form, as a mean over
-    the labels."""
+    kind: Literal["cross_entropy", "focal", "asymmetric", "squared_emd"] | None = None
+    """Cross-entropy, the focal loss, the asymmetric loss (multilabel), or cross-entropy with the squared earth mover's
+    distance between labels in order (ordinal). multilabel: the binary form, as a mean over the labels. null:
+    squared_emd for task ordinal, cross_entropy for any other."""
+
+    def kind_for(self, task: Task) -> Literal["cross_entropy", "focal", "asymmetric", "squared_emd"]:
+        """The kind for a task."""
+        return self.kind or ("squared_emd" if task == "ordinal" else "cross_entropy")
+
     class_weights: Literal["balanced", "effective_number"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
     """Weight per label name; `balanced`: inverse frequency; `effective_number`: gentler, by `beta`. Scaled to mean 1
     over the training rows."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ftcls.data.texts import PLAIN, TextColumns, parts
 
 SplitName = Literal["train", "validation", "test"]
-Task = Literal["binary", "multiclass", "multilabel"]
+Task = Literal["binary", "multiclass", "multilabel", "ordinal"]
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,19 @@ def check(labels: Sequence[str], *, task: Task, source: str) -> None:
         )
 
 
+def check_order(labels: Sequence[str]) -> None:
+    """Refuse labels whose order is not known: words, of which nobody said which comes first.
+
+    Raises:
+        DataError: not all of them are numbers.
+    """
+    if not all(_NUMBER.fullmatch(name) for name in labels):
+        raise DataError(
+            f"data.task: ordinal needs labels in order, and {listed(labels)} are no numbers; write them from the "
+            "lowest to the highest, data.labels: [...]"
+        )
+
+
 def positive(labels: Sequence[str], *, task: Task, name: str | None) -> str | None:
     """The positive label of a binary task: the one named, else the second; None for other tasks.
 

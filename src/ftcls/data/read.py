@@ -51,6 +51,8 @@ def assemble(data: schema.Data, *, seed: int) -> Corpus:
     names = _listed(data) or raw.labels or labels.union(raw.splits)
     try:
         labels.check(names, task=raw.task, source=f"data.source {data.source}")
+        if raw.task == "ordinal" and data.labels is None and raw.labels is None:
+            labels.check_order(names)
     except DataError:
         _refuse_bad(raw, data)
         raise
@@ -134,7 +136,7 @@ def _hub(data: schema.Data) -> Raw:
     if data.dataset is None:
         raise ConfigError("data.dataset: source hub needs it: the id of a data set, owner/name")
     if data.task is None:
-        raise ConfigError("data.task: source hub needs it: binary, multiclass or multilabel")
+        raise ConfigError("data.task: source hub needs it: binary, multiclass, ordinal or multilabel")
     splits: dict[SplitName, str] | None = None
     if data.splits is not None:
         named = ((name, getattr(data.splits, name)) for name in SPLITS)
@@ -168,7 +170,7 @@ def _files(data: schema.Data) -> Raw:
     if data.path is None:
         raise ConfigError("data.path: source files needs it: a file, a folder, or {train: ..., test: ...}")
     if data.task is None:
-        raise ConfigError("data.task: source files needs it: binary, multiclass or multilabel")
+        raise ConfigError("data.task: source files needs it: binary, multiclass, ordinal or multilabel")
     if data.revision is not None:
         raise ConfigError("data.revision: source files reads files and takes none; leave the key out")
     path: Path | Mapping[SplitName, Path]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -82,13 +82,22 @@ def score(modules: Sequence[Module], predictions: Predictions) -> dict[str, floa
     return {key: value for module in modules for key, value in module.score(predictions).items()}
 
 
+_CONFIGURATIONS: Final[Mapping[Task, str | None]] = {
+    "binary": None,
+    "multiclass": "multiclass",
+    "multilabel": "multilabel",
+    "ordinal": "multiclass",
+}
+"""What modules of the library call a task."""
+
+
 def _loaded(name: str, task: Task) -> Any:
     import evaluate  # six seconds, for those who use it
 
     # Counting downloads and looking for a newer version are questions to the Hub; a module is here or it is not.
     evaluate.config.HF_EVALUATE_OFFLINE = True
     try:
-        return evaluate.load(name, None if task == "binary" else task, keep_in_memory=True)
+        return evaluate.load(name, _CONFIGURATIONS[task], keep_in_memory=True)
     except FileNotFoundError as error:
         where = "no such file" if name.endswith(".py") or Path(name).is_absolute() else "no file, and not in the cache"
         raise ConfigError(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,8 @@ SEPARATORS: Final = ("|", ";", "\uff1b", ",", "\uff0c", "\u3001")
 """What may stand between two labels, the surest sign first; of Chinese and Japanese the wide ones too."""
 _DECIMAL: Final = re.compile(r"[-+]?\d+(,\d+)?")
 """A number as half of the world writes it."""
+_SCALES: Final = (5, 10)
+"""Highest numbers of a scale that begins at 1: stars, grades."""
 _MOST: Final = 50
 """Different values up to which any column may be one of labels."""
 
@@ -136,8 +138,19 @@ def _of_single(cells: Sequence[str], data: Path, column: str) -> LabelColumn:
         shown = flow(next(iter(distinct)))
         raise DataError(f"{data}: column {column!r} has one label only ({shown}); there is nothing to tell apart")
     _refuse_too_many(len(distinct), len(cells), data, column)
+    highest = _stars(distinct)
+    if highest is not None:
+        remark = f"labels: numbers from 1 to {highest}, taken for an order; if they name things, write task: multiclass"
+        return LabelColumn(column, "ordinal", f"the column has numbers from 1 to {highest}", (remark, *_remarks(cells)))
     task: Task = "binary" if len(distinct) == 2 else "multiclass"
     return LabelColumn(column, task, f"the column has {len(distinct)} different values", tuple(_remarks(cells)))
+
+
+def _stars(names: Iterable[str]) -> int | None:
+    """5 or 10 where labels are three whole numbers or more from 1 to that, both of them there; else None."""
+    found = {int(name) if name.isascii() and name.isdecimal() else 0 for name in names}
+    highest = max(found)
+    return highest if min(found) == 1 and highest in _SCALES and len(found) > 2 else None
 
 
 def _remarks(cells: Sequence[str]) -> Iterator[str]:

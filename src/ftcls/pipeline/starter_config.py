@@ -31,6 +31,12 @@ CHARACTERS_PER_TOKEN: Final = 4
 SPECIAL_TOKENS: Final = 2
 
 _MOST_LISTED: Final = 20
+_BEST: Final[dict[Task, str]] = {
+    "binary": "f1_macro",
+    "multiclass": "f1_macro",
+    "multilabel": "f1_micro",
+    "ordinal": "quadratic_weighted_kappa",
+}
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ model:
 training:
 {_schedule(_recipe(found, machine), len(found.corpus.splits["train"]))}{_loss(task)}{_decision(task)}\
 # The validation score that picks the best step.
-metrics: {{best: {"f1_micro" if task == "multilabel" else "f1_macro"}}}
+metrics: {{best: {_BEST[task]}}}
 """
 
 
@@ -156,7 +162,10 @@ def _data(found: "Contents", output: Path | None) -> str:
     lines.append(f"# {_label_comment(found.corpus.labels)}")
     if not found.path.is_dir():
         lines.append(line(("label",), section.model_dump(mode="json", exclude_none=True)["label"]))
-    lines += [f"# binary, multiclass or multilabel; here because {_comment(found.reason)}", f"task: {section.task}"]
+    lines += [
+        f"# binary, multiclass, ordinal (labels in order) or multilabel; here because {_comment(found.reason)}",
+        f"task: {section.task}",
+    ]
     if section.on_bad_row == "drop":
         lines += [
             "# Some rows cannot be used; they are left out and counted. error: stop at the first.",

@@ -130,7 +130,12 @@ def _results(report: Report, dataset: str) -> list[EvalResult]:
 
 
 def _title(report: Report, experiment: Experiment, base: str | None) -> str:
-    task = {"binary": "one of two labels", "multiclass": "one of {k} labels", "multilabel": "any of {k} labels"}
+    task = {
+        "binary": "one of two labels",
+        "multiclass": "one of {k} labels",
+        "multilabel": "any of {k} labels",
+        "ordinal": "one of {k} labels in order",
+    }
     what = task[report.data.task].format(k=len(report.data.labels))
     start = f"[{base}](https://huggingface.co/{base})" if base else f"a {plain(report.model.architecture)}"
     dataset = _dataset(experiment)
@@ -252,7 +257,7 @@ def _data(report: Report, experiment: Experiment) -> str:
 def _training(report: Report, experiment: Experiment) -> str:
     section = experiment.training.model_dump(mode="json")
     rows = [[name, str(section[name])] for name in TRAINING if section[name] is not None]
-    rows.append(["loss", experiment.loss.kind])
+    rows.append(["loss", experiment.loss.kind_for(report.data.task)])
     if (adapter := report.model.adapter) is not None:
         layers = ", ".join(adapter.target_modules)
         rows.append(["adapter", f"{adapter.kind}, r {adapter.r}, alpha {adapter.alpha}, on {layers}; merged"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ftcls.environment.files import write_json
 from ftcls.errors import ConfigError, DataError, TrainingError
 
-Task = Literal["binary", "multiclass", "multilabel"]
+Task = Literal["binary", "multiclass", "multilabel", "ordinal"]
 FILE: Final = "decision.json"
 """Its name beside a model's weights."""
 
@@ -139,7 +139,7 @@ def overridden(
     """
     if not given:
         return decision
-    if task == "multiclass":
+    if task in ("multiclass", "ordinal"):
         raise ConfigError(
             f"--threshold {given[0]}: for binary and multilabel models; this one takes the likeliest label"
         )

@@ -39,6 +39,7 @@ _FEW_POSITIVES = 20
 """Up to so many positives, average precision takes Wilson's interval."""
 _SHARES = ("accuracy", "f1_micro")
 _MULTILABEL_SHARES = ("accuracy", "subset_accuracy")
+_NEAR = "accuracy_within_one"
 _MACRO = {"precision_macro": "precision", "recall_macro": "recall", "f1_macro": "f1"}
 _MACRO_AREA = "average_precision_macro"
 _OF_POSITIVE = ("precision", "recall", "f1")
@@ -118,6 +119,8 @@ def _certainty(predictions: Predictions, *, seed: int, draws: int, areas_of_labe
     right = statistics.per_row["accuracy"] > 0
     of_rows = wilson.of_rows(right, predictions.clusters)
     found |= dict.fromkeys(_MULTILABEL_SHARES if task == "multilabel" else _SHARES, of_rows)
+    if task == "ordinal":
+        found[_NEAR] = wilson.of_rows(statistics.per_row[_NEAR] > 0, predictions.clusters)
     areas: list[Interval | None] = [None] * len(predictions.labels)
     if drawn.areas is not None:
         values = statistics.label_areas(np.ones((1, len(predictions))))[0]

@@ -4,6 +4,8 @@ Macro averages go over all k labels of the task, whether or not they occur; a ra
 (scikit-learn's ``labels=range(k), zero_division=0``). An area under a curve that has no positives, or for the ROC
 curve no negatives, is undefined: None. In ``average_precision_macro`` a label without positives counts as 0.
 
+The metrics of ordered classes (task ordinal) count steps between neighbouring labels, whatever the labels are called.
+
 Everything is computed under row weights, so that an interval resamples the very statistic that it belongs to.
 """
 
@@ -23,7 +25,10 @@ _COUNTS = ("f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_mac
 _POSITIVE = ("precision", "recall", "f1")
 AREAS = frozenset({"roc_auc", "average_precision", "average_precision_micro", "average_precision_macro"})
 """Metrics that depend on the order of the probabilities; costly to resample, undefined without positives."""
-LOWER_IS_BETTER = frozenset({"loss", "hamming_loss"})
+LOWER_IS_BETTER = frozenset({"loss", "hamming_loss", "mean_absolute_error"})
+KAPPA = "quadratic_weighted_kappa"
+_OPEN_ABOVE = frozenset({"loss", "mean_absolute_error"})
+"""Metrics without an upper end."""
 
 _NAMES: dict[Task, tuple[str, ...]] = {
     "binary": ("loss", "accuracy", *_COUNTS, *_POSITIVE, "roc_auc", "average_precision"),
@@ -32,6 +37,7 @@ _NAMES: dict[Task, tuple[str, ...]] = {
         *("loss", "accuracy", *_COUNTS, "f1_samples", "subset_accuracy", "hamming_loss"),
         *("average_precision_micro", "average_precision_macro"),
     ),
+    "ordinal": ("loss", "accuracy", *_COUNTS, KAPPA, "mean_absolute_error", "accuracy_within_one"),
 }
 
 
@@ -48,7 +54,7 @@ def higher_is_better(name: str) -> bool:
 def in_range(name: str, interval: tuple[float, float]) -> tuple[float, float]:
     """An interval cut to the values that a metric can have: a t interval knows nothing of 0 and 1."""
     low, high = interval
-    return max(low, 0.0), high if name == "loss" else min(high, 1.0)
+    return max(low, -1.0 if name == KAPPA else 0.0), high if name in _OPEN_ABOVE else min(high, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +180,8 @@ class Statistics:
         if not set(wanted).isdisjoint((*_COUNTS, *_POSITIVE)):
             found |= self._count_metrics(self.counts(weights) if counts is None else counts)
         found |= {name: self._area(name, weights, label_areas) for name in wanted if name in AREAS}
+        if KAPPA in wanted:
+            found[KAPPA] = self._kappa(weights)
         return {name: found[name] for name in names(self.task) if name in wanted}
 
     @cached_property
@@ -181,6 +189,10 @@ class Statistics:
         """The metrics that are means over rows: the n values each is the mean of."""
         gold, predicted = self.predictions.gold, self.predictions.predicted
         loss = row_losses(self.predictions)
+        if self.task == "ordinal":
+            steps = np.abs(gold - predicted).astype(np.float64)
+            near = {"mean_absolute_error": steps, "accuracy_within_one": (steps <= 1).astype(np.float64)}
+            return {"loss": loss, "accuracy": (steps == 0).astype(np.float64), **near}
         if self.task != "multilabel":
             return {"loss": loss, "accuracy": (gold == predicted).astype(np.float64)}
         truth = gold.astype(bool)
@@ -235,6 +247,17 @@ class Statistics:
         if positive is not None:
             found |= {name: getattr(counts, name)[:, positive] for name in _POSITIVE}
         return found
+
+    def _kappa(self, weights: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Quadratic weighted kappa [d] (Cohen 1968): 1 - mean squared steps / those that chance would make.
+
+        Chance is that gold and predicted labels keep their shares and go together at random. NaN where all rows have
+        one gold label and are given that alone.
+        """
+        gold, predicted = (each.astype(np.float64) for each in (self.predictions.gold, self.predictions.predicted))
+        columns = np.stack([gold, predicted, gold**2, predicted**2, (gold - predicted) ** 2])
+        means = columns @ weights.T / weights.sum(axis=1, dtype=np.float64)
+        return 1 - divide(means[4], means[2] + means[3] - 2 * means[0] * means[1])
 
     def label_areas(self, weights: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Average precision [d, k] of every label against the rest under weightings [d, n]."""
@@ -322,4 +345,4 @@ def _macro(ratios: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray[
 def _value(name: str, value: float) -> float | None:
     if not np.isnan(value):
         return value
-    return None if name in AREAS else 0.0
+    return None if name in AREAS or name == KAPPA else 0.0

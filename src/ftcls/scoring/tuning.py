@@ -96,6 +96,6 @@ def _columns(
     """The probabilities that get a threshold, and what is true of them."""
     if task == "multilabel":
         return found, gold.astype(bool)
-    if task == "multiclass" or positive is None:
+    if positive is None:
         raise ValueError("thresholds are for binary and multilabel tasks")
     return found[:, [positive]], (gold == positive)[:, None]

@@ -38,6 +38,7 @@ from ftcls.training.stop_request import StopRequest
 from ftcls.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
+Targets = NDArray[np.int64] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ def token_budget(section: Training, machine: Machine) -> int:
     return section.token_budget or TOKEN_BUDGETS[machine.device]
 
 
-def objective(section: Loss, targets: NDArray[np.int64] | NDArray[np.float32], labels: tuple[str, ...]) -> Objective:
-    """The loss of the config, with weights and priors of the training rows.
+def objective(section: Loss, targets: Targets, labels: tuple[str, ...], *, task: Task) -> Objective:
+    """The loss of the config for a task, with weights and priors of the training rows.
 
     Raises:
         ConfigError: a weight for a name that is no label.
@@ -121,7 +122,7 @@ def objective(section: Loss, targets: NDArray[np.int64] | NDArray[np.float32], l
             )
     several = targets.ndim == 2
     return losses.build(
-        section.kind,
+        section.kind_for(task),
         multilabel=several,
         gamma=section.gamma,
         gamma_positive=section.gamma_positive,
@@ -134,21 +135,19 @@ def objective(section: Loss, targets: NDArray[np.int64] | NDArray[np.float32], l
     )
 
 
-def first_answer(
-    training: Training, loss: Loss, targets: NDArray[np.int64] | NDArray[np.float32], labels: tuple[str, ...]
-) -> NDArray[np.float64]:
+def first_answer(training: Training, loss: Loss, targets: Targets, labels: tuple[str, ...]) -> NDArray[np.float64]:
     """The logits [k] that a new head of several labels starts with; see `losses.best_constant`.
 
     Raises:
         ConfigError: see `objective`.
     """
     shares = balanced_shares(targets, len(labels)) if training.sampling else None
-    return losses.best_constant(objective(loss, targets, labels), targets, shares)
+    return losses.best_constant(objective(loss, targets, labels, task="multilabel"), targets, shares)
 
 
 def augmentation(
     section: Augmentation,
-    targets: NDArray[np.int64] | NDArray[np.float32],
+    targets: Targets,
     tokenizer: PreTrainedTokenizerBase,
     *,
     seed: int,
@@ -233,7 +232,7 @@ def fit(
             ),
             token_budget=start.token_budget,
             augmentation=augmentation(training.augmentation, train.targets, tokenizer, seed=seed),
-            objective=objective(loss, train.targets, validation.labels),
+            objective=objective(loss, train.targets, validation.labels, task=validation.task),
             scorer=lambda m: _scored(m, packed, validation, budget=budget, max_rows=training.eval_batch_size),
             best_metric=best_metric,
             higher_is_better=metrics.higher_is_better(best_metric),
