@@ -9,9 +9,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 import ftcls
 from ftcls.cli.app import run as command
+from ftcls.config.load import load
+from ftcls.data.read import read
+from ftcls.environment import devices
 from ftcls.errors import ConfigError, DataError
 from ftcls.model.baselines import static, store
 from ftcls.pipeline import train as pipeline
+from ftcls.pipeline.teacher import teach
+from ftcls.pipeline.training_plan import plan
 from ftcls.runs.maintenance import verify
 
 WORDS = ["good", "fine", "bad", "poor", "film", "plot", "cast"]
@@ -105,7 +110,7 @@ def test_every_command_takes_it(run, student, capsys):
     assert command(["eval", f"{run.path}:static", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["metrics"] == student.metrics
     assert command(["compare", str(run.path), f"{run.path}:static"]) == 0
-    assert "static student (mine)" in capsys.readouterr().out
+    assert "static student" in capsys.readouterr().out
 
 
 def test_the_command_says_what_was_gained_and_lost(run, capsys):
@@ -120,12 +125,14 @@ def test_the_command_says_what_was_gained_and_lost(run, capsys):
 def test_what_cannot_be_distilled_is_one_message(run, tmp_path):
     with pytest.raises(ConfigError, match="a simple model is quick already; distil the run itself"):
         ftcls.distill(f"{run.path}:tfidf")
-    with pytest.raises(ConfigError, match="--to smaller: a student is static; there is no other kind yet"):
-        ftcls.distill(run.path, to="smaller")
+    with pytest.raises(ConfigError, match="are for --to CHECKPOINT; a static student lies in its run"):
+        ftcls.distill(run.path, output=tmp_path / "student")
+    with pytest.raises(ConfigError, match="they are a file, which the config of its run can name"):
+        ftcls.distill(run.path, to="scratch:bert", texts=["a good plot"])
     with pytest.raises(DataError, match="not a finished run"):
         ftcls.distill(tmp_path)
     (tmp_path / "empty.txt").write_text("\n")
-    with pytest.raises(DataError, match=r"--texts .*empty\.txt: has no text"):
+    with pytest.raises(DataError, match=r"empty\.txt: has no text"):
         ftcls.distill(run.path, texts=tmp_path / "empty.txt")
 
 
@@ -152,3 +159,90 @@ def test_a_damaged_student_is_one_message(run, student, name):
             ftcls.predict(f"{run.path}:static", ["a good film"])
     finally:
         path.write_bytes(kept)
+
+
+SMALL = {"training.max_steps": 30, "training.learning_rate": 1e-3, "training.save_strategy": "steps"}
+SMALL |= {"training.save_steps": 10, "training.eval_strategy": "no"}
+
+
+@pytest.fixture(scope="module")
+def smaller(run, tmp_path_factory):
+    """A student that is a run of its own, and what is said of it."""
+    folder = tmp_path_factory.mktemp("smaller")
+    (folder / "more.csv").write_text("id,text\n1,a good plot\n2,\n3,a bad film 3\n4,a good plot\n5,a good film 1\n")
+    overrides = SMALL | {"distillation.weight": 0.75}
+    said = ftcls.distill(
+        run.path, to="scratch:bert", texts=folder / "more.csv", output=folder / "run", overrides=overrides
+    )
+    return folder / "run", said
+
+
+def test_a_checkpoint_becomes_a_run_of_its_own(run, smaller, capsys):
+    path, said = smaller
+    # A text of the file is blank, one is there twice, and one is a training text.
+    assert (said.texts, said.unlabelled) in ((98, 2), (97, 1))
+    assert said.run == str(run.path)
+    report = json.loads((path / "report.json").read_text())
+    assert report["model"]["checkpoint"] == "scratch:bert"
+    assert report["data"]["splits"]["train"]["examples"] == 96
+    assert report["metrics"]["test"] == said.metrics
+    assert report["metrics"]["test"]["accuracy"] >= 0.9
+    assert said.same_labels >= 0.9
+    assert verify(path).damages == ()
+    assert command(["eval", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"] == said.metrics
+    settings = load(path / "config.yaml").distillation
+    assert (settings.teacher, settings.weight) == (str(run.path), 0.75)
+
+
+def test_it_learns_what_its_teacher_says_and_the_labels_in_their_shares(run, smaller):
+    experiment = load(smaller[0] / "config.yaml")
+    corpus = read(experiment.data, seed=experiment.seed)
+    planned, teacher = teach(plan(experiment, corpus, devices.choose("cpu", "fp32")))
+    train = corpus.splits["train"]
+    said = ftcls.Classifier.from_pretrained(run.path).predict_proba([*train.texts, *planned.unlabelled])
+    gold = np.eye(2)[train.targets]
+    assert planned.training.targets[: len(train)] == pytest.approx(0.75 * said[: len(train)] + 0.25 * gold, abs=1e-6)
+    assert planned.training.targets[len(train) :] == pytest.approx(said[len(train) :], abs=1e-6)
+    assert len(planned.training) == len(planned.training.targets) == len(teacher.lesson.texts)
+
+
+def test_a_killed_student_goes_on_to_the_same_weights(run, smaller, tmp_path):
+    path, _ = smaller
+    copy = tmp_path / "run"
+    shutil.copytree(path, copy, ignore=shutil.ignore_patterns("report.json", "manifest.json", "model", "step-30"))
+    for step in copy.glob("checkpoints/step-*"):
+        shutil.copy(path / "checkpoints" / step.name / "manifest.json", step)
+    shutil.rmtree(copy / "checkpoints" / "best", ignore_errors=True)
+    assert command(["train", str(path / "config.yaml"), "--output", str(copy), "--resume", "--quiet"]) == 0
+    weights = [(each / "model" / "model.safetensors").read_bytes() for each in (path, copy)]
+    assert weights[0] == weights[1]
+
+
+def test_a_teacher_of_other_labels_is_refused(run, tmp_path):
+    rows = "".join(f"a {'good' if n % 2 else 'bad'} film {n},{'pos' if n % 2 else 'neg'}\n" for n in range(120))
+    (tmp_path / "all.csv").write_text(f"text,label\n{rows}")
+    config = {
+        "name": "mine",
+        "data": {"source": "files", "path": str(tmp_path / "all.csv"), "task": "binary"},
+        "model": {"checkpoint": "scratch:bert", "max_length": 16},
+        "distillation": {"teacher": str(run.path)},
+    }
+    with pytest.raises(ConfigError, match="is a binary model of no, yes, and the data is binary with neg, pos"):
+        ftcls.train(config, output=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"distillation.weight": 0.3}, r"distillation\.weight=0\.3: has no effect without a teacher"),
+        ({"distillation.teacher": "runs/x", "loss.kind": "focal"}, "loss.kind='focal': is for labels"),
+        (
+            {"distillation.teacher": "runs/x", "training.sampling": "balanced"},
+            "training.sampling='balanced': is for labels",
+        ),
+    ],
+)
+def test_keys_that_contradict_each_other_are_named(keys, message):
+    with pytest.raises(ConfigError, match=message):
+        load("quickstart", keys)

@@ -63,6 +63,18 @@ def test_categorical_is_cross_entropy(logits, classes, smoothing):
     assert_equal_with_gradients(found, expected, logits)
 
 
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_probabilities_as_targets_are_what_pytorch_makes_of_them(logits, classes, smoothing):
+    shares = torch.softmax(torch.randn(7, K, generator=torch.Generator().manual_seed(3)), dim=-1)
+    for targets in (shares, functional.one_hot(classes, K).float()):
+        found = objective(label_smoothing=smoothing)(logits, targets)
+        expected = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+        assert_equal_with_gradients(found, expected, logits)
+    certain = functional.one_hot(classes, K).float()
+    weighted = objective(class_weights=WEIGHTS)
+    assert_equal_with_gradients(weighted(logits, certain), weighted(logits, classes), logits)
+
+
 def test_a_class_weight_scales_the_whole_loss_of_an_example_of_that_class(logits, classes):
     weighted = objective(class_weights=WEIGHTS)(logits, classes)
     assert_equal_with_gradients(

@@ -1,20 +1,28 @@
 """``ftcls distill``: a small and quick student of a run."""
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ftcls.cli import console, options
+from ftcls.cli import call, console, options
 
 if TYPE_CHECKING:
     from ftcls.runs.distillation import Distillation
 
 
 def distill(
+    context: typer.Context,
     run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run.")],
+    overrides: options.Overrides = None,
     to: Annotated[
-        Literal["static"], typer.Option("--to", help="static: a vector for each token, their mean, a small network.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="CHECKPOINT",
+            help="static: a vector for each token, their mean, a small network; else the checkpoint to train.",
+        ),
     ] = "static",
     texts: Annotated[
         Path | None,
@@ -24,30 +32,51 @@ def distill(
             help="More texts, without labels: one in each line, or a table with the run's text columns.",
         ),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Of a checkpoint: its run directory."),
+    ] = None,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a student on what the run's model says of its training texts, and of others: far smaller and quicker.
 
-    It lies in models/static of the run; predict, eval, serve and compare take it as RUN:static.
+    A static one lies in models/static of the run; predict, eval, serve and compare take it as RUN:static. A checkpoint
+    becomes a run of its own, with the config of the run, another model and a teacher.
 
     Example: ftcls distill runs/ag_news-bert --texts unlabelled.csv
     """
     console.configure(quiet=quiet, offline=offline)
-    with console.results_only():
+    current = call.of(context)
+    place: list[str] = []
+    with console.results_only() as stdout:
         from ftcls.pipeline.distill import distill as train
         from ftcls.runs import distillation
 
-        found = train(run, to=to, texts=texts)
+        def announce(path: Path) -> None:
+            current.log = path / "log.txt"
+            place.append(str(path))
+            if not as_json:
+                typer.echo(path, file=stdout)
+
+        found = train(
+            run,
+            to=to,
+            texts=texts,
+            overrides=overrides or (),
+            output=output,
+            command=shlex.join(["ftcls", *current.arguments]),
+            announce=announce,
+        )
     if as_json:
         console.emit(distillation.document(found))
         return
-    for line in _lines(found, run):
+    for line in _lines(found, place[0] if place else f"{run}:{found.name}"):
         typer.echo(line)
 
 
-def _lines(found: "Distillation", run: str) -> list[str]:
+def _lines(found: "Distillation", student: str) -> list[str]:
     from ftcls.reporting.figures_as_text import duration
 
     speeds = (found.texts_per_second, found.teacher_texts_per_second)
@@ -55,7 +84,7 @@ def _lines(found: "Distillation", run: str) -> list[str]:
         f"{who} {speed:,.0f}" for who, speed in zip(("student", "teacher"), speeds, strict=True) if speed is not None
     )
     return [
-        f"{run}:{found.name}: {found.size_bytes / 1e6:,.1f} MB, from {found.texts:,} texts "
+        f"{student}: {found.size_bytes / 1e6:,.1f} MB, from {found.texts:,} texts "
         f"({found.unlabelled:,} without labels) in {duration(found.seconds)}",
         f"texts a second: {rate}",
         f"test: the teacher's labels in {found.same_labels:.1%}",
@@ -64,5 +93,5 @@ def _lines(found: "Distillation", run: str) -> list[str]:
             f"({each.interval[0]:+z.4f} to {each.interval[1]:+z.4f}, p = {each.p_value:.3f})"
             for name, each in found.difference.items()
         ),
-        f'ftcls predict {run}:{found.name} --text "..."',
+        f'ftcls predict {student} --text "..."',
     ]

@@ -362,6 +362,10 @@ def _names_are_text(document: _Document) -> None:
 def _absolute_paths(document: _Document) -> None:
     value = document.value if isinstance(document.value, dict) else {}
     data, model, metrics = value.get("data"), value.get("model"), value.get("metrics")
+    if isinstance(distillation := value.get("distillation"), dict):
+        for key in ("teacher", "texts"):
+            if isinstance(distillation.get(key), str):
+                distillation[key] = _absolute(distillation[key], document.place(("distillation", key)))
     if isinstance(data, dict) and isinstance(data.get("path"), str):
         data["path"] = _absolute(data["path"], document.place(("data", "path")))
     elif isinstance(data, dict) and isinstance(data.get("path"), dict):
@@ -381,7 +385,8 @@ def absolute(key: str, value: Any, place: Place) -> Any:
         return value
     if key == "model.checkpoint":
         return _local_or_name(value, place)
-    return _absolute(value, place) if key.startswith("data.path") else value
+    paths = key.startswith("data.path") or key in ("distillation.teacher", "distillation.texts")
+    return _absolute(value, place) if paths else value
 
 
 def _absolute(path: str, place: Place) -> str:

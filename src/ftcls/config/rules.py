@@ -356,6 +356,23 @@ def _rule(check: Callable[[Experiment], Found], *reads: str) -> Rule:
     return Rule(reads, check)
 
 
+def _distillation(experiment: Experiment) -> Found:
+    section, loss = experiment.distillation, experiment.loss
+    if section.teacher is None:
+        for key in ("texts", "weight"):
+            if _changed(section, key):
+                text = f"has no effect without a teacher; add {line(('distillation', 'teacher'), 'runs/NAME')}"
+                yield Problem(("distillation", key), text)
+        return
+    for key in ("kind", "class_weights", "pos_weight", "logit_adjustment"):
+        if _changed(loss, key):
+            text = "is for labels, and distillation.teacher gives probabilities; remove one of the two lines"
+            yield Problem(("loss", key), text)
+    if experiment.training.sampling is not None:
+        text = "is for labels, and distillation.teacher gives probabilities; remove one of the two lines"
+        yield Problem(("training", "sampling"), text)
+
+
 RULES: tuple[Rule, ...] = (
     _rule(_files_need_path, "data.source", "data.path"),
     _rule(_hub_needs_dataset, "data.source", "data.dataset", "data.path"),
@@ -388,6 +405,7 @@ RULES: tuple[Rule, ...] = (
     _rule(_decision, "data.source", "data.task", "data.single_label", "decision"),
     _rule(_augmentation, "training.augmentation"),
     _rule(_adapter, "adapter"),
+    _rule(_distillation, "distillation", "loss", "training.sampling"),
     _rule(_layers_of_frozen_weights, "adapter.kind", "training.freeze", "training.layer_decay"),
     _rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
     _rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),

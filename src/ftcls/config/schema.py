@@ -347,6 +347,18 @@ class Training(Section):
     """auto, cpu, cuda, cuda:N or mps."""
 
 
+class Distillation(Section):
+    """Learning what the model of another run says of texts, beside their labels."""
+
+    teacher: str | None = None
+    """A finished run with the same labels, or a simple model of one (`RUN:stack`); null: the labels alone."""
+    texts: str | None = None
+    """A file with more texts, without labels: one in each line, or a table with the columns of data.text."""
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The teacher's share in what a text with a label is to become; the rest is the label. A text without a label has
+    the teacher's word alone."""
+
+
 class Experiment(Section):
     """One experiment: one file, one run directory."""
 
@@ -362,6 +374,8 @@ class Experiment(Section):
     """Small matrices that are trained beside frozen weights, in place of training all weights."""
     loss: Loss = Loss()
     """The loss of one example."""
+    distillation: Distillation = Distillation()
+    """Learning from another run's model."""
     training: Training = Training()
     """Optimizer, schedule, evaluation, checkpoints, precision and device."""
     metrics: Metrics = Metrics()

@@ -75,7 +75,7 @@ class Encoded:
     full_lengths: NDArray[np.int32]
     """[n] tokens of each text before it was cut to max_length, special tokens included."""
     targets: NDArray[np.int64] | NDArray[np.float32] | None = None
-    """int64 [n] class index, float32 [n, k] for multilabel, None for texts without labels."""
+    """int64 [n] class index, float32 [n, k] for multilabel and for probabilities, None for texts without labels."""
     padding_side: padding.Side = "right"
     """Where shorter texts are filled in a batch."""
     template: Template = BARE

@@ -1,26 +1,23 @@
 """A student of a run: small and quick, trained on what the run's model says of texts, with gold labels or without."""
 
-import logging
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 import ftcls
-from ftcls.config.load import load
+from ftcls.config import schema
+from ftcls.config.load import Overrides, load
 from ftcls.config.schema import Experiment
 from ftcls.data.columns import text_of
 from ftcls.data.corpus import Corpus, Split
 from ftcls.data.read import read
-from ftcls.data.tables import frames
 from ftcls.data.tables.frames import Texts
-from ftcls.data.texts import is_blank
 from ftcls.environment import manifest, progress
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.inference.classifier import Classifier
@@ -32,59 +29,52 @@ from ftcls.model.baselines.static import StaticModel
 from ftcls.model.tokenize import Encoded, special_tokens
 from ftcls.pipeline import tune_decision
 from ftcls.pipeline.same_data import refuse_other_data
-from ftcls.prediction import chunks, rows
+from ftcls.pipeline.teacher import Lesson, ask
+from ftcls.pipeline.train import train as train_run
+from ftcls.pipeline.unlabelled import unlabelled
 from ftcls.runs import directory, distillation, predictions
 from ftcls.runs.directory import RunDir
-from ftcls.runs.distillation import Distillation
+from ftcls.runs.distillation import COMPARED, Distillation
 from ftcls.runs.references import reference
 from ftcls.scoring import decision, metrics
 from ftcls.scoring.differences import differences, same_labels
 from ftcls.scoring.intervals import intervals
 
-log = logging.getLogger(__name__)
-
-COMPARED: Final = ("accuracy", "f1_macro")
 _MEASURED: Final = 2_000
 """Most test texts that the student's speed is measured on."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Lesson:
-    """What the student learns from."""
-
-    texts: list[str]
-    said: NDArray[np.float64]
-    """[n, k]"""
-    unlabelled: int
-    seconds: float
-    """That the teacher took."""
 
 
 def distill(
     run: str | os.PathLike[str],
     *,
-    to: Literal["static"] = "static",
+    to: str = static.KIND,
     texts: str | os.PathLike[str] | Texts | None = None,
+    overrides: Overrides = (),
+    output: str | os.PathLike[str] | None = None,
+    command: str = "",
+    announce: Callable[[Path], None] = lambda path: None,
 ) -> Distillation:
     """Train a student on the probabilities that a run's model gives to its training texts, and to others.
 
-    The student lies in ``models/static`` of the run and is taken by every command as ``RUN:static``; beside it stand
-    its scores on the test split and the paired difference from its teacher.
+    A static student lies in ``models/static`` of the run and is taken by every command as ``RUN:static``. A checkpoint
+    becomes a run of its own, whose config is that of the run with another checkpoint and a teacher. Beside either
+    stands a distillation.json, with its scores on the test split and the paired difference from its teacher.
 
     Args:
         run: the run directory.
-        to: ``static``: a vector for each token, their mean, and a small network on it.
+        to: ``static``: a vector for each token, their mean, and a small network on it; else a checkpoint.
         texts: more texts, which need no labels: a file (a text in each line, or a table with the run's text columns),
-            or a list.
+            or, for a static student, a list.
+        overrides: of a checkpoint: put over the config of its run.
+        output: of a checkpoint: its run directory; None: beside the run.
+        command: what the user typed, for the report of a checkpoint's run.
+        announce: called with the run directory of a checkpoint as soon as it exists.
 
     Raises:
-        ConfigError: a simple model of a run, which has nothing to distil, a run on pairs of texts, or another kind of
-            student.
+        ConfigError: a simple model of a run, which has nothing to distil, or a static student of a run on pairs.
         DataError: no finished run, other data than it was trained on, or no texts in the file.
         UnavailableError: the tokenizer has no fast form, which the student needs.
     """
-    if to != static.KIND:
-        raise ConfigError(f"--to {to}: a student is {static.KIND}; there is no other kind yet")
     typed = os.fspath(run)
     place = RunDir(Path(typed).absolute())
     if reference(typed).name is not None:
@@ -92,6 +82,10 @@ def distill(
     if not place.done:
         raise DataError(f"{typed}: not a finished run.{directory.nearest(typed)} Name one that `ftcls train` wrote")
     experiment = load(place.config)
+    if to != static.KIND:
+        return _run(place, experiment, to, texts, overrides, output=output, command=command, announce=announce)
+    if overrides or output is not None:
+        raise ConfigError("--output, and keys of the config, are for --to CHECKPOINT; a static student lies in its run")
     if text_of(experiment.data).pairs:
         raise ConfigError(
             f"{typed}: reads pairs of texts, and a static student takes the mean of all tokens: it could not tell one "
@@ -106,15 +100,55 @@ def distill(
             place.path, device=section.device, precision="auto", token_budget=section.token_budget
         )
         backend = _backend(teacher)
-        more = [] if texts is None else teacher.cleaned(_more(texts, experiment))
-        phase("teacher", f"{len(corpus.splits['train']) + len(more):,} texts")
-        lesson = _lesson(teacher, corpus.splits["train"].texts, more)
+        # A text that is there twice teaches nothing new, and is not to be asked about again.
+        train = list(dict.fromkeys(corpus.splits["train"].texts))
+        known = set(train)
+        found = [] if texts is None else teacher.cleaned(unlabelled(texts, experiment.data))
+        more = [text for text in dict.fromkeys(found) if text not in known]
+        phase("teacher", f"{len(train) + len(more):,} texts")
+        lesson = ask(teacher, train, more)
         phase("student", f"{len(lesson.texts):,} texts")
         started = time.perf_counter()
         student = _student(teacher, backend, lesson, corpus, seed=experiment.seed)
         seconds = lesson.seconds + time.perf_counter() - started
         phase("scores", "of the test split, and the difference from the teacher")
         return _kept(place, experiment, corpus, student, lesson, seconds)
+
+
+def _run(
+    teacher: RunDir,
+    experiment: Experiment,
+    checkpoint: str,
+    texts: str | os.PathLike[str] | Texts | None,
+    overrides: Overrides,
+    *,
+    output: str | os.PathLike[str] | None,
+    command: str,
+    announce: Callable[[Path], None],
+) -> Distillation:
+    """A run of another checkpoint, with the teacher's data and what suits it otherwise."""
+    if texts is not None and not isinstance(texts, str | os.PathLike):
+        raise ConfigError(f"texts: for --to {checkpoint} they are a file, which the config of its run can name")
+    open_keys = ("num_train_epochs", "max_steps", "learning_rate", "head_learning_rate", "freeze", "sampling")
+    student = experiment.model_copy(
+        update={
+            "name": f"{experiment.name}-student",
+            "model": schema.Model(
+                checkpoint=checkpoint,
+                max_length=experiment.model.max_length,
+                truncation=experiment.model.truncation,
+                pair_truncation=experiment.model.pair_truncation,
+            ),
+            "adapter": schema.Adapter(),
+            "loss": schema.Loss(),
+            "distillation": schema.Distillation(
+                teacher=str(teacher.path), texts=None if texts is None else str(Path(texts).absolute())
+            ),
+            "training": experiment.training.model_copy(update=dict.fromkeys(open_keys)),
+        }
+    )
+    made = train_run(load(student, overrides), output=output, command=command, announce=announce)
+    return distillation.read(made.path)
 
 
 def _backend(teacher: Classifier) -> Tokenizer:
@@ -131,37 +165,14 @@ def _backend(teacher: Classifier) -> Tokenizer:
     return copy
 
 
-def _more(texts: str | os.PathLike[str] | Texts, experiment: Experiment) -> list[str]:
-    if not isinstance(texts, str | os.PathLike):
-        return frames.texts_of(texts)
-    with rows.opened([Path(texts)]) as source:
-        items = [item for chunk in chunks.cut(source, text_of(experiment.data)) for item in chunk]
-    found = [item.text for item in items if item.text is not None and not is_blank(item.text)]
-    if not found:
-        reason = f": {items[0].record.problem}" if items and items[0].record.problem else ""
-        raise DataError(f"--texts {os.fspath(texts)}: has no text{reason}")
-    if len(found) < len(items):
-        log.warning("%s: %d of %d rows have no text", os.fspath(texts), len(items) - len(found), len(items))
-    return found
-
-
-def _lesson(teacher: Classifier, train: Sequence[str], more: Sequence[str]) -> _Lesson:
-    started = time.perf_counter()
-    # A text that is there twice teaches nothing new, and is not to be asked about again.
-    texts = list(dict.fromkeys([*train, *more]))
-    said = teacher.say(texts).probabilities
-    known = set(train)
-    return _Lesson(texts, said, sum(text not in known for text in texts), time.perf_counter() - started)
-
-
-def _student(teacher: Classifier, backend: Tokenizer, lesson: _Lesson, corpus: Corpus, *, seed: int) -> StaticModel:
+def _student(teacher: Classifier, backend: Tokenizer, lesson: Lesson, corpus: Corpus, *, seed: int) -> StaticModel:
     validation = corpus.splits["validation"]
     tokens = static.tokens_of(backend, lesson.texts)
     return static.learn(
         backend,
         static.first_vectors(_each_token(teacher, backend), tokens),
         tokens,
-        lesson.said,
+        lesson.probabilities,
         (static.tokens_of(backend, validation.texts), _one_hot(validation, len(corpus.labels))),
         task=corpus.task,
         seed=seed,
@@ -198,7 +209,7 @@ def _one_hot(split: Split, k: int) -> NDArray[np.float64]:
 
 
 def _kept(
-    place: RunDir, experiment: Experiment, corpus: Corpus, student: StaticModel, lesson: _Lesson, seconds: float
+    place: RunDir, experiment: Experiment, corpus: Corpus, student: StaticModel, lesson: Lesson, seconds: float
 ) -> Distillation:
     """Save the student, score it and say how it stands to its teacher."""
     test, folder = corpus.splits["test"], place.models / static.KIND

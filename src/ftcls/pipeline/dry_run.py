@@ -6,7 +6,7 @@ from typing import Final
 
 import ftcls
 from ftcls.config.load import Overrides
-from ftcls.config.schema import Experiment, Split, Subset
+from ftcls.config.schema import Distillation, Experiment, Split, Subset
 from ftcls.config.smoke import keys, refuse_without_effect
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
@@ -119,7 +119,7 @@ def dry_run(experiment: Experiment) -> Plan:
     section = experiment.training
     model = forecast.sketch(experiment, prepared.config, compute=machine.precision)
     parameters, trainable = adapters.count(model)
-    pace = cadence(section, len(corpus.splits["train"]))
+    pace = cadence(section, len(planned.training))
     return Plan(
         name=experiment.name,
         task=corpus.task,
@@ -139,7 +139,7 @@ def dry_run(experiment: Experiment) -> Plan:
         device=machine.device,
         precision=machine.precision,
         reason=machine.reason,
-        forecast=forecast.forecast(experiment, prepared, machine),
+        forecast=forecast.forecast(experiment, planned.inputs, machine),
     )
 
 
@@ -197,6 +197,7 @@ def smoke(experiment: Experiment, overrides: Overrides = ()) -> Experiment:
             ),
             "adapter": adapter,
             "loss": loss.model_copy(update=dict.fromkeys(by_name)),
+            "distillation": Distillation(),  # a teacher knows the labels of the whole data
             "training": experiment.training.model_copy(update=training),
             "report": experiment.report.model_copy(update={"trackers": ()}),
         }

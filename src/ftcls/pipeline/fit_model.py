@@ -109,7 +109,7 @@ def fit_model(built: Built, plan: TrainingPlan, *, run: RunDir, resume: bool) ->
     return fit(
         built.model,
         prepared.tokenizer,
-        prepared.encoded["train"],
+        plan.training,
         Validation(prepared.encoded["validation"], corpus.labels, corpus.task, corpus.positive),
         training=experiment.training,
         loss=experiment.loss,

@@ -1,7 +1,7 @@
 """What stands between a corpus and a model: tokenizer, configuration, token ids."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,14 +70,7 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized
         tokenizer=tokenizer,
         config=config,
         encoded={
-            name: encode(
-                split.texts,
-                tokenizer,
-                max_length=max_length,
-                truncation=section.truncation,
-                pair_truncation=section.pair_truncation,
-                targets=split.targets,
-            )
+            name: replace(encode_texts(split.texts, tokenizer, section, max_length), targets=split.targets)
             for name, split in corpus.splits.items()
         },
         settings=Settings(
@@ -91,4 +84,15 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized
         ),
         labels=corpus.labels,
         pooling=pooling,
+    )
+
+
+def encode_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, section: Model, max_length: int) -> Encoded:
+    """Token ids of cleaned texts, or pairs, as the config's model reads them."""
+    return encode(
+        texts,
+        tokenizer,
+        max_length=max_length,
+        truncation=section.truncation,
+        pair_truncation=section.pair_truncation,
     )

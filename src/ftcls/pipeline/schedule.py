@@ -11,13 +11,13 @@ from ftcls.pipeline.prepare import Prepared
 log = logging.getLogger(__name__)
 
 
-def with_schedule(experiment: Experiment, corpus: Corpus, prepared: Prepared) -> Experiment:
-    """The experiment with every key of its schedule; the log says what was chosen.
+def with_schedule(experiment: Experiment, corpus: Corpus, prepared: Prepared, *, rows: int) -> Experiment:
+    """The experiment with every key of its schedule, for so many training rows; the log says what was chosen.
 
     Raises:
         UnavailableError: the checkpoint's configuration describes no classifier.
     """
-    rows, parameters = len(corpus.splits["train"]), count_parameters(prepared.config)
+    parameters = count_parameters(prepared.config)
     whole = recipe.complete(experiment, rows=rows, task=corpus.task, parameters=parameters)
     before, after = experiment.training.model_dump(), whole.training.model_dump()
     chosen = [f"{key}: {value:g}" for key, value in after.items() if value != before[key]]

@@ -125,7 +125,7 @@ def measure(experiment: Experiment, machine: Machine) -> tuple[Experiment, Pace]
     devices.quiet()
     started = time.perf_counter()
     planned = plan(experiment, read(experiment.data, seed=experiment.seed), machine)
-    experiment, corpus, prepared = planned.experiment, planned.corpus, planned.prepared
+    experiment, corpus, prepared = planned.experiment, planned.corpus, planned.inputs
     built = build_model(planned)
     section, train = experiment.training, prepared.encoded["train"]
     packed = packed_classifier(

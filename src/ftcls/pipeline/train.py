@@ -27,11 +27,12 @@ from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.run import Run
 from ftcls.pipeline.run_facts import facts
 from ftcls.pipeline.same_data import same_data
+from ftcls.pipeline.teacher import compare, teach
 from ftcls.pipeline.time_budget import within
 from ftcls.pipeline.trained_run import SCORED, Call, SimpleModels, TrainedRun, fit_simple_models, score
 from ftcls.pipeline.training_plan import plan
 from ftcls.reporting import run_page, run_tables
-from ftcls.runs import mistake_words, predictions, report_schema
+from ftcls.runs import distillation, mistake_words, predictions, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import Report
 from ftcls.scoring.next_steps import next_steps
@@ -136,11 +137,12 @@ def _train(
         same_data(run, corpus, main=machine.main)
         extra = extra_metrics.load(experiment.metrics.evaluate, corpus)
         planned = plan(experiment, corpus, machine)
-        expected = forecast(planned.experiment, planned.prepared, machine)
+        expected = forecast(planned.experiment, planned.inputs, machine)
         if machine.main:
             manifest.write_listed(run.config, dump(planned.experiment))
             _announce(expected)
             _warn_of_unknown_tokens(planned.prepared)
+        planned, teacher = teach(planned)
         built = build_model(planned)
         planned = planned.padded(built.padding_side)
         fitted = fit_model(built, planned, run=run, resume=resume)
@@ -148,6 +150,8 @@ def _train(
         if machine.main:
             phase("scoring", " and ".join(f"{len(corpus.splits[name]):,} {name}" for name in SCORED) + " examples")
             trained = score(planned, run, call, forecast=expected, built=built, fit=fitted, extra=extra)
+            if teacher is not None:
+                distillation.write(compare(trained, teacher), run.path)
             _write(trained, _report(trained, phase), phase)
     return run
 

@@ -3,11 +3,14 @@
 from dataclasses import dataclass, replace
 
 from ftcls.config.schema import Experiment
+from ftcls.data.clean import clean
 from ftcls.data.corpus import Corpus
 from ftcls.environment.devices import Machine
 from ftcls.model import padding
-from ftcls.pipeline.prepare import Prepared, prepare
+from ftcls.model.tokenize import Encoded
+from ftcls.pipeline.prepare import Prepared, encode_texts, prepare
 from ftcls.pipeline.schedule import with_schedule
+from ftcls.pipeline.unlabelled import unlabelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,10 +21,25 @@ class TrainingPlan:
     corpus: Corpus
     prepared: Prepared
     machine: Machine
+    unlabelled: tuple[str, ...] = ()
+    """Cleaned texts that are learnt beside the train split, by what a teacher says of them."""
+    lesson: Encoded | None = None
+    """The texts of the train split and those without labels, for a teacher; None: there is none."""
+
+    @property
+    def training(self) -> Encoded:
+        """The texts that are learnt."""
+        return self.prepared.encoded["train"] if self.lesson is None else self.lesson
+
+    @property
+    def inputs(self) -> Prepared:
+        """What was prepared, with the texts that are learnt in the place of the train split."""
+        return replace(self.prepared, encoded={**self.prepared.encoded, "train": self.training})
 
     def padded(self, side: padding.Side) -> "TrainingPlan":
         """The same, its texts padded on that side."""
-        return replace(self, prepared=self.prepared.padded(side))
+        lesson = self.lesson and replace(self.lesson, padding_side=side)
+        return replace(self, prepared=self.prepared.padded(side), lesson=lesson)
 
 
 def plan(experiment: Experiment, corpus: Corpus, machine: Machine) -> TrainingPlan:
@@ -33,4 +51,17 @@ def plan(experiment: Experiment, corpus: Corpus, machine: Machine) -> TrainingPl
     prepared = prepare(
         corpus, experiment.model, clean=experiment.data.clean, quantized=experiment.adapter.quantization != "none"
     )
-    return TrainingPlan(with_schedule(experiment, corpus, prepared), corpus, prepared, machine)
+    section, train = experiment.distillation, corpus.splits["train"].texts
+    texts: tuple[str, ...] = ()
+    lesson = None
+    if section.teacher is not None:
+        known = set(train)
+        raw = [] if section.texts is None else unlabelled(section.texts, experiment.data)
+        found = clean(raw, experiment.data.clean)
+        # A text that is there twice teaches nothing new.
+        texts = tuple(text for text in dict.fromkeys(found) if text not in known)
+        lesson = encode_texts([*train, *texts], prepared.tokenizer, experiment.model, prepared.settings.max_length)
+    rows = len(train) + len(texts)
+    return TrainingPlan(
+        with_schedule(experiment, corpus, prepared, rows=rows), corpus, prepared, machine, texts, lesson
+    )

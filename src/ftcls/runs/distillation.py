@@ -1,4 +1,4 @@
-"""What a student that was distilled from a run is beside it: ``models/static/distillation.json``."""
+"""What a student is beside the run it learnt from: ``models/static/distillation.json``, or that of a run of its own."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from ftcls.runs.report_schema import Intervals, Metrics
 from ftcls.scoring.intervals import Difference
 
 FILE: Final = "distillation.json"
+COMPARED: Final = ("accuracy", "f1_macro")
+"""What a student is compared with its teacher by, beside the chosen metric."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,9 @@ class Distillation:
     """A student, and the same test rows by its teacher."""
 
     run: str
-    """Name of the teacher's run."""
+    """The teacher's run."""
     name: str
-    """Of the student: ``RUN:static``."""
+    """Of the student: ``static``, for ``RUN:static``, or its own run's."""
     texts: int
     """That the student learnt from."""
     unlabelled: int

@@ -120,7 +120,7 @@ def objective(section: Loss, targets: Targets, labels: tuple[str, ...], *, task:
             raise ConfigError(
                 f"loss.{key}: {', '.join(map(repr, unknown))}: no such label in the data; it has {', '.join(labels)}"
             )
-    several = targets.ndim == 2
+    several = task == "multilabel"
     return losses.build(
         section.kind_for(task),
         multilabel=several,

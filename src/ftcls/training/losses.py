@@ -37,13 +37,14 @@ def categorical(
 
     Args:
         logits: float [b, k].
-        targets: int64 [b].
+        targets: int64 [b], or the probability of each class, float32 [b, k].
         gamma: each class's term is scaled by (1 - p)^gamma; 0 is plain cross-entropy.
         ordered: the classes are in order: the squared earth mover's distance between p and the target is added, the sum
             over the classes of their squared difference in the probability of being at most that class (Hou, Yu and
             Samaras 2016, eq. 4). Probability that is one class off costs less than probability that is three off.
         label_smoothing: this share of the target is spread evenly over all k classes.
-        class_weights: float32 [k]; an example's loss is scaled by the weight of its class.
+        class_weights: float32 [k]; an example's loss is scaled by the weight of its class, or by the mean weight of
+            its classes.
         adjustment: float32 [k]; added to the logits (`logit_adjustment`).
 
     Returns:
@@ -51,7 +52,8 @@ def categorical(
     """
     log_p = functional.log_softmax(_adjusted(logits, adjustment), dim=-1)
     k = log_p.shape[-1]
-    goal = functional.one_hot(targets, k).to(log_p.dtype) * (1 - label_smoothing) + label_smoothing / k
+    shares = (functional.one_hot(targets, k) if targets.dim() == 1 else targets).to(log_p.dtype)
+    goal = shares * (1 - label_smoothing) + label_smoothing / k
     terms = -goal * log_p
     if gamma:
         # Below eps 1 - p is rounding, and at 0 a power below 1 has an infinite slope.
@@ -59,7 +61,7 @@ def categorical(
     loss = terms.sum(-1)
     if ordered:
         loss = loss + (log_p.exp() - goal).cumsum(-1).square().sum(-1)
-    return loss if class_weights is None else loss * class_weights.to(loss)[targets]
+    return loss if class_weights is None else loss * (shares @ class_weights.to(loss))
 
 
 def binary(

@@ -1,0 +1,110 @@
+"""A run's model as a teacher: a student learns its probabilities.
+
+Knowledge distillation (Hinton et al. 2015): a large model's probabilities say more of a text than its label does, and
+can be had for texts that nobody has labelled.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ftcls
+from ftcls.errors import ConfigError
+from ftcls.inference.base_classifier import BaseClassifier
+from ftcls.inference.simple_classifier import load_classifier
+from ftcls.pipeline.trained_run import TrainedRun
+from ftcls.pipeline.training_plan import TrainingPlan
+from ftcls.runs.distillation import COMPARED, Distillation
+from ftcls.scoring import metrics
+from ftcls.scoring.differences import differences, same_labels
+from ftcls.scoring.intervals import intervals
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Texts, and what a teacher says of them."""
+
+    texts: Sequence[str]
+    """n cleaned texts, those of the training split first."""
+    probabilities: NDArray[np.float64]
+    """[n, k]"""
+    unlabelled: int
+    """Texts that are none of the training split."""
+    seconds: float
+    """That the teacher took."""
+
+
+def ask(teacher: BaseClassifier, train: Sequence[str], unlabelled: Sequence[str]) -> Lesson:
+    """What a teacher says of the texts of a training split, and of cleaned ones that are none of it."""
+    started = time.perf_counter()
+    texts = [*train, *unlabelled]
+    said = teacher.say(teacher.cleaned(texts)).probabilities
+    return Lesson(texts, said, len(unlabelled), time.perf_counter() - started)
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """The teacher of a training, and what it said."""
+
+    classifier: BaseClassifier
+    lesson: Lesson
+
+
+def teach(plan: TrainingPlan) -> tuple[TrainingPlan, Teacher | None]:
+    """The plan with the teacher's probabilities as what is to be learnt; the same, and None, where there is no teacher.
+
+    A text with a label learns a mean of both, by ``distillation.weight``.
+
+    Raises:
+        ConfigError: the teacher gives other labels, or is for another task.
+        FtclsError: it cannot be had.
+    """
+    section, training, corpus = plan.experiment.distillation, plan.experiment.training, plan.corpus
+    if section.teacher is None or plan.lesson is None:
+        return plan, None
+    classifier = load_classifier(section.teacher, device=training.device, precision=plan.machine.precision)
+    if classifier.task != corpus.task or set(classifier.labels) != set(corpus.labels):
+        raise ConfigError(
+            f"distillation.teacher: {section.teacher}: is a {classifier.task} model of {', '.join(classifier.labels)}, "
+            f"and the data is {corpus.task} with {', '.join(corpus.labels)}; a teacher knows the same labels"
+        )
+    train = corpus.splits["train"]
+    lesson = ask(classifier, train.texts, plan.unlabelled)
+    columns = [classifier.labels.index(label) for label in corpus.labels]
+    targets = lesson.probabilities[:, columns].astype(np.float32)
+    k = len(corpus.labels)
+    gold = train.targets if train.targets.ndim == 2 else np.eye(k, dtype=np.float32)[train.targets]
+    targets[: len(train)] = section.weight * targets[: len(train)] + (1 - section.weight) * gold
+    log.info(
+        "teacher    %s: %s texts, %s of them without labels",
+        *(section.teacher, f"{len(lesson.texts):,}", f"{lesson.unlabelled:,}"),
+    )
+    return replace(plan, lesson=replace(plan.lesson, targets=targets)), Teacher(classifier, lesson)
+
+
+def compare(trained: TrainedRun, teacher: Teacher) -> Distillation:
+    """How a student stands to its teacher on the test split."""
+    experiment, test, lesson = trained.plan.experiment, trained.predictions["test"], teacher.lesson
+    said = teacher.classifier.predictions_of(trained.plan.corpus.splits["test"])
+    scored = sum(map(len, trained.predictions.values()))
+    return Distillation(
+        run=str(experiment.distillation.teacher),
+        name=experiment.name,
+        texts=len(lesson.texts),
+        unlabelled=lesson.unlabelled,
+        metrics=metrics.score(test),
+        intervals=intervals(test, seed=experiment.seed),
+        difference=differences(test, said, metrics=(experiment.metrics.best, *COMPARED), seed=experiment.seed),
+        same_labels=same_labels(test.predicted, said.predicted),
+        seconds=lesson.seconds + trained.fit.seconds,
+        texts_per_second=scored / trained.scoring_seconds if trained.scoring_seconds else None,
+        teacher_texts_per_second=len(lesson.texts) / lesson.seconds if lesson.seconds else None,
+        size_bytes=sum(each.stat().st_size for each in trained.run.model.rglob("*") if each.is_file()),
+        ftcls_version=ftcls.__version__,
+    )
