@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -359,21 +359,21 @@ def _names_are_text(document: _Document) -> None:
         data["positive_label"] = document.raw.get(_NAME, data["positive_label"])
 
 
+_PATHS: Final = (
+    *("data.path", "data.path.train", "data.path.validation", "data.path.test"),
+    *("model.checkpoint", "distillation.teacher", "distillation.texts"),
+)
+
+
 def _absolute_paths(document: _Document) -> None:
-    value = document.value if isinstance(document.value, dict) else {}
-    data, model, metrics = value.get("data"), value.get("model"), value.get("metrics")
-    if isinstance(distillation := value.get("distillation"), dict):
-        for key in ("teacher", "texts"):
-            if isinstance(distillation.get(key), str):
-                distillation[key] = _absolute(distillation[key], document.place(("distillation", key)))
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
-        data["path"] = _absolute(data["path"], document.place(("data", "path")))
-    elif isinstance(data, dict) and isinstance(data.get("path"), dict):
-        for split, path in data["path"].items():
-            if isinstance(path, str):
-                data["path"][split] = _absolute(path, document.place(("data", "path", split)))
-    if isinstance(model, dict) and isinstance(model.get("checkpoint"), str):
-        model["checkpoint"] = _local_or_name(model["checkpoint"], document.place(("model", "checkpoint")))
+    for key in _PATHS:
+        *sections, last = path = tuple(key.split("."))
+        section = document.value
+        for name in sections:
+            section = section.get(name) if isinstance(section, dict) else None
+        if isinstance(section, dict) and last in section:
+            section[last] = absolute(key, section[last], document.place(path))
+    metrics = document.value.get("metrics") if isinstance(document.value, dict) else None
     if isinstance(metrics, dict) and isinstance(modules := metrics.get("evaluate"), list):
         place = document.place(("metrics", "evaluate"))
         metrics["evaluate"] = [_local_or_name(each, place) if isinstance(each, str) else each for each in modules]
@@ -381,12 +381,9 @@ def _absolute_paths(document: _Document) -> None:
 
 def absolute(key: str, value: Any, place: Place) -> Any:
     """The value of one key with its path, if it is one, made absolute; any other value as it is."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or key not in _PATHS:
         return value
-    if key == "model.checkpoint":
-        return _local_or_name(value, place)
-    paths = key.startswith("data.path") or key in ("distillation.teacher", "distillation.texts")
-    return _absolute(value, place) if paths else value
+    return _local_or_name(value, place) if key == "model.checkpoint" else _absolute(value, place)
 
 
 def _absolute(path: str, place: Place) -> str:

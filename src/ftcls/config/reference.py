@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from ftcls.config.explain import fields, section_of, words
-from ftcls.config.rules import METRICS, task_of
+from ftcls.config.rule import task_of
+from ftcls.config.rules import METRICS
 from ftcls.config.schema import Experiment
 from ftcls.config.section import Section
 from ftcls.config.source import flow

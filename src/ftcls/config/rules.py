@@ -1,24 +1,13 @@
 """What the keys of a config must be to each other: the rules that no single field can hold."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
+from ftcls.config import loss_rules
 from ftcls.config.explain import Problem, line, nearest
-from ftcls.config.schema import Data, Experiment, LabelColumns, SeparatedLabels, SplitPaths, Task, TextPair
-from ftcls.config.section import Section
+from ftcls.config.rule import SOURCE_TASKS, Found, Rule, changed, rule, task_of, written
+from ftcls.config.schema import Experiment, LabelColumns, SeparatedLabels, SplitPaths, Task, TextPair
 from ftcls.config.source import KeyPath, flow
-
-Found = Iterator[Problem]
-
-# A known data set declares its own task; go_emotions with single_label is multiclass.
-SOURCE_TASKS: Mapping[str, Task] = {
-    "imdb": "binary",
-    "reuters21578": "multilabel",
-    "ag_news": "multiclass",
-    "go_emotions": "multilabel",
-    "docstrings": "multiclass",
-}
 
 # Keys that mean something for one source only.
 _OWN_KEYS = {
@@ -52,36 +41,11 @@ METRICS: Mapping[Task, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One rule and the keys it reads; it is not asked while one of them is wrong by itself."""
-
-    reads: tuple[str, ...]
-    check: Callable[[Experiment], Found]
-
-
-def task_of(data: Data) -> Task | None:
-    """The task of a config: the data set's own, else the one written."""
-    if data.source == "go_emotions" and data.single_label:
-        return "multiclass"
-    return SOURCE_TASKS.get(data.source, data.task)
-
-
-def _written(section: Section, key: str) -> bool:
-    """Whether somebody wrote this key; a resolved config writes every key of a section, and so none on purpose."""
-    return key in section.model_fields_set and section.model_fields_set != set(type(section).model_fields)
-
-
-def _changed(section: Section, key: str) -> bool:
-    """Whether somebody wrote something other than the default."""
-    return _written(section, key) and getattr(section, key) != type(section).model_fields[key].default
-
-
 def violations(experiment: Experiment, broken: frozenset[KeyPath] = frozenset()) -> Found:
     """Every rule that the experiment breaks, leaving out rules that read a broken key."""
-    for rule in RULES:
-        if not any(_touches(tuple(key.split(".")), path) for key in rule.reads for path in broken):
-            yield from rule.check(experiment)
+    for each in RULES:
+        if not any(_touches(tuple(key.split(".")), path) for key in each.reads for path in broken):
+            yield from each.check(experiment)
 
 
 def _touches(key: KeyPath, path: KeyPath) -> bool:
@@ -115,7 +79,7 @@ def _task_is_declared(experiment: Experiment) -> Found:
 def _own_keys(experiment: Experiment) -> Found:
     data = experiment.data
     for key, source in _OWN_KEYS.items():
-        if data.source != source and _changed(data, key):
+        if data.source != source and changed(data, key):
             yield Problem(("data", key), f"is for {source} and has no effect on {data.source}; remove the line")
 
 
@@ -131,7 +95,7 @@ def _columns(experiment: Experiment) -> Found:
 
 
 def _pair_truncation(experiment: Experiment) -> Found:
-    if _changed(experiment.model, "pair_truncation") and not isinstance(experiment.data.text, TextPair):
+    if changed(experiment.model, "pair_truncation") and not isinstance(experiment.data.text, TextPair):
         text = f"has no effect without a pair of texts; write {line(('data', 'text'), _PAIR)}, or remove the line"
         yield Problem(("model", "pair_truncation"), text)
 
@@ -157,7 +121,7 @@ def _known_source(experiment: Experiment) -> Found:
     if data.task not in (None, own):
         yield Problem(("data", "task"), f"{data.task} contradicts {data.source}, which is {own}; remove the line")
     for key in ("text", "columns", "label"):
-        if _changed(data, key):
+        if changed(data, key):
             yield Problem(("data", key), f"has no effect on {data.source}, which knows its columns; remove the line")
     if isinstance(data.path, SplitPaths):
         yield Problem(("data", "path"), f"{data.source} takes one folder or archive; a file per split is for files")
@@ -167,7 +131,7 @@ def _known_source(experiment: Experiment) -> Found:
 
 def _revision(experiment: Experiment) -> Found:
     data = experiment.data
-    if not _changed(data, "revision"):
+    if not changed(data, "revision"):
         return
     if data.source in ("reuters21578", "docstrings", "files"):
         yield Problem(("data", "revision"), f"{data.source} does not come from the Hub; remove the line")
@@ -248,7 +212,7 @@ def _patience(experiment: Experiment) -> Found:
 
 def _length_of_training(experiment: Experiment) -> Found:
     training = experiment.training
-    if training.max_steps is not None and _written(training, "num_train_epochs"):
+    if training.max_steps is not None and written(training, "num_train_epochs"):
         yield Problem(("training", "max_steps"), "takes the place of num_train_epochs; keep one of the two")
 
 
@@ -264,64 +228,17 @@ def _best(experiment: Experiment) -> Found:
     yield Problem(("metrics", "best"), f"{reason}{hint} Allowed: {', '.join(names)}")
 
 
-def _weights_by_name(key: str) -> Callable[[Experiment], Found]:
-    def check(experiment: Experiment) -> Found:
-        weights, labels = getattr(experiment.loss, key), experiment.data.labels
-        if not isinstance(weights, Mapping):
-            return
-        if not weights:
-            yield Problem(("loss", key), "is empty; name labels with their weights, or write null")
-        if labels is None:
-            return
-        for name in weights.keys() - set(labels):
-            close = nearest(name, labels)
-            hint = f", did you mean '{close}'?" if close else f"; one of {flow(list(labels))}"
-            yield Problem(("loss", key, name), f"is not in data.labels{hint}")
-
-    return check
-
-
-# Keys that mean something for one kind of loss only.
-_LOSS_KEYS = {"gamma": "focal", "gamma_positive": "asymmetric", "gamma_negative": "asymmetric", "margin": "asymmetric"}
-
-
-def _loss_keys(experiment: Experiment) -> Found:
-    loss = experiment.loss
-    for key, kind in _LOSS_KEYS.items():
-        if loss.kind != kind and _changed(loss, key):
-            text = f"has no effect with kind {loss.kind or 'cross_entropy'}; write kind: {kind}, or remove the line"
-            yield Problem(("loss", key), text)
-    if loss.class_weights != "effective_number" and _changed(loss, "beta"):
-        text = f"has no effect without {line(('loss', 'class_weights'), 'effective_number')}; write that, or remove it"
-        yield Problem(("loss", "beta"), text)
-
-
-def _loss_of_several_labels(experiment: Experiment) -> Found:
-    loss, task = experiment.loss, task_of(experiment.data)
-    if loss.kind == "squared_emd" and task not in (None, "ordinal"):
-        yield Problem(("loss", "kind"), f"squared_emd is for labels in order, task: ordinal, and this one is {task}")
-    if task in (None, "multilabel"):
-        return
-    if loss.kind == "asymmetric":
-        yield Problem(
-            ("loss", "kind"), f"asymmetric is for multilabel tasks, and this one is {task}; write kind: focal"
-        )
-    if loss.pos_weight is not None:
-        text = f"is for multilabel tasks, and this one is {task}; write {line(('loss', 'class_weights'), 'balanced')}"
-        yield Problem(("loss", "pos_weight"), text)
-
-
 def _decision(experiment: Experiment) -> Found:
     chosen, task = experiment.decision, task_of(experiment.data)
     if chosen.thresholds == "tuned" and task in ("multiclass", "ordinal"):
         text = f"tuned is for binary and multilabel tasks; {task} takes the most probable label, write fixed"
         yield Problem(("decision", "thresholds"), text)
     for key in ("objective", "min_positives", "shrinkage"):
-        if chosen.thresholds == "fixed" and _changed(chosen, key):
+        if chosen.thresholds == "fixed" and changed(chosen, key):
             text = f"has no effect with thresholds fixed; add {line(('decision', 'thresholds'), 'tuned')}"
             yield Problem(("decision", key), text)
     for key, objective in (("beta", "f_beta"), ("min_precision", "precision")):
-        if _changed(chosen, key) and (chosen.thresholds == "fixed" or chosen.objective != objective):
+        if changed(chosen, key) and (chosen.thresholds == "fixed" or chosen.objective != objective):
             text = f"is for thresholds: tuned with objective: {objective}; write both, or remove the line"
             yield Problem(("decision", key), text)
 
@@ -331,7 +248,7 @@ def _adapter(experiment: Experiment) -> Found:
     if section.kind != "none":
         return
     for key in type(section).model_fields:
-        if key != "kind" and _changed(section, key):
+        if key != "kind" and changed(section, key):
             text = f"has no effect without an adapter; add {line(('adapter', 'kind'), 'lora')}, or remove the line"
             yield Problem(("adapter", key), text)
 
@@ -352,36 +269,15 @@ def _augmentation(experiment: Experiment) -> Found:
         yield Problem(("training", "augmentation", "rare"), text)
 
 
-def _rule(check: Callable[[Experiment], Found], *reads: str) -> Rule:
-    return Rule(reads, check)
-
-
-def _distillation(experiment: Experiment) -> Found:
-    section, loss = experiment.distillation, experiment.loss
-    if section.teacher is None:
-        for key in ("texts", "weight"):
-            if _changed(section, key):
-                text = f"has no effect without a teacher; add {line(('distillation', 'teacher'), 'runs/NAME')}"
-                yield Problem(("distillation", key), text)
-        return
-    for key in ("kind", "class_weights", "pos_weight", "logit_adjustment"):
-        if _changed(loss, key):
-            text = "is for labels, and distillation.teacher gives probabilities; remove one of the two lines"
-            yield Problem(("loss", key), text)
-    if experiment.training.sampling is not None:
-        text = "is for labels, and distillation.teacher gives probabilities; remove one of the two lines"
-        yield Problem(("training", "sampling"), text)
-
-
 RULES: tuple[Rule, ...] = (
-    _rule(_files_need_path, "data.source", "data.path"),
-    _rule(_hub_needs_dataset, "data.source", "data.dataset", "data.path"),
-    _rule(_task_is_declared, "data.source", "data.task"),
-    _rule(_own_keys, "data.source", *(f"data.{key}" for key in _OWN_KEYS)),
-    _rule(_columns, "data.columns", "data.text", "data.label"),
-    _rule(_pair_truncation, "data.text", "model.pair_truncation"),
-    _rule(_topics, "data.source", "data.topics", "data.labels"),
-    _rule(
+    rule(_files_need_path, "data.source", "data.path"),
+    rule(_hub_needs_dataset, "data.source", "data.dataset", "data.path"),
+    rule(_task_is_declared, "data.source", "data.task"),
+    rule(_own_keys, "data.source", *(f"data.{key}" for key in _OWN_KEYS)),
+    rule(_columns, "data.columns", "data.text", "data.label"),
+    rule(_pair_truncation, "data.text", "model.pair_truncation"),
+    rule(_topics, "data.source", "data.topics", "data.labels"),
+    rule(
         _known_source,
         "data.source",
         "data.task",
@@ -391,24 +287,20 @@ RULES: tuple[Rule, ...] = (
         "data.label",
         "data.path",
     ),
-    _rule(_revision, "data.source", "data.revision", "data.path"),
-    _rule(_model_revision, "model.checkpoint", "model.revision"),
-    _rule(_labels, "data.source", "data.task", "data.single_label", "data.labels"),
-    _rule(_positive_label, "data.source", "data.task", "data.single_label", "data.labels", "data.positive_label"),
-    _rule(_label_form, "data.source", "data.task", "data.label"),
-    _rule(_shares, "data.split", "data.subset.train"),
-    _rule(_steps("eval_strategy", "eval_steps"), "training.eval_strategy", "training.eval_steps"),
-    _rule(_steps("save_strategy", "save_steps"), "training.save_strategy", "training.save_steps"),
-    _rule(_patience, "training.early_stopping_patience", "training.eval_strategy"),
-    _rule(_length_of_training, "training.max_steps", "training.num_train_epochs"),
-    _rule(_best, "data.source", "data.task", "data.single_label", "metrics.best"),
-    _rule(_decision, "data.source", "data.task", "data.single_label", "decision"),
-    _rule(_augmentation, "training.augmentation"),
-    _rule(_adapter, "adapter"),
-    _rule(_distillation, "distillation", "loss", "training.sampling"),
-    _rule(_layers_of_frozen_weights, "adapter.kind", "training.freeze", "training.layer_decay"),
-    _rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
-    _rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),
-    _rule(_loss_keys, "loss.kind", "loss.class_weights", "loss.beta", *(f"loss.{key}" for key in _LOSS_KEYS)),
-    _rule(_loss_of_several_labels, "data.source", "data.task", "data.single_label", "loss.kind", "loss.pos_weight"),
+    rule(_revision, "data.source", "data.revision", "data.path"),
+    rule(_model_revision, "model.checkpoint", "model.revision"),
+    rule(_labels, "data.source", "data.task", "data.single_label", "data.labels"),
+    rule(_positive_label, "data.source", "data.task", "data.single_label", "data.labels", "data.positive_label"),
+    rule(_label_form, "data.source", "data.task", "data.label"),
+    rule(_shares, "data.split", "data.subset.train"),
+    rule(_steps("eval_strategy", "eval_steps"), "training.eval_strategy", "training.eval_steps"),
+    rule(_steps("save_strategy", "save_steps"), "training.save_strategy", "training.save_steps"),
+    rule(_patience, "training.early_stopping_patience", "training.eval_strategy"),
+    rule(_length_of_training, "training.max_steps", "training.num_train_epochs"),
+    rule(_best, "data.source", "data.task", "data.single_label", "metrics.best"),
+    rule(_decision, "data.source", "data.task", "data.single_label", "decision"),
+    rule(_augmentation, "training.augmentation"),
+    rule(_adapter, "adapter"),
+    rule(_layers_of_frozen_weights, "adapter.kind", "training.freeze", "training.layer_decay"),
+    *loss_rules.RULES,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ftcls.config.load import Config, load
-from ftcls.config.rules import task_of
+from ftcls.config.rule import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus
 from ftcls.data.read import read

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import pandas as pd
 
 from ftcls.config import schema
-from ftcls.config.rules import task_of
+from ftcls.config.rule import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.columns import label_of, text_of
 from ftcls.data.read import SPLITS

@@ -10,7 +10,8 @@ import numpy as np
 
 from ftcls.config import sweep as sweep_config
 from ftcls.config.load import Setting, combine
-from ftcls.config.rules import METRICS, task_of
+from ftcls.config.rule import task_of
+from ftcls.config.rules import METRICS
 from ftcls.config.schema import Experiment
 from ftcls.config.source import KeyPath, Place, Source, flow, message
 from ftcls.config.sweep import Range, SweepFile
