@@ -198,7 +198,10 @@ def _label_comment(labels: Sequence[str]) -> str:
 
 def _loss(task: Task) -> str:
     if task == "multilabel":
-        return ""
+        return (
+            "# Labels that plainly do not apply cost next to nothing, so rare ones are learnt; probabilities come out "
+            "high.\nloss: {kind: asymmetric}\n"
+        )
     return "# For labels of very different size:\n# loss: {class_weights: balanced}\n"
 
 
