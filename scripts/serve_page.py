@@ -4,9 +4,10 @@
     python scripts/serve_page.py runs/go_emotions --text "I still miss him." --axe node_modules/axe-core/axe.min.js
 
 A text is typed and classified, its words are weighed, an earlier try is called back, all by keyboard; what the page
-says is compared with what the API answers. Then a text that is cut, a CSV, and the page as it looks on a desktop and a
-phone, light and dark: nothing may stick out to the side, the console must stay empty, and axe-core (`npm install
-axe-core`) must find nothing serious. It needs Chromium. Exit code 1 when something is wrong.
+says is compared with what the API answers. Then a threshold is moved, an example taken, an answer called right where
+the server has examples and asks, a text that is cut, a CSV, chosen and pasted, one of its rows, and the page as it
+looks on a desktop and a phone, light and dark: nothing may stick out to the side, the console must stay empty, and
+axe-core (`npm install axe-core`) must find nothing serious. It needs Chromium. Exit code 1 when something is wrong.
 """
 
 import argparse
@@ -196,6 +197,48 @@ class Check:
         await self.page.until("!document.getElementById('cut').hidden && !document.getElementById('go').disabled")
         print("too long:", await self.page.value("document.getElementById('cut').innerText"))
 
+    async def threshold(self) -> None:
+        """Move the threshold to its end and back: the label goes and comes."""
+        page, said = self.page, "document.getElementById('said').innerText"
+        if await page.value("document.getElementById('thresholds').hidden"):
+            return
+        before = await page.value(said)
+        several = await page.value("model.task === 'multilabel'")
+        slider = "document.getElementById('threshold')"
+        await page.value(f"{slider}.value = 1; {slider}.dispatchEvent(new Event('input'))")
+        after = await page.value(said)
+        wanted = "no label" if several else await page.value("model.labels.find(each => each !== positive())")
+        self.need(wanted in after, f"at a threshold of 1 the page says {after!r}")
+        line = await page.value("document.getElementById('threshold-line').innerText")
+        self.need(line == "--threshold 1", f"the line to serve it is {line!r}")
+        await page.value("document.getElementById('threshold-reset').click()")
+        self.need(await page.value(said) == before, "a threshold that was put back has left its mark")
+
+    async def example(self) -> None:
+        """Take the first example, and say that its answer is right, where the server has examples and asks."""
+        page = self.page
+        if not await page.value("document.getElementById('examples').hidden"):
+            text = await page.value("document.querySelector('#try button').title")
+            await page.value("document.querySelector('#try button').click()")
+            await page.until("!document.getElementById('go').disabled")
+            self.need(await page.value("document.getElementById('text').value") == text, "an example was not taken")
+        if not await page.value("document.getElementById('feedback').hidden"):
+            await page.value("document.getElementById('right').click()")
+            await page.until("document.getElementById('thanks').innerText.startsWith('Kept')")
+
+    async def pasted(self) -> None:
+        """Paste a CSV into the box of the text, and look at its second row."""
+        page, box = self.page, "document.getElementById('text')"
+        pasted = json.dumps("text,show\nWarm and clever.,Gallery\nDull and cold.,Gallery\n")
+        await page.value(f"{box}.value = {pasted}; {box}.dispatchEvent(new Event('input'))")
+        self.need(not await page.value("document.getElementById('offer').hidden"), "a pasted CSV is not seen as one")
+        await page.value("document.getElementById('as-csv').click()")
+        await page.until("document.querySelectorAll('#rows .look').length === 2")
+        await page.value("document.querySelectorAll('#rows .look')[1].click()")
+        await page.until("!document.getElementById('words').hidden && !document.querySelector('.look:disabled')")
+        text = await page.value(f"{box}.value")
+        self.need(text == "Dull and cold.", f"the row that is looked at is {text!r}")
+
     async def csv(self) -> None:
         """Choose a CSV whose last row cannot be read."""
         with tempfile.TemporaryDirectory() as folder:
@@ -249,9 +292,12 @@ async def checked(chromium: str, url: str, text: str, name: str, folder: Path | 
         await page.value("document.getElementById('weigh').click()")
         await page.until("!document.getElementById('words').hidden && !document.getElementById('weigh').disabled")
         await check.looks(name, folder, axe)
+        await check.threshold()
+        await check.example()
         await check.cut()
         await check.csv()
         await check.looks(f"{name}-csv", folder, axe)
+        await check.pasted()
         check.need(not page.console, f"the console has {page.console}")
         return check.problems
 

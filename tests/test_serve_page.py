@@ -6,6 +6,7 @@ Skipped without Chromium; the rules of axe-core are tried where FTCLS_AXE names 
 import asyncio
 import contextlib
 import importlib.util
+import json
 import os
 import socket
 import sys
@@ -20,9 +21,14 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 import uvicorn
 
+import synthetic
 from ftcls.data.texts import PLAIN
+from ftcls.runs import predictions as prediction_files
+from ftcls.runs import report_schema
+from ftcls.runs.directory import RunDir
 from ftcls.scoring.decision import Decision
 from ftcls.serving.app import Service, create
+from ftcls.serving.feedback import Feedback
 from ftcls.serving.guard import Guard, Limits
 from ftcls.serving.server import describe
 
@@ -83,8 +89,15 @@ class Letters:
 
 
 @contextlib.contextmanager
-def served(classifier):
-    service = Service(classifier, LIMITS, describe(classifier, "nowhere", LIMITS, PLAIN), PLAIN)
+def served(classifier, folder):
+    run = RunDir(folder / "run")
+    report, made = synthetic.report("multiclass")
+    for name, rows in made.items():
+        texts = [f"an example with a number: {row}" for row in rows.rows]
+        prediction_files.write(run.predictions / f"{name}.parquet", rows, texts=texts)
+    report_schema.write_report(run, report)
+    about = describe(classifier, "nowhere", LIMITS, PLAIN).model_copy(update={"examples": True, "feedback": True})
+    service = Service(classifier, LIMITS, about, PLAIN, run=run, feedback=Feedback(folder / "feedback.jsonl"))
     app = Guard(create(service), limits=LIMITS, token=None, local=True)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None))
@@ -102,10 +115,14 @@ def served(classifier):
     ("labels", "task"),
     [(("neg", "pos"), "binary"), (tuple(f"{letter}-label" for letter in "abcdefghijklmnopqrstuvwxyz"), "multilabel")],
 )
-def test_the_page_does_what_it_should(script, labels, task):
+def test_the_page_does_what_it_should(script, labels, task, tmp_path):
     chromium = script.browser()
     if chromium is None:
         pytest.skip("needs Chromium")
     axe = Path(os.environ["FTCLS_AXE"]) if "FTCLS_AXE" in os.environ else None
-    with served(Letters(labels, task)) as url:
+    with served(Letters(labels, task), tmp_path) as url:
         assert asyncio.run(script.checked(chromium, url, "no pain, no gain", "test", None, axe)) == []
+    (line,) = (tmp_path / "feedback.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = json.loads(line)
+    assert kept["text"].startswith("an example with a number: ")
+    assert (kept["right"], kept["label"]) == (True, kept["predicted"])

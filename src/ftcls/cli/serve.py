@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,6 +38,13 @@ def serve(
     timeout: Annotated[
         int, typer.Option("--timeout", metavar="S", min=1, help="A request that takes longer is answered with 503.")
     ] = 30,
+    examples: Annotated[
+        bool, typer.Option("--examples/--no-examples", help="Test texts to try, and the page of the run, on the page.")
+    ] = True,
+    feedback: Annotated[
+        Path | None,
+        typer.Option("--feedback", metavar="FILE", help="Ask on the page whether an answer is right, and keep it."),
+    ] = None,
     threshold: options.Threshold = None,
     precision: options.Precision = "fp32",
     offline: options.Offline = False,
@@ -67,6 +75,8 @@ def serve(
             batch=batch,
             delay=delay,
             timeout=timeout,
+            examples=examples,
+            feedback=feedback,
             announce=lambda url: typer.echo(url, file=stdout),
         )
         _end()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import io
 import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -13,7 +14,7 @@ import fastapi
 from anyio import to_thread
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 import ftcls
 from ftcls.data.tables.cells import Misfit, cell_of
@@ -23,14 +24,19 @@ from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Prediction
 from ftcls.prediction.files import Wanted, predict_files
 from ftcls.prediction.predict import named_columns
+from ftcls.runs.directory import RunDir
 from ftcls.scoring import occlusion
 from ftcls.serving import openapi, page, schema
 from ftcls.serving.batches import Batcher, Overloaded
+from ftcls.serving.examples import examples
+from ftcls.serving.feedback import Feedback, Full
 from ftcls.serving.guard import Limits
-from ftcls.serving.schema import Answer, Answers, Model, State, Texts, Words, WordsRequest
+from ftcls.serving.schema import Answer, Answers, Examples, FeedbackRequest, Model, State, Texts, Words, WordsRequest
 
 _PIECE: Final = 64
 """Texts of a CSV that wait for the model at once."""
+_REPORT: Final = {"Referrer-Policy": "no-referrer", "Content-Security-Policy": "frame-ancestors 'none'"}
+"""Headers of the run's page, which has a policy of its own inside."""
 _HALF: Final = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair."""
 _FILES: Final = 4
@@ -50,6 +56,10 @@ class Service:
     """What a text is made of; of a CSV, unless the request names others."""
     token: bool = False
     """Whether requests have to bring one; for the description alone."""
+    run: RunDir | None = None
+    """Whose examples and page may be shown; None: no run, or not to be shown."""
+    feedback: Feedback | None = None
+    """Where what people say of answers is kept."""
 
 
 def create(service: Service) -> FastAPI:
@@ -76,6 +86,7 @@ def create(service: Service) -> FastAPI:
     app.add_exception_handler(Overloaded, _overloaded)
     app.include_router(_answering(service, batcher))
     app.include_router(_describing(service, batcher))
+    app.include_router(_of_the_run(service))
     described = openapi.document(
         app,
         limits=limits,
@@ -185,6 +196,55 @@ def _describing(service: Service, batcher: Batcher) -> fastapi.APIRouter:
         return service.model
 
     return router
+
+
+def _of_the_run(service: Service) -> fastapi.APIRouter:
+    """What the page shows of the run, and what it says back."""
+    router = fastapi.APIRouter()
+
+    if service.model.examples and service.run is not None:
+        shown = functools.cache(functools.partial(examples, service.run))  # read once, when somebody looks
+
+        @router.get("/examples")
+        async def try_these() -> Examples:
+            """Texts of the run's test split, to try the model on."""
+            return Examples(examples=[schema.Example(text=each) for each in await to_thread.run_sync(shown)])
+
+    if service.model.report and service.run is not None:
+        file = service.run.page
+
+        @router.get("/report", response_class=HTMLResponse, include_in_schema=False)
+        async def report() -> FileResponse:
+            # Its policy stands in the page itself.
+            return FileResponse(file, media_type="text/html", headers=_REPORT)
+
+    if (kept := service.feedback) is not None:
+
+        @router.post("/feedback", status_code=204)
+        async def say(request: FeedbackRequest) -> None:
+            """Keep what somebody says of an answer: the text, what the model said, and what is right."""
+            _check_feedback(request, service)
+            text = {service.text_columns.first[0]: request.text} if isinstance(request.text, str) else request.text
+            several = service.classifier.task == "multilabel"
+            write = functools.partial(kept.add, text, predicted=request.predicted, labels=request.labels)
+            try:
+                await to_thread.run_sync(lambda: write(several=several))
+            except Full as error:
+                raise HTTPException(503, str(error)) from None
+
+    return router
+
+
+def _check_feedback(request: FeedbackRequest, service: Service) -> None:
+    _check_texts([_text(request.text, service.text_columns)], service.limits)
+    for labels in (request.predicted, request.labels or []):
+        if unknown := [each for each in labels if each not in service.classifier.labels]:
+            raise HTTPException(422, f"label: {unknown[0][:100]!r} is none of the model's")
+        if len(set(labels)) < len(labels):
+            raise HTTPException(422, "labels: one of them twice")
+    single = service.classifier.task != "multilabel"
+    if single and (len(request.predicted) != 1 or len(request.labels or [""]) != 1):
+        raise HTTPException(422, "labels: one, or null where it is another")
 
 
 class _Remote:

@@ -112,6 +112,12 @@ def _limit(schemas: dict[str, Any], limits: Limits, labels: Sequence[str], text:
             for name in either
         ],
     }
+    if "FeedbackRequest" in schemas:
+        said = schemas["FeedbackRequest"]["properties"]
+        said["text"] = text
+        for name in ("predicted", "labels"):
+            known = {"type": "array", "items": {"enum": [*labels]}, "uniqueItems": True}
+            said[name] |= {"anyOf": [known, {"type": "null"}]} if name == "labels" else known
     weighed = schemas["WordsRequest"]["properties"]
     weighed["text"] = text
     weighed["label"] = {"enum": [*labels, None], "description": weighed["label"]["description"]}

@@ -82,7 +82,81 @@ async function describe() {
     said.length ? `on test: ${said.join(", ")}` : "no scores known",
   ].join("; ");
   at("locked").hidden = true;
+  at("to-report").hidden = !model.report || token() !== null; // a link brings no token along
   boxes();
+  knobs();
+  if (model.examples) offerExamples((await (await call("examples")).json()).examples);
+}
+
+function offerExamples(list) {
+  at("examples").hidden = !list.length;
+  at("try").replaceChildren(...list.map(({ text }) => {
+    const button = make("button", { type: "button", title: text }, text);
+    button.addEventListener("click", () => {
+      at("text").value = text;
+      counted();
+      busy(at("go"), classify);
+    });
+    return make("li", {}, button);
+  }));
+}
+
+// --- thresholds of this page
+
+const ALL = ""; // every label
+let own = {}; // those that were moved, by label
+
+const positive = () => model.positive_label ?? model.labels[1];
+
+// From which probability on each label is given here; null where the likeliest label is.
+function thresholds() {
+  if (model.task === "multiclass" || (model.thresholds === null && !Object.keys(own).length)) return model.thresholds;
+  const served = model.thresholds ?? Object.fromEntries(model.labels.map((label) => [label, 0.5]));
+  return { ...served, ...own };
+}
+
+// The answer's labels, by the thresholds of this page where one was moved.
+function given(answer) {
+  if (!Object.keys(own).length) return answer.labels;
+  const from = thresholds();
+  if (model.task === "multilabel") return model.labels.filter((label) => answer.probabilities[label] >= from[label]);
+  const above = model.labels.map((label) => answer.probabilities[label] - from[label]);
+  return [model.labels[above[1] > above[0] ? 1 : 0]];
+}
+
+function knobs() {
+  own = {};
+  at("thresholds").hidden = model.task === "multiclass";
+  at("of-label").hidden = model.task !== "multilabel";
+  at("threshold-label").replaceChildren(...(model.task === "multilabel"
+    ? [make("option", { value: ALL }, "all labels"), ...model.labels.map((label) => make("option", { value: label }, label))]
+    : [make("option", { value: positive() }, positive())]));
+  knob();
+  at("feedback").hidden = !model.feedback;
+  at("really").multiple = model.task === "multilabel";
+  at("really").size = model.task === "multilabel" ? Math.min(5, model.labels.length) : 0;
+}
+
+function knob() {
+  if (model.task === "multiclass") return;
+  const label = at("threshold-label").value;
+  const from = thresholds() ?? Object.fromEntries(model.labels.map((each) => [each, 0.5]));
+  const values = label === ALL ? [...new Set(Object.values(from))] : [from[label]];
+  at("threshold").value = values[0];
+  at("threshold-value").textContent = values.length > 1 ? "their own" : percent(values[0]);
+  const quoted = label === ALL || model.task === "binary" ? "" : `${label}=`;
+  const word = `${quoted}${Number(values[0].toFixed(4))}`;
+  at("threshold-line").textContent = `--threshold ${/^[\w.=-]+$/.test(word) ? word : `"${word}"`}`;
+  at("threshold-note").hidden = !Object.keys(own).length || values.length > 1;
+}
+
+function moved() {
+  const label = at("threshold-label").value;
+  const value = Number(at("threshold").value);
+  for (const each of label === ALL ? model.labels : [label]) own[each] = value;
+  if (model.task === "binary") own[model.labels.find((each) => each !== label)] = 1 - value;
+  knob();
+  if (current) show(current.text, current.answer, false);
 }
 
 // --- one text, or a pair
@@ -127,7 +201,7 @@ function show(text, answer, moved = true) {
     said.append(make("p", { className: "verdict-label" }, ...(tags.length ? tags : ["no label"])));
     said.append(make("p", { className: "soft" }, tags.length ? `${plural(tags.length, "label")} above the threshold` : "No label reaches its threshold."));
   } else {
-    const label = answer.labels[0];
+    const label = given(answer)[0];
     said.append(make("p", { className: "verdict-label" }, label));
     said.append(make("p", { className: "soft" }, `with a probability of ${percent(answer.probabilities[label])}`));
   }
@@ -135,24 +209,27 @@ function show(text, answer, moved = true) {
   const read = READ[model.truncation](model.max_length.toLocaleString("en"));
   at("cut").textContent = `The text is cut: of its ${plural(answer.tokens, "token")} the model reads ${read}.`;
   bars();
+  if (!moved) return; // only a threshold did; words and feedback stay
+  ask();
   at("for-label").replaceChildren(...ranked().map(([label]) => make("option", { value: label }, label)));
   at("for-label").value = strongest(answer)[0] ?? ranked()[0][0];
   at("words").hidden = true;
   at("result").hidden = false;
-  if (moved) at("result").focus({ preventScroll: false });
+  at("result").focus({ preventScroll: false });
 }
 
-const strongest = ({ labels, probabilities }) => [...labels].sort((a, b) => probabilities[b] - probabilities[a]);
+const strongest = (answer) => [...given(answer)].sort((a, b) => answer.probabilities[b] - answer.probabilities[a]);
 
 const ranked = () => Object.entries(current.answer.probabilities).sort((a, b) => b[1] - a[1]);
 
 function bars() {
-  const given = new Set(current.answer.labels);
-  const drawn = model.thresholds !== null;
+  const chosen = new Set(given(current.answer));
+  const from = thresholds();
+  const drawn = from !== null;
   at("from").hidden = !drawn;
   at("line-note").textContent = drawn ? "; the line is the threshold" : "";
   const rows = ranked();
-  const shown = all ? rows : rows.filter(([label], index) => index < SHOWN || given.has(label));
+  const shown = all ? rows : rows.filter(([label], index) => index < SHOWN || chosen.has(label));
   at("scores").replaceChildren(...shown.map(([label, p]) => {
     const fill = make("div", { className: "fill" });
     fill.style.width = `${100 * p}%`;
@@ -161,13 +238,13 @@ function bars() {
     const cells = [make("th", { scope: "row", role: "rowheader" }, label), make("td", { className: "n", role: "cell" }, percent(p))];
     if (drawn) {
       const tick = make("div", { className: "tick" });
-      tick.style.left = `${100 * model.thresholds[label]}%`;
+      tick.style.left = `${100 * from[label]}%`;
       track.append(tick);
-      cells.push(make("td", { className: "n", role: "cell" }, percent(model.thresholds[label])));
+      cells.push(make("td", { className: "n", role: "cell" }, percent(from[label])));
     }
     const bar = make("td", { className: "wide" }, track);
     bar.setAttribute("aria-hidden", "true");
-    return make("tr", { className: given.has(label) ? "given" : "", role: "row" }, ...cells, bar);
+    return make("tr", { className: chosen.has(label) ? "given" : "", role: "row" }, ...cells, bar);
   }));
   at("more").hidden = rows.length <= SHOWN;
   at("more").textContent = all ? `Only the first ${SHOWN}` : `All ${rows.length} labels`;
@@ -183,6 +260,34 @@ async function classify() {
   show(text, predictions[0]);
   remember(text, predictions[0]);
 }
+
+// --- what people say of an answer
+
+function ask() {
+  if (!model.feedback) return;
+  const said = given(current.answer);
+  const others = model.task === "multilabel" ? model.labels : model.labels.filter((label) => !said.includes(label));
+  at("really").replaceChildren(
+    ...others.map((label) => make("option", { value: label, selected: model.task === "multilabel" && said.includes(label) }, label)),
+    ...(model.task === "multilabel" ? [] : [make("option", { value: "" }, "something else")]),
+  );
+  at("thanks").textContent = "";
+  for (const button of ["right", "wrong"]) at(button).disabled = false;
+}
+
+async function say(labels) {
+  const predicted = given(current.answer);
+  await call("feedback", {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ text: current.text, predicted, labels }),
+  });
+  at("thanks").textContent = "Kept. Thank you.";
+}
+
+const feedback = (button, labels) => busy(button, async () => {
+  await say(labels());
+  // One answer, one word on it: the button is free again once another text is asked.
+  setTimeout(() => ["right", "wrong"].forEach((each) => { at(each).disabled = true; }));
+});
 
 // --- the words
 
@@ -238,6 +343,13 @@ function remember(text, answer) {
   history_(list);
 }
 
+// The boxes with a text that was asked before.
+function filled(text) {
+  [at("text").value, at("second").value] = [...texts(text), ""];
+  for (const name of model?.text_columns.beside ?? []) at(`column-${name}`).value = text[name] ?? "";
+  counted();
+}
+
 function history_(list) {
   at("past").hidden = !list.length;
   at("tries").replaceChildren(...list.map(({ text, answer }) => {
@@ -247,9 +359,7 @@ function history_(list) {
       make("span", { className: "what" }, shown(text).slice(0, 200)),
       make("span", { className: "said" }, `${label}${sure}`));
     button.addEventListener("click", () => {
-      [at("text").value, at("second").value] = [...texts(text), ""];
-      for (const name of model?.text_columns.beside ?? []) at(`column-${name}`).value = text[name] ?? "";
-      counted();
+      filled(text);
       show(text, answer);
     });
     return make("li", {}, button);
@@ -296,6 +406,38 @@ function counts(names, rows) {
   ].join(", ");
 }
 
+// The text of a row as a request asks it; a quote that kept a spreadsheet from computing goes.
+function rowText(names, row) {
+  const { first, second, beside } = model.text_columns;
+  const cell = (name) => (row[names.indexOf(name)] ?? "").replace(/^'(?=[=+@\t\r-])/, "");
+  if (!second.length && !beside.length) return first.map(cell).filter(Boolean).join(" ");
+  return Object.fromEntries([...first, ...second, ...beside].map((name) => [name, cell(name)]));
+}
+
+// A button that shows a row as a single text: its probabilities, and the words that mattered.
+function looked(names, row) {
+  const button = make("button", { type: "button", className: "look" }, "look");
+  const text = rowText(names, row);
+  button.setAttribute("aria-label", `look at ${shown(text).slice(0, 60)}`);
+  button.disabled = !sides(text).some((side) => side.trim());
+  button.addEventListener("click", () => busy(button, async () => {
+    const { predictions } = await post("predict", { text });
+    filled(text);
+    show(text, predictions[0]);
+    remember(text, predictions[0]);
+    await weigh();
+  }));
+  return make("td", {}, button);
+}
+
+// Whether what is typed is a table: a first line that names the column of the text, and more lines.
+function looksLikeCsv(text) {
+  if (!model) return false;
+  const [head, ...rest] = text.split(/\r?\n/);
+  const names = head.split(/[,;\t|]/).map((name) => name.trim().replace(/^"|"$/g, ""));
+  return rest.some((line) => line.trim()) && model.text_columns.first.every((name) => names.includes(name));
+}
+
 async function label(file) {
   if (model === null) await describe();
   const answer = await call("predict/file?safe_cells=true", { method: "POST", headers: { "Content-Type": "text/csv" }, body: file });
@@ -303,8 +445,8 @@ async function label(file) {
   const head = text.slice(0, text.search(/\r?\n/));
   table.mark = [",", ";", "|"].reduce((best, mark) => (head.split(mark).length > head.split(best).length ? mark : best));
   const [names, ...rows] = table(text);
-  at("rows-head").replaceChildren(make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name))));
-  at("rows").replaceChildren(...rows.slice(0, ROWS).map((row) => make("tr", {}, ...row.map((cell, index) =>
+  at("rows-head").replaceChildren(make("tr", {}, make("td"), ...names.map((name) => make("th", { scope: "col" }, name))));
+  at("rows").replaceChildren(...rows.slice(0, ROWS).map((row) => make("tr", {}, looked(names, row), ...row.map((cell, index) =>
     make("td", {}, names[index]?.startsWith("probability_") && cell ? Number(cell).toFixed(4) : cell)))));
   at("table-said").replaceChildren(
     make("p", {}, `${file.name}: ${plural(rows.length, "row")}: ${counts(names, rows)}.`),
@@ -334,6 +476,23 @@ for (const id of ["text", "second"]) {
   });
   at(id).addEventListener("input", counted);
 }
+at("text").addEventListener("input", () => { at("offer").hidden = !looksLikeCsv(at("text").value); });
+at("as-csv").addEventListener("click", () => busy(at("as-csv"), async () => {
+  await label(new File([at("text").value], "pasted.csv", { type: "text/csv" }));
+  at("offer").hidden = true;
+}));
+at("threshold").addEventListener("input", moved);
+at("threshold-label").addEventListener("change", knob);
+at("threshold-reset").addEventListener("click", () => {
+  own = {};
+  knob();
+  if (current) show(current.text, current.answer, false);
+});
+at("right").addEventListener("click", () => feedback(at("right"), () => given(current.answer)));
+at("wrong").addEventListener("click", () => feedback(at("wrong"), () => {
+  const labels = [...at("really").selectedOptions].map((option) => option.value);
+  return labels.includes("") ? null : labels;
+}));
 at("choose").addEventListener("click", () => at("file").click());
 at("file").addEventListener("change", () => {
   const [file] = at("file").files;

@@ -27,6 +27,26 @@ class WordsRequest(_Request):
     label: str | None = Field(None, description="For which label; by default the one the text gets.")
 
 
+class FeedbackRequest(_Request):
+    """What somebody says of an answer."""
+
+    text: str | Row
+    predicted: list[str] = Field(description="What the model said.")
+    labels: list[str] | None = Field(description="What is right; null: something else.")
+
+
+class Example(BaseModel):
+    """A text to try."""
+
+    text: str
+
+
+class Examples(BaseModel):
+    """Texts of the run's test split."""
+
+    examples: list[Example]
+
+
 class Answer(BaseModel):
     """What the model says about one text."""
 
@@ -78,6 +98,9 @@ class Model(BaseModel):
     limits: dict[str, int] = Field(description="Characters of a text, texts of a request, rows of a CSV, bytes.")
     scores: dict[str, float | None] | None = Field(description="On the run's test split; null: there is no report.")
     intervals: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)] | None] | None
+    examples: bool = Field(False, description="Whether /examples has texts of the run's test split.")
+    report: bool = Field(False, description="Whether /report is the page of the run.")
+    feedback: bool = Field(False, description="Whether /feedback takes what people say of an answer.")
 
 
 class State(BaseModel):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from ftcls.errors import UnavailableError
@@ -27,6 +28,8 @@ def serve(
     batch: int = 64,
     delay: int = 5,
     timeout: int = 30,
+    examples: bool = True,
+    feedback: str | os.PathLike[str] | None = None,
     announce: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Answer requests until SIGINT or SIGTERM, in a notebook until the cell is interrupted.
@@ -48,6 +51,8 @@ def serve(
         batch: texts of several requests that are labelled together.
         delay: milliseconds that a first text waits for others.
         timeout: seconds; a request that takes longer is answered with 503.
+        examples: whether the page shows texts of the run's test split to try, and links to the page of the run.
+        feedback: a file of JSON lines for what people say of answers on the page; None: it does not ask.
         announce: called with the address of the page, once connections are taken.
 
     Raises:
@@ -77,5 +82,7 @@ def serve(
             timeout=float(timeout),
         ),
         text_columns=text_columns(classifier),
+        examples=examples,
+        feedback=None if feedback is None else Path(feedback),
         announce=announce,
     )

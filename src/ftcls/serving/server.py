@@ -21,6 +21,7 @@ from ftcls.runs.references import Reference, reference
 from ftcls.serving.app import Service, create
 from ftcls.serving.batches import Batcher
 from ftcls.serving.connections import IDLE_SECONDS, Connection
+from ftcls.serving.feedback import Feedback
 from ftcls.serving.guard import Guard, Limits, is_loopback
 from ftcls.serving.schema import Model
 
@@ -60,6 +61,8 @@ def run(
     limits: Limits,
     *,
     text_columns: TextColumns,
+    examples: bool,
+    feedback: Path | None,
     announce: Callable[[str], None],
 ) -> None:
     """Answer requests until SIGINT or SIGTERM; what was accepted by then is answered within ten seconds.
@@ -70,15 +73,33 @@ def run(
         address: where to listen.
         limits: how much is taken.
         text_columns: what a text is made of.
+        examples: whether texts of the run's test split, and the page of the run, may be shown.
+        feedback: a file for what people say of answers; None: it is not asked for.
         announce: called with the address of the page, once connections are taken.
 
     Raises:
-        UnavailableError: the port is taken.
+        UnavailableError: the port is taken, or the file cannot be written.
     """
     warm = text_columns.of(["warm up"] * len(text_columns.names))
     classifier.predict([warm or ""])  # the first forward pass is slow, and an error shows here
-    model = describe(classifier, source, limits, text_columns)
-    service = Service(classifier, limits, model, text_columns, token=address.token is not None)
+    run = RunDir(Path(reference(source).path))
+    run_shown = run if examples and run.done else None
+    model = describe(classifier, source, limits, text_columns).model_copy(
+        update={
+            "examples": run_shown is not None and not text_columns.pairs and not text_columns.beside,
+            "report": run_shown is not None and run.page.is_file(),
+            "feedback": feedback is not None,
+        }
+    )
+    service = Service(
+        classifier,
+        limits,
+        model,
+        text_columns,
+        token=address.token is not None,
+        run=run_shown,
+        feedback=None if feedback is None else Feedback(feedback),
+    )
     routes = create(service)
     app = Guard(routes, limits=limits, token=address.token, local=is_loopback(address.host))
     # It warns of each request that is none: a stranger could fill the disk with its warnings.
