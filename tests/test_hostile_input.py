@@ -5,17 +5,27 @@ import json
 import re
 import tarfile
 import time
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ftcls.config import source
+from ftcls.data import labels
 from ftcls.data.readers import archives, label_columns, reuters21578
 from ftcls.data.tables.delimited import Dialect, Lines, rows
 from ftcls.data.tables.read import read_table
-from ftcls.environment import limits
+from ftcls.environment import json_files, limits, manifest
 from ftcls.errors import LONGEST_MESSAGE, ConfigError, DataError, FtclsError, printable, quoted
+from ftcls.inference import reload_check
+from ftcls.model import adapters, settings
+from ftcls.model import limits as model_limits
+from ftcls.model.baselines import store
+from ftcls.reporting import trainer_state
+from ftcls.runs import data_record, export_record, history, report_schema
+from ftcls.runs.directory import RunDir
+from ftcls.scoring import decision
 
 SIZE = 300_000
 """Characters of an input that would take minutes if time grew with its square."""
@@ -203,3 +213,100 @@ def test_a_message_quotes_a_line_and_escapes_what_steers_a_terminal():
     assert len(str(DataError("a" * 10_000))) <= LONGEST_MESSAGE
     family = "\U0001f468\u200d\U0001f469 \u0928\u094d\u200c\u0937"
     assert printable(family) == family
+
+
+def deep(path):
+    path.write_text('{"a":' * 100_000 + "1" + "}" * 100_000)
+    return path
+
+
+SIDECARS = {
+    settings.FILE: lambda folder: settings.load(folder),
+    decision.FILE: lambda folder: decision.load(folder / decision.FILE, ("a", "b")),
+    adapters.FILE: lambda folder: adapters.read_origin(folder),
+    reload_check.FILE: lambda folder: reload_check.load(folder),
+    "report.json": lambda folder: report_schema.read_report(RunDir(folder)),
+    "data.json": lambda folder: data_record.read(RunDir(folder)),
+    "history.jsonl": lambda folder: history.read(folder / "history.jsonl"),
+    "manifest.json": lambda folder: manifest.read(folder),
+    "export.json": lambda folder: export_record.read(folder),
+    "model.json": lambda folder: store.load_settings(folder),
+    "trainer_state.json": lambda folder: trainer_state.read(folder / "trainer_state.json"),
+    "config.json": lambda folder: model_limits.check_config(folder / "config.json", "checkpoint"),
+}
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_a_file_beside_weights_that_is_nested_too_deeply_is_one_error(name, tmp_path):
+    text = deep(tmp_path / name).read_text()
+    (tmp_path / name).write_text(f"{text}\n")
+    with pytest.raises(FtclsError, match=f"{name}.*nested more than 100 deep|is damaged"):
+        SIDECARS[name](tmp_path)
+
+
+@pytest.mark.parametrize("value", ["[]", '"a"', "1", "null", "{}", '{"schema_version": 1}', "9" * 5_000])
+@pytest.mark.parametrize("name", SIDECARS)
+def test_a_file_beside_weights_that_holds_something_else_is_one_error(name, value, tmp_path):
+    (tmp_path / name).write_text(f"{value}\n")
+    if name == "config.json" and value.startswith("{"):
+        SIDECARS[name](tmp_path)  # a config that says nothing
+    else:
+        with pytest.raises(FtclsError, match=name):
+            SIDECARS[name](tmp_path)
+
+
+def test_a_file_beside_weights_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / settings.FILE).write_text("[" * 100)
+    with pytest.raises(ValueError, match="has 100 bytes; ftcls reads 10"):
+        json_files.value(tmp_path / settings.FILE, most=10)
+
+
+def test_more_labels_than_a_classifier_has_are_refused(monkeypatch):
+    monkeypatch.setattr(limits, "LABELS", 3)
+    with pytest.raises(DataError, match=r"a\.csv: 4 labels; ftcls takes 3\. Is data\.label the right column"):
+        labels.check(("a", "b", "c", "d"), task="multiclass", source="a.csv")
+    assert labels.natural(["9" * 5_000, "10", "a" + "1" * 5_000, "a2"]) == ("10", "9" * 5_000, "a2", "a" + "1" * 5_000)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfea\x00b", b"\xff\xfe\x00\xd8a\x00", b"a\x00,\x00b\x00\n\x00c"])
+def test_utf16_that_is_cut_off_is_one_error(content, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.csv: looks like UTF-16 and is none"):
+        read_table(path)
+
+
+def sheet(path, *cells):
+    """A workbook of one sheet with texts in some cells."""
+    names = "http://schemas.openxmlformats.org"
+    rows = "".join(
+        f'<row r="{re.sub("[A-Z]", "", cell)}"><c r="{cell}" t="inlineStr"><is><t>{cell}</t></is></c></row>'
+        for cell in cells
+    )
+    relation = f"{names}/officeDocument/2006/relationships"
+    files = {
+        "[Content_Types].xml": f'<Types xmlns="{names}/package/2006/content-types"/>',
+        "_rels/.rels": f'<Relationships xmlns="{names}/package/2006/relationships">'
+        f'<Relationship Id="a" Type="{relation}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{names}/spreadsheetml/2006/main" xmlns:r="{relation}"><sheets>'
+        '<sheet name="S" sheetId="1" r:id="a"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{names}/package/2006/relationships">'
+        f'<Relationship Id="a" Type="{relation}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{names}/spreadsheetml/2006/main"><sheetData>{rows}'
+        "</sheetData></worksheet>",
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_sheet_that_means_billions_of_cells_is_one_error(tmp_path):
+    pytest.importorskip("python_calamine", reason="needs the extra excel")
+    assert read_table(sheet(tmp_path / "a.xlsx", "A1", "A2", "A3")).column("A1") == ["A2", "A3"]
+    far = sheet(tmp_path / "far.xlsx", "A1", "XFD1048576")  # reading it would end this process
+    with pytest.raises(DataError, match=r"far\.xlsx: takes more than 4 GB to read|has 17,179,869,184 cells"):
+        read_table(far)
+    wide = sheet(tmp_path / "wide.xlsx", "A1", "ALL20000")
+    with pytest.raises(DataError, match=r"wide\.xlsx: has 20,000,000 cells, empty ones .* ftcls takes 10,000,000"):
+        read_table(wide)

@@ -646,3 +646,16 @@ def test_safe_cells_are_for_what_a_spreadsheet_opens(here):
     for name in ("out.jsonl", "out.parquet", "out.txt"):
         with pytest.raises(ConfigError, match="--safe-cells: is for CSV and TSV"):
             predict_file(Lengths(), Path("in.csv"), Path(name), safe_cells=True)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_half_of_a_surrogate_pair_is_written_as_it_can_be(here, suffix):
+    Path("in.jsonl").write_text('{"text": "a\\ud83d", "n": 1}\n', encoding="ascii")
+    output = Path(f"out.{suffix}")
+    predict_file(Lengths(), Path("in.jsonl"), output)
+    if suffix == "jsonl":
+        assert objects(output)[0]["text"] == "a\ud83d"
+    elif suffix == "csv":
+        assert rows(output)[0]["text"] == "a\\ud83d"
+    else:
+        assert pq.read_table(output)["text"].to_pylist() == ["a\ufffd"]

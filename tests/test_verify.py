@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ftcls.errors import FtclsError
+
 VERIFY = Path(__file__).resolve().parent.parent / "verify"
 
 
@@ -33,6 +35,37 @@ def test_what_was_killed_ends_as_if_nothing_had_happened():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 differences" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_nothing_escapes_from_a_reader(audit, capsys, tmp_path):
+    assert audit("fuzz").main(["--short", "--output", str(tmp_path)]) == 0
+    assert "0 escaped, 0 late, 0 long message" in capsys.readouterr().out
+
+
+def test_the_fuzzer_sees_what_escapes_hangs_or_talks(audit, tmp_path):
+    fuzz = audit("fuzz")
+
+    def outcome(read):
+        return fuzz.outcome(fuzz.Target("a", "a", (b"",), read), tmp_path, seconds=0.2)[0]
+
+    def hang(path):
+        while True:
+            pass
+
+    def escape(path):
+        raise KeyError("a")
+
+    assert outcome(lambda path: None) == "read"
+    assert outcome(escape) == "escaped"
+    assert outcome(hang) == "late"
+    talkative = type("Long", (FtclsError,), {})("")
+    talkative.args = ("x" * 5_000,)
+
+    def say(path):
+        raise talkative
+
+    assert outcome(say) == "long message"
 
 
 def test_every_audit_stands_in_the_table():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ftcls.data.corpus import SplitName, Task
 from ftcls.data.raw import BadRows, RawSplit
+from ftcls.environment import limits
 from ftcls.errors import ConfigError, DataError
 
 NAMED = 12
@@ -24,6 +25,10 @@ _INVISIBLE = (
 """White space, and characters that show nothing; a joiner inside an emoji is none of them."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A finite number as people write one; Python's float also takes nan, inf and 1_000."""
+
+
+_DIGITS = 1_000
+"""Digits of a number inside a name that its place goes by."""
 
 
 def as_name(text: str) -> str | None:
@@ -55,7 +60,8 @@ def natural(names: Iterable[str]) -> tuple[str, ...]:
 def _pieces(name: str) -> tuple[list[tuple[str, int]], str]:
     parts = re.split(r"(\d+)", name)
     pairs = zip(parts[::2], [*parts[1::2], "-1"], strict=True)
-    return [(text, int(digits)) for text, digits in pairs], name
+    # Python reads no number of more than 4,300 digits.
+    return [(text, int(digits[:_DIGITS])) for text, digits in pairs], name
 
 
 def union(splits: Mapping[SplitName, RawSplit]) -> tuple[str, ...]:
@@ -75,6 +81,10 @@ def check(labels: Sequence[str], *, task: Task, source: str) -> None:
         DataError: fewer than two labels, or other than two for a binary task.
     """
     shown = listed(labels)
+    if len(labels) > limits.LABELS:
+        raise DataError(
+            f"{source}: {len(labels):,} labels; ftcls takes {limits.LABELS:,}. Is data.label the right column?"
+        )
     if len(set(labels)) < len(labels):
         twice = next(name for name in labels if labels.count(name) > 1)
         raise ConfigError(f"data.labels: {twice!r} is listed twice")

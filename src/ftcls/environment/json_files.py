@@ -7,7 +7,24 @@ from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
+from ftcls.environment import limits
 from ftcls.errors import DataError
+
+
+def value(path: Path, *, most: int = limits.JSON_BYTES) -> Any:
+    """What a JSON file holds, whoever wrote it.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has more than ``most`` bytes, is no JSON, or is nested too deeply.
+    """
+    return limits.json_value(_text(path, most))
+
+
+def _text(path: Path, most: int) -> str:
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"has {size:,} bytes; ftcls reads {most:,}")
+    return path.read_text(encoding="utf-8")
 
 
 def read(path: Path, adapter: TypeAdapter[Any]) -> Any:
@@ -17,7 +34,8 @@ def read(path: Path, adapter: TypeAdapter[Any]) -> Any:
         DataError: the file cannot be read or holds something else; names the first key that is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text(path, limits.REPORT_BYTES)
+        limits.check_depth(text)
         json.loads(text, parse_constant=_refuse_constant)
         return adapter.validate_json(text, strict=True)
     except OSError as error:
@@ -62,4 +80,4 @@ def last_lines(path: Path, size: int) -> list[Any]:
         length = file.seek(0, 2)
         file.seek(max(0, length - size))
         lines = file.read().split(b"\n")[:-1]  # what stands after the last line end is not whole
-    return [json.loads(line) for line in (lines if length <= size else lines[1:])]
+    return [limits.json_value(line) for line in (lines if length <= size else lines[1:])]

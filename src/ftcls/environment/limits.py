@@ -28,6 +28,17 @@ YAML_VALUES: Final = 20_000
 """Values after aliases: those of aliases of aliases could be billions, out of ten lines."""
 YAML_DEPTH: Final = 50
 JSON_DEPTH: Final = 100
+JSON_BYTES: Final = 50_000_000
+"""Of a JSON file beside weights or in a run: a value of three characters takes sixty bytes of memory."""
+REPORT_BYTES: Final = 500_000_000
+"""Of a report, which has a number for each pair of labels."""
+LABELS: Final = 10_000
+"""Of a data set: tables of them have a cell for each pair."""
+CELLS: Final = 10_000_000
+"""Of a sheet, empty ones between others too: a spreadsheet that names two cells far apart means all between them."""
+SHEET_MEMORY: Final = 4_000_000_000
+SHEET_SECONDS: Final = 60
+"""What reading a spreadsheet once may take."""
 COLUMNS: Final = 10_000
 """Of a table, and keys of all JSON rows together."""
 MISSING: Final = 2_000_000

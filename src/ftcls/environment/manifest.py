@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import xxhash
 
+from ftcls.environment import limits
 from ftcls.environment.files import json_text, sync, write_json, write_text
 from ftcls.errors import DataError
 
@@ -159,7 +160,7 @@ def read(folder: Path) -> Manifest:
     path = folder / FILE
     try:
         text = path.read_bytes().decode()
-        stored = json.loads(text)
+        stored = limits.json_value(text)
         if json_text(stored) != text:
             raise ValueError("it is not as it was written")
         files = stored.pop("files")

@@ -5,7 +5,6 @@ back at random, another revision of the base or a layer that was missed give a m
 """
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.errors import DataError, UnavailableError
 from ftcls.inference import forward
@@ -96,12 +96,12 @@ def load(folder: Path) -> Probe | None:
     if not path.is_file():
         return None
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json_files.value(path)
         del stored["schema_version"]
         stored["tolerance"] = float(stored["tolerance"])
         texts, logits = (tuple(map(tuple, stored.pop(name))) for name in ("input_ids", "logits"))
         return Probe(texts, logits, **stored)
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: not written by this version of ftcls: {error}") from error
 
 

@@ -221,7 +221,7 @@ def _frozen(folder: Path, run: RunDir, stored: Settings, machine: Machine, optio
 
 
 def _stack(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> StackModel:
-    about, arrays = store.load(folder, STACK, ("weights",))
+    about, arrays = store.load(folder, STACK, ("weights",), {"parts": list})
     parts: list[Model] = []
     for name in about["parts"]:
         if name == FINE_TUNED:

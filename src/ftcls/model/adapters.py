@@ -8,7 +8,6 @@ bring is trained in full with them. PEFT is imported where an adapter is met: it
 import contextlib
 import copy
 import importlib.util
-import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ftcls.config.schema import Adapter
+from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.model import quantization as quantized
@@ -268,7 +268,7 @@ def read_origin(folder: Path) -> Origin:
     """
     path = folder / FILE
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json_files.value(path)
         stored.pop("schema_version")
         origin = _ORIGIN.validate_python(asdict(Origin(**stored)))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -1,10 +1,10 @@
 """What the files of a stranger's checkpoint may ask for: looked at before a byte of memory is taken for it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from ftcls.environment import json_files
 from ftcls.errors import UnavailableError
 from ftcls.model.checkpoint import WEIGHTS
 
@@ -90,11 +90,9 @@ def check_parameters(parameters: int, folder: Path, checkpoint: str) -> None:
 
 
 def _document(path: Path, checkpoint: str, *, most: int = LARGEST_CONFIG) -> dict[str, Any]:
-    if (size := path.stat().st_size) > most:
-        raise UnavailableError(f"{checkpoint}: {path.name} has {size:,} bytes; ftcls reads {most:,}")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        found = json_files.value(path, most=most)
+    except ValueError as error:
         raise UnavailableError(f"{checkpoint}: {path.name} is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise UnavailableError(f"{checkpoint}: {path.name} holds no JSON object")

@@ -8,7 +8,6 @@ a dense layer of half the identity before the tanh passes that on to the output 
 what is saved loads in plain transformers with the same probabilities.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from ftcls.environment import json_files
 from ftcls.errors import ConfigError
 from ftcls.model import sharding
 from ftcls.model.checkpoint import SCRATCH, on_hub, resolve
@@ -242,6 +242,6 @@ def _document(checkpoint: str, name: str) -> object:
             path = Path(hf_hub_download(hub_id, name, revision=revision))
         else:
             path = place / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return json_files.value(path) if path.is_file() else None
     except (OSError, ValueError, HfHubHTTPError):  # not there, not readable: nothing is declared
         return None

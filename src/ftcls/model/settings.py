@@ -1,12 +1,12 @@
 """ftcls.json beside the weights: what must be done to a text before this model reads it."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from ftcls.data.corpus import Task
 from ftcls.data.texts import TextColumns
+from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.errors import DataError
 
@@ -42,10 +42,10 @@ def load(folder: Path) -> Settings | None:
     if not path.is_file():
         return None
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json_files.value(path)
         stored.pop("schema_version")
         return Settings(**{**stored, "clean": tuple(stored["clean"]), "text": _columns(stored.get("text"))})
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: not written by this version of ftcls ({error}). Take model/ of one run whole."
         ) from error

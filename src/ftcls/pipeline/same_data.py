@@ -1,10 +1,8 @@
 """Whether the data of a run is still what it was trained on."""
 
-import json
-
 from ftcls.data.corpus import Corpus
 from ftcls.errors import ConfigError, DataError
-from ftcls.runs import data_record
+from ftcls.runs import data_record, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.training import checkpoints
 
@@ -53,5 +51,5 @@ def _changed(run: RunDir, corpus: Corpus) -> list[str]:
     if not run.done:
         return []
     # A run of an earlier version, whose report alone knows.
-    known = json.loads(run.report.read_text(encoding="utf-8"))["data"]["fingerprint"]
+    known = report_schema.read_report(run).data.fingerprint
     return [] if known == now.fingerprint else ["other rows, labels or order of them"]

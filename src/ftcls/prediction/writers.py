@@ -21,13 +21,17 @@ from filelock import FileLock, Timeout
 
 from ftcls.data.tables.delimited import Dialect
 from ftcls.data.tables.records import Kind
+from ftcls.environment import json_files
 from ftcls.environment.files import replacing, write_json
 from ftcls.errors import ConfigError, DataError, FtclsError
 from ftcls.prediction import csv_table
 from ftcls.prediction.columns import Columns
 from ftcls.prediction.rows import Row
+from ftcls.runs.predictions import whole_characters
 
 _SCHEMA_VERSION: Final = 1
+_HALVES: Final = "backslashreplace"
+"""How half of a surrogate pair, which JSON can spell and UTF-8 cannot, is written: as JSON spells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ class _Spool:
             _refuse_other_keys(each, self.layout)
         found = [{**(_fitting(each.row, self.schema) if each.problem else each.row), **each.new} for each in rows]
         try:
-            table = pa.Table.from_pylist(found, schema=self.schema)
+            table = _table_of(found, self.schema)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise DataError(f"{self.layout.name}: its values do not fit one table ({error}); write .jsonl") from None
         with pa.ipc.new_stream(self.file, self.schema) as stream:
@@ -195,6 +199,14 @@ def _fitting(row: Row, schema: pa.Schema) -> Row:
             value = json.dumps(value, ensure_ascii=False, default=str) if pa.types.is_string(column.type) else None
         found[column.name] = value
     return found
+
+
+def _table_of(found: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    try:
+        return pa.Table.from_pylist(found, schema=schema)
+    except UnicodeEncodeError:  # JSON can spell half of a surrogate pair, UTF-8 cannot
+        whole = [{key: whole_characters(v) if isinstance(v, str) else v for key, v in each.items()} for each in found]
+        return pa.Table.from_pylist(whole, schema=schema)
 
 
 def _refuse_other_keys(each: Labelled, layout: Layout) -> None:
@@ -256,6 +268,8 @@ def _note_of(output: Path) -> Path:
 @contextlib.contextmanager
 def to_stream(stream: TextIO, kind: Kind, layout: Layout) -> Iterator[Sink]:
     """Write rows to a stream."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors=_HALVES)
     text = _Text(stream, kind, layout)
     text.begin()
     yield _Stream(text)
@@ -308,7 +322,7 @@ def _writer(file: BinaryIO, kind: Kind, layout: Layout) -> Iterator[_Text | _Spo
     if kind == "parquet":
         yield _Spool(file, layout)
         return
-    text = TextIOWrapper(file, encoding="utf-8", newline="")
+    text = TextIOWrapper(file, encoding="utf-8", errors=_HALVES, newline="")
     try:
         yield _Text(text, kind, layout)
     finally:
@@ -338,7 +352,7 @@ def _found(output: Path, request: Mapping[str, Any], *, resume: bool) -> Progres
     if not resume:
         raise ConfigError(f"{partial}: is half done; add --resume to continue it, or delete it to start over")
     try:
-        stored = json.loads(note.read_text(encoding="utf-8"))
+        stored = json_files.value(note)
         if stored.pop("schema_version") != _SCHEMA_VERSION:
             raise ValueError("of another version")
         done = Progress(**stored)

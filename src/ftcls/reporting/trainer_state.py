@@ -1,6 +1,5 @@
 """The curves of any Hugging Face Trainer, from its trainer_state.json: a table of losses and what they say."""
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ftcls.errors import DataError
+from ftcls.environment import json_files
+from ftcls.errors import DataError, quoted
 from ftcls.scoring.diagnosis import Diagnosis, diagnose
 
 FILE: Final = "trainer_state.json"
@@ -52,19 +52,20 @@ def read(path: Path) -> State:
         DataError: it cannot be read, is no trainer state, or nothing was logged.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json_files.value(path)
         entries = document["log_history"]
         lines = tuple(merged(entries))
+        diagnosis = diagnose(lines)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise DataError(
             f"{path}: not a trainer_state.json of a Hugging Face Trainer ({type(error).__name__}: {error}). "
             "Name that file, a checkpoint that holds one, or a run of ftcls"
         ) from error
     if not lines:
         raise DataError(f"{path}: nothing was logged; set logging_steps lower than the steps of the training")
-    return State(str(path), lines, diagnose(lines))
+    return State(str(path), lines, diagnosis)
 
 
 def merged(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -72,9 +73,16 @@ def merged(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     by_step: dict[int, dict[str, Any]] = {}
     for entry in entries:
         if "loss" in entry or "eval_loss" in entry:
-            by_step.setdefault(int(entry["step"]), {}).update(entry)
+            numbers = {key: _number(value) if key in _COLUMNS else value for key, value in entry.items()}
+            by_step.setdefault(int(entry["step"]), {}).update(numbers)
     for step in sorted(by_step):
         yield {"step": step, **by_step[step]}
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, float | int | None):
+        raise TypeError(f"{quoted(value)} is no number")
+    return value if value is None or isinstance(value, int) else float(value)
 
 
 def summary(state: State) -> RenderableType:

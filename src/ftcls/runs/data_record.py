@@ -1,12 +1,11 @@
 """The data of a run, written down before its first step: another corpus must not stand in for it later."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
-from ftcls.environment import manifest
+from ftcls.environment import json_files, manifest
 from ftcls.environment.files import json_text
 from ftcls.errors import DataError
 from ftcls.runs.directory import RunDir
@@ -63,7 +62,7 @@ def read(run: RunDir) -> DataRecord | None:
     if not run.data.is_file():
         return None
     try:
-        stored = json.loads(run.data.read_text(encoding="utf-8"))
+        stored = json_files.value(run.data)
         if stored["schema_version"] != _SCHEMA_VERSION:
             raise ValueError(f"schema version {stored['schema_version']}")
         return DataRecord(

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from ftcls.environment import manifest
+from ftcls.environment import limits, manifest
 from ftcls.environment.files import write_text
 from ftcls.errors import DataError
 
@@ -84,7 +84,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
         _say_torn(path, text)
         for number, line in enumerate(text.split("\n")[:-1], start=1):
-            found.append(_step(json.loads(line), path, number))
+            found.append(_step(limits.json_value(line), path, number))
     except ValueError as error:
         raise DataError(f"{path}:{len(found) + 1}: cannot be read as a line of a history: {error}") from None
     return found

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ftcls.data.texts import Pair, are_pairs, parts
-from ftcls.environment import manifest
+from ftcls.environment import limits, manifest
 from ftcls.environment.files import replacing
 from ftcls.errors import DataError
 from ftcls.scoring.decision import Task
@@ -68,7 +68,7 @@ def write(
     if texts is not None:
         sides = [("text", 0), (_SECOND, 1)] if are_pairs(texts) else [("text", 0)]
         for name, side in sides:
-            given = (_whole_characters(parts(text)[side]) for text in texts)
+            given = (whole_characters(parts(text)[side]) for text in texts)
             columns[name] = pa.array(given, pa.string(), size=len(texts))
     if lengths is not None:
         columns["tokens"] = pa.array(lengths, pa.int32())
@@ -94,6 +94,13 @@ def read(path: Path) -> Predictions:
         DataError: the file is missing or was not written by ftcls.
     """
     table, about = _opened(path, without=_ABOUT_ROWS)
+    try:
+        return _predictions(table, about)
+    except (KeyError, ValueError, TypeError, IndexError, pa.ArrowException) as error:
+        raise _no_predictions(path, error) from error
+
+
+def _predictions(table: Any, about: Any) -> Predictions:
     task, labels, positive = about["task"], tuple(about["labels"]), about["positive_label"]
     probabilities = np.stack([table[f"probability:{label}"].to_numpy() for label in labels], axis=1)
     return Predictions(
@@ -137,17 +144,21 @@ def _opened(path: Path, *, only: Sequence[str] | None = None, without: Sequence[
     manifest.check_part(path)
     try:
         schema = pq.read_schema(path)
-        about = json.loads(schema.metadata[b"ftcls"])
+        about = limits.json_value(schema.metadata[b"ftcls"])
         # Texts are the bulk of a file, and scores do without them.
         wanted = [n for n in schema.names if n not in without and (only is None or n in only)]
         return pq.read_table(path, columns=wanted), about
-    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: not a predictions file of ftcls ({type(error).__name__}). Name a file in predictions/ of a run."
-        ) from error
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise _no_predictions(path, error) from error
 
 
-def _whole_characters(text: str) -> str:
+def _no_predictions(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path}: not a predictions file of ftcls ({type(error).__name__}). Name a file in predictions/ of a run."
+    )
+
+
+def whole_characters(text: str) -> str:
     """The text with U+FFFD for every lone surrogate, which UTF-8 cannot hold."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

@@ -1,6 +1,5 @@
 """From logits to probabilities to labels, and the file that keeps how it was done."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.errors import ConfigError, DataError, TrainingError
 
@@ -104,7 +104,7 @@ def load(path: Path, labels: Sequence[str]) -> Decision:
         DataError: the file is no decision, is for other labels, or holds a value out of range.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json_files.value(path)
         if document["labels"] != list(labels):
             raise DataError(
                 f"{path}: made for the labels {', '.join(map(str, document['labels']))}, but the model beside it has "

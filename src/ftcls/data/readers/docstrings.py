@@ -22,7 +22,7 @@ import numpy as np
 
 from ftcls.data.corpus import Check, SplitName
 from ftcls.data.raw import Raw, RawSplit
-from ftcls.environment import cache
+from ftcls.environment import cache, json_files
 from ftcls.errors import UnavailableError
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def read() -> Raw:
     versions = _versions()
     key = hashlib.sha256(json.dumps([_VERSION, sys.version_info[:2], versions, _roots()]).encode()).hexdigest()[:32]
     entry = cache.entry("docstrings", key, _build)
-    found = json.loads((entry / "rows.json").read_text(encoding="utf-8"))
+    found = json_files.value(entry / "rows.json")
     files: dict[str, int] = {}
     splits: dict[SplitName, RawSplit] = {
         name: _split([_Row(**row) for row in found["splits"][name]], files) for name in ("train", "validation", "test")

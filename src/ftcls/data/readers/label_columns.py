@@ -14,6 +14,7 @@ from ftcls.data.corpus import Task
 from ftcls.data.labels import as_name
 from ftcls.data.tables.cells import Cell
 from ftcls.data.tables.table import Table
+from ftcls.environment import limits
 from ftcls.errors import DataError
 
 _ON: Final = frozenset({"1", "1.0", "true", "True", "TRUE"})
@@ -106,7 +107,7 @@ def vector_length(cells: Sequence[Cell]) -> int | None:
 
 def _parsed(text: str) -> list[str]:
     try:
-        found = json.loads(text)
+        found = limits.json_value(text)
     except ValueError:
         found = ast.literal_eval(text.strip())
     return [item if isinstance(item, str) else json.dumps(item) for item in found]

@@ -97,7 +97,7 @@ def class_labels(schema: pa.Schema) -> dict[str, list[str]]:
     """Names of the numbers in columns that the datasets library wrote as ``ClassLabel``, or lists of them."""
     metadata = schema.metadata or {}
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"] if b"huggingface" in metadata else {}
+        features = limits.json_value(metadata[b"huggingface"])["info"]["features"] if b"huggingface" in metadata else {}
         found = {}
         for name, feature in features.items():
             inner = feature["feature"] if "feature" in feature else feature

@@ -32,21 +32,23 @@ def encoding_of(path: Path) -> str:
     Raises:
         DataError: it is none of these, packed and damaged, or unpacks to more than is taken.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    found = None
     try:
         with _opened(path) as file:
             block = file.read(_BLOCK)
-            if (found := _marked(block)) is not None:
-                return found
+            found = _marked(block)
+            decoder = codecs.getincrementaldecoder(found or "utf-8")()
             while block:
                 decoder.decode(block)
                 block = file.read(_BLOCK)
             decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return _windows_1252(path)
+    except UnicodeDecodeError as error:
+        if found is None or found == "utf-8-sig":
+            return _windows_1252(path)
+        raise DataError(f"{path}: looks like UTF-16 and is none ({error.reason}); save it as UTF-8") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
-    return "utf-8"
+    return found or "utf-8"
 
 
 @contextlib.contextmanager

@@ -1,10 +1,14 @@
 """Spreadsheets, as Excel and LibreOffice write them: one sheet of a workbook is a table."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
+from ftcls.environment import limits
 from ftcls.errors import DataError, UnavailableError
 
 SUFFIXES: Final = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -36,6 +40,7 @@ def rows(path: Path) -> Iterator[tuple[int, list[str | None]]]:
             '  pip install -c constraints.txt "ftcls[excel]"\nor save it as CSV'
         ) from None
     file, sheet = _parted(path)
+    _check(file, sheet)
     try:
         with python_calamine.load_workbook(file) as book:
             names = book.sheet_names
@@ -49,6 +54,51 @@ def rows(path: Path) -> Iterator[tuple[int, list[str | None]]]:
         texts = [_text(cell) for cell in cells]
         if any(text is not None and text.strip() for text in texts):
             yield number, texts
+
+
+_LOOK: Final = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[4]),) * 2)
+except (ImportError, OSError, ValueError):
+    pass
+import python_calamine
+try:
+    with python_calamine.load_workbook(sys.argv[2]) as book:
+        end = book.get_sheet_by_name(sys.argv[3] or book.sheet_names[0]).end or (0, 0)
+    print((end[0] + 1) * (end[1] + 1))
+except Exception:
+    print(0)
+"""
+"""Prints how many cells a sheet has; 0 where it cannot be read, which is said better by who reads it."""
+
+
+def _check(file: Path, sheet: str | None) -> None:
+    """See what reading a sheet takes, in a process of its own.
+
+    A file of a kilobyte can mean billions of cells. For these the library, or the system, ends the process.
+
+    Raises:
+        DataError: more than a spreadsheet has.
+    """
+    given = [json.dumps(sys.path), str(file), sheet or "", str(limits.SHEET_MEMORY)]
+    try:
+        found = subprocess.run(
+            [sys.executable, "-I", "-c", _LOOK, *given], capture_output=True, timeout=limits.SHEET_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise DataError(f"{file}: takes longer than {limits.SHEET_SECONDS} s to read; save it as CSV") from None
+    if found.returncode != 0:
+        raise DataError(
+            f"{file}: takes more than {limits.SHEET_MEMORY / 1e9:g} GB to read; save what is meant of it as CSV"
+        )
+    if int(found.stdout) > limits.CELLS:
+        raise DataError(
+            f"{file}: has {int(found.stdout):,} cells, empty ones between others too; ftcls takes {limits.CELLS:,}. "
+            "Save what is meant of it as CSV"
+        )
 
 
 def _parted(path: Path) -> tuple[Path, str | None]:

@@ -136,7 +136,7 @@ class LinearModel:
         Raises:
             DataError: it is not there, is damaged, or was written by another version.
         """
-        settings, arrays = store.load(folder, KIND, _ARRAYS)
+        settings, arrays = store.load(folder, KIND, _ARRAYS, {"features": str, "task": str})
         if settings["features"] != _FORM:
             raise DataError(f"{folder}: made by another version of ftcls, which counts words otherwise; train anew")
         return cls(task=settings["task"], **arrays)

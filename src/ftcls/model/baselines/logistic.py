@@ -65,7 +65,7 @@ class LogisticModel:
         Raises:
             DataError: it is not there, or is damaged.
         """
-        settings, arrays = store.load(folder, KIND, _ARRAYS)
+        settings, arrays = store.load(folder, KIND, _ARRAYS, {"task": str, "strength": float})
         return cls(task=settings["task"], strength=settings["strength"], **arrays), settings
 
 

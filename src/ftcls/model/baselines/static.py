@@ -110,7 +110,7 @@ class StaticModel:
         Raises:
             DataError: it is not there, or is damaged.
         """
-        settings, arrays = store.load(folder, KIND, _ARRAYS)
+        settings, arrays = store.load(folder, KIND, _ARRAYS, {"task": str})
         try:
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         except Exception as error:  # noqa: BLE001 - tokenizers raises nothing narrower

@@ -1,7 +1,6 @@
 """Simple models on disk: arrays as safetensors, everything else as JSON. Nothing of it is ever run."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ftcls.environment import manifest
+from ftcls.environment import json_files, manifest
 from ftcls.environment.files import replacing, write_json
 from ftcls.errors import DataError
 
@@ -37,13 +36,24 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-def load(folder: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def load(
+    folder: Path, kind: str, names: Sequence[str], keys: Mapping[str, type]
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Settings and arrays of a model of this kind.
+
+    Args:
+        folder: where they lie.
+        kind: of the model.
+        names: of the arrays.
+        keys: settings that it has, and what each is.
 
     Raises:
         DataError: it is not there, is damaged, or is of another kind.
     """
     settings = load_settings(folder)
+    wrong = next((key for key, kind in keys.items() if not isinstance(settings.get(key), kind)), None)
+    if wrong is not None:
+        raise DataError(f"{folder / SETTINGS}: cannot be read ({wrong} is missing, or is something else); train anew")
     if settings["kind"] != kind:
         raise DataError(f"{folder / SETTINGS}: a model of the kind {settings['kind']}, not {kind}")
     try:
@@ -62,7 +72,7 @@ def load_settings(folder: Path) -> dict[str, Any]:
     manifest.check_part(folder)
     path = folder / SETTINGS
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_files.value(path)
         if found["schema_version"] != _SCHEMA_VERSION or not isinstance(found["kind"], str):
             raise ValueError(f"schema version {found['schema_version']}")
     except (OSError, ValueError, KeyError, TypeError) as error:
