@@ -47,6 +47,7 @@ LIGHT = (
     "config",
     "environment.cache",
     "environment.disk",
+    "environment.memory",
     "environment.files",
     "environment.json_files",
     "environment.signals",

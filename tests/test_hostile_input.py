@@ -161,6 +161,19 @@ def test_a_parquet_file_that_says_too_much_is_refused(tmp_path, monkeypatch):
         read_table(path)
 
 
+def test_a_kilobyte_of_parquet_that_stands_for_gigabytes_of_text_is_refused(tmp_path, monkeypatch):
+    path, text = tmp_path / "a.parquet", "a" * 1_000
+    words = pa.DictionaryArray.from_arrays(pa.array([0, None, 1] * 1_000), pa.array([text, "b"]))
+    pq.write_table(pa.table({"text": words.cast(pa.string()), "n": list(range(3_000))}), path)
+    found = read_table(path)
+    assert found.column("text") == [text, None, "b"] * 1_000
+    assert found.column("text")[0] is found.column("text")[3]
+    monkeypatch.setattr(limits, "PARQUET_BYTES", 500_000)
+    monkeypatch.setattr(limits, "UNPACKED_TIMES", 1)
+    with pytest.raises(DataError, match=r"a\.parquet: unpacks to 1,001,000 bytes of text"):
+        read_table(path)
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.jsonl"])
 def test_a_table_with_too_many_columns_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "COLUMNS", 3)

@@ -1,7 +1,12 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
+from ftcls.cli.app import run
+from ftcls.environment import memory
+from ftcls.errors import TrainingError
+from ftcls.inference import halving
 from ftcls.inference.forward import Torch, logits
 from ftcls.model import loading
 from ftcls.model.tokenize import encode
@@ -97,3 +102,88 @@ def test_a_backend_gives_the_logits_of_its_model(reading):
     expected = logits(model, encoded, token_budget=500)
     for _ in range(2):
         np.testing.assert_allclose(backend.logits(encoded, token_budget=500), expected, atol=1e-5)
+
+
+class Scarce:
+    """A forward pass that runs out of memory with more than so many texts."""
+
+    def __init__(self, most, error):
+        self.most = most
+        self.error = error
+
+    def __call__(self, rows):
+        if len(rows) > self.most:
+            raise self.error
+        return rows * 10.0
+
+
+OUT_OF_MEMORY = (
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried to"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:116] . DefaultCPUAllocator: not enough memory: you tried to"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 18.13 GB)"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("std::bad_alloc"),
+    OSError(12, "Cannot allocate memory"),
+    pa.ArrowMemoryError("malloc of size 64 failed"),
+)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=range(len(OUT_OF_MEMORY)))
+def test_a_batch_that_is_too_large_is_taken_in_halves(error, caplog):
+    forward, lengths = Scarce(3, error), np.arange(1, 101)
+    found = list(halving.through(forward, np.arange(20), lengths))
+    assert np.concatenate([rows for rows, _ in found]).tolist() == list(range(20))
+    assert np.concatenate([out for _, out in found]).tolist() == [10.0 * row for row in range(20)]
+    assert "out of memory with 20 texts at once; they are taken in halves" in caplog.text
+    with pytest.raises(TrainingError, match="out of memory with a single text of 8 tokens"):
+        list(halving.through(Scarce(0, error), np.array([7]), lengths))
+
+
+def test_logits_of_a_memory_that_is_too_small_are_the_same(reading, one_by_one, monkeypatch):
+    model, encoded = reading
+    whole = model.forward
+
+    def forward(input_ids, **more):
+        if len(input_ids) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return whole(input_ids, **more)
+
+    monkeypatch.setattr(model, "forward", forward)
+    assert np.abs(logits(model, encoded, token_budget=100_000) - one_by_one).max() < 1e-5
+
+
+def test_another_error_is_not_taken_for_memory_that_ran_out():
+    for error in (RuntimeError("shapes differ"), ValueError("out of memory"), KeyError("bad_alloc"), OSError(2, "no")):
+        assert not memory.ran_out(error)
+        with pytest.raises(type(error)):
+            list(halving.through(Scarce(0, error), np.array([1, 2]), np.ones(3)))
+
+
+def test_onnxruntime_says_it_in_its_own_words():
+    state = pytest.importorskip("onnxruntime.capi.onnxruntime_pybind11_state", reason="needs the extra onnx")
+    said = "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Available memory of 100 is smaller than requested bytes of 200"
+    assert memory.ran_out(state.RuntimeException(said))
+    assert memory.ran_out(state.Fail("bad allocation"))
+    assert not memory.ran_out(state.InvalidArgument("Got invalid dimensions for input"))
+
+
+def test_numpy_and_pytorch_say_it_for_real():
+    with pytest.raises(MemoryError) as numpy_says:
+        np.empty((1 << 46,))
+    with pytest.raises(RuntimeError) as torch_says:
+        torch.empty(1 << 46)
+    assert memory.ran_out(numpy_says.value)
+    assert memory.ran_out(torch_says.value)
+
+
+def test_memory_that_runs_out_anywhere_is_one_line_and_exit_code_5(monkeypatch, capsys):
+    def data(*_, **__):
+        return np.empty((1 << 46,))
+
+    monkeypatch.setattr("ftcls.pipeline.data_profile.inspect_data", data)
+    assert run(["data", "quickstart"]) == 5
+    said = capsys.readouterr().err
+    assert "out of memory. Free some, or ask for less at once" in said
+    assert "Traceback" not in said

@@ -183,3 +183,43 @@ def test_an_adapter_json_that_ftcls_does_not_write_is_refused(tmp_path, changed)
 def test_the_command_ends_with_exit_code_4(checkpoint, capsys):
     assert run(["predict", str(checkpoint(num_hidden_layers=10**6)), "--text", "one"]) == 4
     assert "num_hidden_layers is '1000000'; ftcls takes 1 to 1,000" in capsys.readouterr().err
+
+
+class Evil:
+    """A pickle that opens a file when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_weights_that_are_a_pickle_of_more_than_numbers_are_one_message(checkpoint, legacy, tmp_path):
+    place = checkpoint()
+    (place / "model.safetensors").unlink()
+    evil = {"weight": Evil(str(tmp_path / "ran"))}
+    torch.save(evil, place / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
+    for load in (lambda at: Classifier.from_pretrained(at, device="cpu"), loaded):
+        with pytest.raises(UnavailableError, match=r"a pickle that holds more than numbers.*model\.safetensors"):
+            load(place)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_tokenizer_whose_pattern_gives_up_is_one_message(checkpoint):
+    place = checkpoint()
+    file = place / "tokenizer.json"
+    stored = json.loads(file.read_text())
+    split = {"type": "Split", "pattern": {"Regex": "(a|aa)+b"}, "behavior": "Isolated", "invert": False}
+    file.write_text(json.dumps(stored | {"pre_tokenizer": split}))
+    classifier = Classifier.from_pretrained(place, device="cpu")
+    with pytest.raises(UnavailableError, match="its tokenizer gives up on a text: Onig: Regex search error"):
+        classifier.predict(["a" * 3_000])
+
+
+def test_weights_that_are_not_quantized_as_they_say_are_one_message(checkpoint):
+    pytest.importorskip("bitsandbytes", reason="needs the extra quantization")
+    place = checkpoint(quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    with pytest.raises(UnavailableError, match="its quantized layers cannot compute"):
+        Classifier.from_pretrained(place, device="cpu")

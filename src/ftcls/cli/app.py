@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -29,9 +29,9 @@ from ftcls.cli.report import report
 from ftcls.cli.serve import serve
 from ftcls.cli.sweep import Command, sweep
 from ftcls.cli.train import train
-from ftcls.environment import cache, disk
+from ftcls.environment import cache, disk, memory
 from ftcls.environment.signals import PARENT, heeded
-from ftcls.errors import FtclsError, UnavailableError
+from ftcls.errors import FtclsError, TrainingError, UnavailableError
 
 BUG = 1
 INTERRUPTED = 130
@@ -148,8 +148,18 @@ def _called(arguments: Sequence[str], current: Call) -> int:
     return 0
 
 
+_OUT_OF_MEMORY: Final = (
+    "out of memory. Free some, or ask for less at once: fewer rows (data.subset), a smaller model.checkpoint, a "
+    "smaller model.max_length, training.device: cpu where a GPU is too small"
+)
+
+
 def _unexpected(error: Exception, current: Call) -> int:
-    """A place that cannot be written, else a bug."""
+    """Memory that has run out, a place that cannot be written, else a bug."""
+    if memory.ran_out(error):
+        failure = TrainingError(_OUT_OF_MEMORY)
+        failure.__cause__ = error
+        return _failed(failure, current)
     reason = disk.full(error)
     if reason is None and not isinstance(error, PermissionError):
         return _bug(error, current)

@@ -13,7 +13,7 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 import ftcls
 from ftcls.data.corpus import Split, Task
-from ftcls.environment import devices, manifest
+from ftcls.environment import devices, manifest, memory
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.inference import onnx_runtime, padding_check, reload_check
 from ftcls.inference.base_classifier import Answer, BaseClassifier
@@ -226,6 +226,25 @@ class Classifier(BaseClassifier):
         return ftcls.push(self.source, repository, **options)
 
 
+def _see_that_it_answers(backend: Backend, tokenizer: PreTrainedTokenizerBase, checkpoint: str) -> None:
+    """Quantized layers whose numbers are of another kind than the configuration says fail when they compute.
+
+    Raises:
+        UnavailableError: they do.
+    """
+    try:
+        backend.logits(
+            encode(["a"], tokenizer, max_length=16, truncation="head", cached=False), token_budget=16, max_rows=1
+        )
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if memory.ran_out(error):
+            raise
+        raise UnavailableError(
+            f"{checkpoint}: its quantized layers cannot compute ({type(error).__name__} {error}): its config.json "
+            "describes other weights than there are"
+        ) from error
+
+
 def _graph(folder: Path, device: str, precision: str) -> Backend:
     if precision not in ("fp32", "auto"):
         raise ConfigError(
@@ -237,7 +256,10 @@ def _graph(folder: Path, device: str, precision: str) -> Backend:
 def _padding_side(backend: Backend, tokenizer: PreTrainedTokenizerBase, *, checkpoint: str) -> padding.Side:
     """That of the architecture, put to the test by a model in PyTorch; a graph was compared with one as it was made."""
     expected = padding.side(backend.config)
-    if not isinstance(backend, Torch) or quantization.is_quantized(backend.model):
+    if not isinstance(backend, Torch):
+        return expected
+    if quantization.is_quantized(backend.model):
+        _see_that_it_answers(backend, tokenizer, checkpoint)
         return expected
     length = loading.longest(backend.config, tokenizer, None)
     logits = padding_check.of_model(backend.model)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from ftcls.environment.devices import DTYPES, Precision
+from ftcls.inference import halving
 from ftcls.model import batching
 from ftcls.model.pooling import Kind
 from ftcls.model.tokenize import Encoded
@@ -33,14 +34,18 @@ def embed(
     device = model.device.type
     rows: list[NDArray[np.int64]] = []
     found: list[torch.Tensor] = []
+
+    def forward(part: NDArray[np.int64]) -> torch.Tensor:
+        inputs = {name: torch.from_numpy(each).to(model.device) for name, each in encoded.pad(part, pad_id).items()}
+        states = model(**inputs).last_hidden_state
+        return _pooled(states.float(), inputs["attention_mask"], kind).cpu()
+
     model.eval()
     with torch.inference_mode(), torch.autocast(device, DTYPES[precision], enabled=precision != "fp32"):
         for batch in batching.plan(np.arange(len(encoded)), encoded.lengths, token_budget=token_budget):
-            padded = encoded.pad(batch.rows, pad_id)
-            inputs = {name: torch.from_numpy(each).to(model.device) for name, each in padded.items()}
-            states = model(**inputs).last_hidden_state
-            rows.append(batch.rows)
-            found.append(_pooled(states.float(), inputs["attention_mask"], kind).cpu())
+            for part, vectors_of_part in halving.through(forward, batch.rows, encoded.lengths):
+                rows.append(part)
+                found.append(vectors_of_part)
     vectors = torch.cat(found).numpy()
     order = np.concatenate(rows)
     result = np.empty_like(vectors)

@@ -14,6 +14,7 @@ from torch import distributed
 from transformers import PretrainedConfig, PreTrainedModel
 
 from ftcls.environment.devices import DTYPES, Precision
+from ftcls.inference import halving
 from ftcls.model import batching
 from ftcls.model.batching import MicroBatch
 from ftcls.model.encoder_layers import difference
@@ -158,9 +159,12 @@ def _through(
     """Logits [n, k]: those of the batches' rows, and zero in the others."""
     found = np.zeros((len(encoded), config.num_labels), dtype=np.float32)
     for batch in batches:
-        out = forward(encoded.pad(batch.rows, config.pad_token_id))
-        if batch.weight:
-            found[batch.rows] = out
+        parts = halving.through(
+            lambda rows: forward(encoded.pad(rows, config.pad_token_id)), batch.rows, encoded.lengths
+        )
+        for rows, out in parts:
+            if batch.weight:
+                found[rows] = out
     return found
 
 

@@ -1,6 +1,7 @@
 """What transformers makes of a checkpoint's files: nothing of it is trusted, and whatever fails is one message."""
 
 import importlib.util
+import pickle
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from transformers import (
 )
 from transformers.utils import cached_file
 
-from ftcls.environment import hub_access
+from ftcls.environment import hub_access, memory
 from ftcls.errors import UnavailableError
 from ftcls.model import limits
 from ftcls.model.checkpoint import on_hub, resolve
@@ -26,7 +27,7 @@ from ftcls.model.checkpoint import on_hub, resolve
 # checks types before it computes with them.
 _BROKEN: Final = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError),
-    *(ValueError, SafetensorError, StrictDataclassError),
+    *(ValueError, SafetensorError, StrictDataclassError, pickle.UnpicklingError),
 )
 _SENTENCEPIECE: Final = ("sentencepiece", "google.protobuf")
 """Modules of the extra."""
@@ -45,16 +46,16 @@ def pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
 
     Raises:
         UnavailableError: it cannot be had, cannot be read, wants code of its own or more than `limits` allows.
-        torch.OutOfMemoryError: a device is too small for it.
+        RuntimeError, MemoryError: the memory is too small for it.
     """
     place = resolve(checkpoint)
     if isinstance(place, str):
         hub_access.connect()
     try:
         return _read(kind, place, **options)
-    except torch.OutOfMemoryError:
-        raise
     except _BROKEN as error:
+        if memory.ran_out(error):
+            raise
         raise _unavailable(place, error) from error
 
 
@@ -145,6 +146,11 @@ def _check_config(place: Path | str, **revision: str) -> None:
 
 def _reason(error: Exception) -> str:
     """What to say of it; transformers asks for tiktoken where a SentencePiece model cannot be read."""
+    if isinstance(error, pickle.UnpicklingError):
+        return (
+            "its weights are a pickle that holds more than numbers, which could run code when it is read; take a "
+            "checkpoint with model.safetensors"
+        )
     text = str(error) or type(error).__name__
     if not re.search("tiktoken|sentencepiece|protobuf", text, re.IGNORECASE):
         return text

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase, TokenizersBackend
 
 from ftcls.data.texts import are_pairs, parts
 from ftcls.environment import cache
-from ftcls.errors import DataError
+from ftcls.errors import DataError, UnavailableError
 from ftcls.model import padding
 
 Truncation = Literal["head", "tail", "head_tail"]
@@ -23,6 +23,8 @@ CHUNK = 1_000
 # Token ids of some fifty data sets; the least recently used go first.
 CACHE_LIMIT_BYTES = 8 * 1024**3
 # Part of the cache key: raise it when this file changes what it writes.
+_PANIC = "PanicException"
+"""The class is made anew by each library in Rust, and cannot be imported."""
 FORMAT = b"ftcls-encoded-2"
 
 
@@ -292,7 +294,14 @@ def _bodies(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[i
         backend.no_truncation()
         backend.no_padding()
         backend.encode_special_tokens = tokenizer.split_special_tokens
-        return [each.ids for each in backend.encode_batch_fast(texts, add_special_tokens=False)]
+        try:
+            return [each.ids for each in backend.encode_batch_fast(texts, add_special_tokens=False)]
+        except BaseException as error:
+            # A panic of the tokenizers library is none of Exception.
+            if isinstance(error, Exception) or type(error).__name__ != _PANIC:
+                raise
+            reason = str(error)
+        raise UnavailableError(f"its tokenizer gives up on a text: {reason}. Take another checkpoint")
     found: list[list[int]] = tokenizer(
         texts,
         add_special_tokens=False,

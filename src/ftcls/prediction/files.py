@@ -323,7 +323,7 @@ def _layout(source: Source, first: Sequence[Item], columns: Columns, kind: Kind)
             schema = pa.schema([(name, pa.string()) for name in names])
         else:
             try:
-                schema = pa.Table.from_pylist(good).schema
+                schema = writers.arrow_table(good).schema
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 raise DataError(f"{source.name}: its values do not fit one table ({error}); write .jsonl") from None
     return Layout(source.name, names, columns, source.dialect, schema)

@@ -146,7 +146,7 @@ class _Spool:
             _refuse_other_keys(each, self.layout)
         found = [{**(_fitting(each.row, self.schema) if each.problem else each.row), **each.new} for each in rows]
         try:
-            table = _table_of(found, self.schema)
+            table = arrow_table(found, self.schema)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise DataError(f"{self.layout.name}: its values do not fit one table ({error}); write .jsonl") from None
         with pa.ipc.new_stream(self.file, self.schema) as stream:
@@ -201,9 +201,14 @@ def _fitting(row: Row, schema: pa.Schema) -> Row:
     return found
 
 
-def _table_of(found: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+def arrow_table(found: Sequence[Row], schema: pa.Schema | None = None) -> pa.Table:
+    """Rows as a table; half of a surrogate pair is U+FFFD there.
+
+    Raises:
+        pa.ArrowInvalid, pa.ArrowTypeError: their values do not fit one.
+    """
     try:
-        return pa.Table.from_pylist(found, schema=schema)
+        return pa.Table.from_pylist(list(found), schema=schema)
     except UnicodeEncodeError:  # JSON can spell half of a surrogate pair, UTF-8 cannot
         whole = [{key: whole_characters(v) if isinstance(v, str) else v for key, v in each.items()} for each in found]
         return pa.Table.from_pylist(whole, schema=schema)

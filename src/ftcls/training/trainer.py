@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from ftcls.environment import memory
 from ftcls.errors import TrainingError
 from ftcls.model.batching import MicroBatch, StepSampler, narrow
 from ftcls.model.packed_encoder import PackedClassifier
@@ -155,8 +156,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             try:
                 loss = self._accumulate(model, batches)
                 break
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
+            except (MemoryError, RuntimeError) as error:
+                if not memory.ran_out(error):
                     raise
                 widest = max(len(batch.rows) for batch in batches)
             # Outside the except block: the exception holds the frames that hold the tensors.
@@ -347,8 +348,3 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             logged=self._globalstep_last_logged,
             gathered=tuple(self.accelerator.gather(self._tr_loss.reshape(1)).tolist()),
         )
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    # The CPU allocator has no exception class of its own.
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -4,7 +4,7 @@ One rule for every kind of file and for DataFrames, so that a text is the same i
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ def arrow_cells(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -
 def _texts(column: pa.ChunkedArray) -> list[Cell | Misfit]:
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _texts(column.cast(kind.value_type))
+        return [cell for chunk in column.chunks for cell in _of_dictionary(chunk)]
     if pa.types.is_floating(kind):  # NaN is how pandas writes that nothing is there
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
@@ -91,6 +91,12 @@ def _texts(column: pa.ChunkedArray) -> list[Cell | Misfit]:
     except pa.ArrowException:
         cells = [None if value is None else str(value) for value in column.to_pylist()]
     return cells
+
+
+def _of_dictionary(chunk: pa.DictionaryArray) -> Iterator[Cell | Misfit]:
+    """Its cells; equal ones are one object, so that a million copies of a long text are no gigabytes."""
+    words = _texts(pa.chunked_array([chunk.dictionary]))
+    return (None if index is None else words[index] for index in chunk.indices.to_pylist())
 
 
 def class_labels(schema: pa.Schema) -> dict[str, list[str]]:

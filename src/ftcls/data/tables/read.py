@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ftcls.data.raw import BadRows
 from ftcls.data.tables.cells import Cell, Misfit, arrow_cells, class_labels
@@ -145,9 +148,13 @@ def _parquet(path: Path, wanted: Collection[str] | None) -> Table:
     with parquet_file(path) as file:
         names = tuple(file.schema_arrow.names)
         kept = [name for name in names if wanted is None or name in wanted]
-        with readable(path):
-            found = file.read(columns=kept)
         classes = class_labels(file.schema_arrow)
+    with readable(path):
+        # As dictionaries, which is how they are stored: a kilobyte can stand for gigabytes of equal texts.
+        texts = [name for name in kept if pa.types.is_string(file.schema_arrow.field(name).type)]
+        with pq.ParquetFile(path, read_dictionary=texts) as again:
+            found = again.read(columns=kept)
+    _check_texts(path, found)
     values = {name: arrow_cells(found.column(name), classes.get(name)) for name in kept}
     bad, fits = BadRows(), np.ones(found.num_rows, dtype=bool)
     if wanted is not None:
@@ -171,6 +178,24 @@ def _parquet(path: Path, wanted: Collection[str] | None) -> Table:
         encoding="parquet",
         bad=bad,
     )
+
+
+def _check_texts(path: Path, found: pa.Table) -> None:
+    """See that the texts of dictionaries are not far more than the file.
+
+    Raises:
+        DataError: they are.
+    """
+    most, size = limits.PARQUET_BYTES + limits.UNPACKED_TIMES * path.stat().st_size, 0
+    for column in found.columns:
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            if pa.types.is_string(chunk.type.value_type):
+                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+                size += pc.sum(lengths).as_py() or 0
+    if size > most:
+        raise DataError(
+            f"{path}: unpacks to {size:,} bytes of text; of {path.stat().st_size:,} bytes ftcls takes {most:,}"
+        )
 
 
 def _odd(columns: Iterable[list[Cell | Misfit]]) -> list[int]:
