@@ -102,13 +102,15 @@ def counted(splits: Mapping[str, Split], predictions: Predictions) -> dict[str, 
 
 
 def write(path: Path, predictions: Predictions) -> None:
-    """The predictions file, with a text of a hundred letters in each row."""
-    n = len(predictions)
+    """The predictions file, with a text of some hundred letters in each row: made-up words, frequent as words are."""
+    n, rng = len(predictions), np.random.default_rng(1)
+    words = np.array(["".join(rng.choice(list("etaoinshrdlu"), size)) for size in rng.integers(2, 10, 20_000)])
+    drawn = words[np.minimum(rng.zipf(1.3, (n, 17)) - 1, len(words) - 1)]
     prediction_files.write(
         path,
         predictions,
-        texts=[f"{row:07} {'a generated text ' * 5}" for row in range(n)],
-        lengths=np.random.default_rng(1).integers(5, 60, n),
+        texts=[f"{row:07} {' '.join(line)}" for row, line in enumerate(drawn.tolist())],
+        lengths=rng.integers(5, 60, n),
         truncated=np.zeros(n, dtype=bool),
     )
 

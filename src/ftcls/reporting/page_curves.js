@@ -78,8 +78,19 @@ function chart(box, { x, y, line, points, diagonal }) {
   hover(box, points.concat(line.map(([a, b, words]) => [a, b, 0, false, words])).filter((p) => p[4]).map(([a, b, , , words]) => [X(a), Y(b), words]));
 }
 
+// The bins of all labels together.
+function pooledBins() {
+  const width = 15;
+  const pooled = new Map();
+  for (const [mean, observed, rows] of D.reliability.flat()) {
+    const at_ = Math.min(width - 1, Math.floor(mean * width));
+    const [p, hits, n] = pooled.get(at_) ?? [0, 0, 0];
+    pooled.set(at_, [p + mean * rows, hits + observed * rows, n + rows]);
+  }
+  return [...pooled].sort((a, b) => a[0] - b[0]).map(([, [p, hits, n]]) => [p / n, hits / n, n]);
+}
+
 function drawCurves() {
-  const one = at("c-label").value !== ALL;
   const found = D.curves.grid.map((value, place) => ({ value, ...scores("test", place) })).filter((each) => each.precision !== null && each.recall !== null);
   const now = scores("test", stop);
   const words = (value, each) => `threshold ${value}: precision ${figure(each.precision)}, recall ${figure(each.recall)}, ${whole(each.given)} given`;
@@ -88,9 +99,7 @@ function drawCurves() {
     line: found.map((each) => [each.recall, each.precision, words(each.value, each)]),
     points: now.precision === null || now.recall === null || D.task === "multiclass" ? [] : [[now.recall, now.precision, 5, true, words(at("c-value")?.textContent, now)]],
   });
-  at("c-bins").parentElement.hidden = !one;
-  if (!one) return;
-  const bins = D.reliability[Number(at("c-label").value)];
+  const bins = at("c-label").value === ALL ? pooledBins() : D.reliability[Number(at("c-label").value)];
   const most = Math.max(...bins.map((bin) => bin[2]));
   const text = (bin) => `probability ${figure(bin[0], 3)}: ${figure(bin[1], 3)} of ${whole(bin[2])} rows have it`;
   chart(at("c-bins"), {
