@@ -4,6 +4,7 @@ import pytest
 from ftcls.config.schema import Data
 from ftcls.data.read import read
 from ftcls.data.readers import ag_news, hub
+from ftcls.data.texts import Pair
 from ftcls.errors import ConfigError, DataError, UnavailableError
 
 
@@ -59,6 +60,15 @@ def test_one_split_alone_is_cut_and_several_text_columns_are_joined(on_hub):
     texts = {row: text for split in whole.splits.values() for row, text in zip(split.rows, split.texts, strict=True)}
     assert (texts[0], texts[5]) == ("title 0", "title 5 body 5")
     assert asked == [("someone/mail", None)]
+
+
+def test_two_columns_are_a_pair_where_that_is_asked_for(on_hub):
+    rows = [(f"premise {i}", f"hypothesis {i}" if i else None, i % 2) for i in range(30)]
+    on_hub({"premise": TEXT, "hypothesis": TEXT, "label": CLASSES}, train=rows)
+    whole = corpus(text={"first": "premise", "second": "hypothesis"}, on_bad_row="drop")
+    texts = {row: text for split in whole.splits.values() for row, text in zip(split.rows, split.texts, strict=True)}
+    assert texts[5] == Pair("premise 5", "hypothesis 5")
+    assert 0 not in texts
 
 
 def test_splits_are_taken_by_the_names_given(on_hub):

@@ -13,7 +13,7 @@ import ftcls
 from ftcls.config.load import load
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline.starter_config import Machine, from_file
-from ftcls.scoring import intervals, metrics
+from ftcls.scoring import decision, intervals, metrics
 from ftcls.training import losses
 
 STARS = ("1", "2", "3", "4", "5")
@@ -66,6 +66,21 @@ def test_every_score_has_an_interval_around_it():
 )
 def test_an_interval_is_cut_to_what_a_score_can_be(name, expected):
     assert metrics.in_range(name, (-0.2, 1.3)) == expected
+
+
+def test_the_label_is_the_median_of_the_order():
+    found = decision.predict(
+        np.array([[0.4, 0.1, 0.1, 0.1, 0.3], [0.5, 0.5, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0], [0.2] * 5]),
+        "ordinal",
+        None,
+    )
+    assert found.tolist() == [1, 0, 4, 2]
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(5), 50)
+    steps = np.abs(np.arange(5)[:, None] - np.arange(5))
+    expected = probabilities @ steps  # of every answer, on average over what may be true
+    chosen = decision.predict(probabilities, "ordinal", None)
+    np.testing.assert_allclose(expected[np.arange(50), chosen], expected.min(axis=1))
 
 
 def emd(logits, target):
@@ -188,7 +203,7 @@ def test_init_proposes_an_order_for_numbers_from_1_to_5_or_10(tmp_path, values, 
     ("keys", "message"),
     [
         ({"loss": {"kind": "squared_emd"}, "data": {**CONFIG["data"], "task": "multiclass"}}, "is for labels in order"),
-        ({"decision": {"thresholds": "tuned"}}, "ordinal takes the most probable label, write fixed"),
+        ({"decision": {"thresholds": "tuned"}}, "ordinal has no threshold, write fixed"),
         ({"loss": {"kind": "asymmetric"}}, "asymmetric is for multilabel tasks, and this one is ordinal"),
     ],
 )

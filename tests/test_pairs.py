@@ -15,6 +15,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast, pipeline
 
 import ftcls
+import made_runs
 from ftcls.cli.app import run as command_line
 from ftcls.config.load import load
 from ftcls.data.checks import near_duplicates
@@ -240,6 +241,66 @@ def test_without_padding_token_types_count_as_with_it():
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     plain = packed(inputs["input_ids"], inputs["attention_mask"]).logits
     assert (plain - expected).abs().max() > 0.01
+
+
+# --- other checkpoints
+
+
+@pytest.mark.parametrize("architecture", made_runs.ARCHITECTURES)
+def test_any_checkpoint_reads_pairs_as_plain_transformers_does(architecture, tmp_path):
+    tokenizer = scratch.train_tokenizer(made_runs.texts())
+    config = made_runs.model_config(architecture, tokenizer)
+    config.use_cache = False
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "made")
+    tokenizer.save_pretrained(tmp_path / "made")  # gives token types, which DistilBERT and others do not take
+    classifier = Classifier.from_pretrained(tmp_path / "made", device="cpu")
+    found = classifier.predict_proba([(text.first, text.second) for text in PAIRS])
+    classifier.save_pretrained(tmp_path / "saved")
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").eval()
+    reader = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert ("token_type_ids" in reader.model_input_names) == (architecture in ("bert", "roberta", "gpt2"))
+    for pair, expected in zip(PAIRS, found, strict=True):
+        # In lists: of single texts the tokenizer takes an empty second one for none.
+        inputs = reader(
+            [pair.first], [pair.second], truncation=True, max_length=classifier.settings.max_length, return_tensors="pt"
+        )
+        with torch.no_grad():
+            logits = plain(**inputs).logits
+        said = logits.sigmoid() if classifier.task == "multilabel" else logits.softmax(-1)
+        np.testing.assert_allclose(said[0].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"training.activation_checkpointing": True},
+        {"training.augmentation": {"word_dropout": 0.2, "word_swap": 0.2}},
+        {"adapter.kind": "lora"},
+        {"model.truncation": "tail", "model.pair_truncation": "only_second", "model.max_length": 10},
+    ],
+    ids=["padded", "augmented", "adapter", "cut"],
+)
+def test_pairs_are_trained_in_every_other_way(keys, tmp_path):
+    if "adapter.kind" in keys:
+        pytest.importorskip("peft", reason="needs the extra adapters")
+    few = {"training.max_steps": 3, "report.ladder": []}
+    run = ftcls.train(CONFIG, overrides={**few, **keys}, data=agreeing(60), output=tmp_path / "run")
+    assert ftcls.evaluate(run.path).metrics["loss"] == run.metrics["test"]["loss"]
+    truncated = run.report.data.splits["test"].truncated
+    assert (truncated > 0) == ("model.max_length" in keys)
+
+
+def test_a_checkpoint_that_ftcls_did_not_write_is_scored_on_pairs(run, tmp_path):
+    place = tmp_path / "foreign"
+    for name in ("model", "tokenizer"):
+        loaded = run.classifier(device="cpu")
+        getattr(loaded, name).save_pretrained(place)
+    agreeing(40, seed=4).to_csv(tmp_path / "rows.csv", index=False)
+    config = {**CONFIG, "data": {**CONFIG["data"], "path": str(tmp_path / "rows.csv")}}
+    whole = ftcls.evaluate(place, config=config, split="train")
+    assert whole.metrics["loss"] == pytest.approx(
+        ftcls.evaluate(run.path, config=config, split="train").metrics["loss"]
+    )
 
 
 # --- a run

@@ -22,7 +22,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 import uvicorn
 
 import synthetic
-from ftcls.data.texts import PLAIN
+from ftcls.data.texts import PLAIN, TextColumns
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
@@ -89,15 +89,15 @@ class Letters:
 
 
 @contextlib.contextmanager
-def served(classifier, folder):
+def served(classifier, folder, columns=PLAIN):
     run = RunDir(folder / "run")
     report, made = synthetic.report("multiclass")
     for name, rows in made.items():
         texts = [f"an example with a number: {row}" for row in rows.rows]
         prediction_files.write(run.predictions / f"{name}.parquet", rows, texts=texts)
     report_schema.write_report(run, report)
-    about = describe(classifier, "nowhere", LIMITS, PLAIN).model_copy(update={"examples": True, "feedback": True})
-    service = Service(classifier, LIMITS, about, PLAIN, run=run, feedback=Feedback(folder / "feedback.jsonl"))
+    about = describe(classifier, "nowhere", LIMITS, columns).model_copy(update={"examples": True, "feedback": True})
+    service = Service(classifier, LIMITS, about, columns, run=run, feedback=Feedback(folder / "feedback.jsonl"))
     app = Guard(create(service), limits=LIMITS, token=None, local=True)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None))
@@ -126,3 +126,46 @@ def test_the_page_does_what_it_should(script, labels, task, tmp_path):
     kept = json.loads(line)
     assert kept["text"].startswith("an example with a number: ")
     assert (kept["right"], kept["label"]) == (True, kept["predicted"])
+
+
+async def asked(script, chromium, url):
+    """What the page says of a pair with a column beside it: before there are both texts, and after."""
+    async with script.opened(chromium, url) as page:
+        found = "document.getElementById"
+        await page.until(f"!{found}('pair')?.hidden && {found}('about')?.textContent.includes('reads')")
+        said = [await page.value(f"{found}('{name}').textContent") for name in ("hint", "second-hint", "columns")]
+        await page.value(f"{found}('text').value = 'no pain'; {found}('go').click()")
+        await page.until(f"!{found}('problem').hidden && !{found}('go').disabled")
+        said.append(await page.value(f"{found}('problem').textContent"))
+        await page.value(
+            f"{found}('second').value = 'no gain'; {found}('column-brand').value = 'nn'; {found}('go').click()"
+        )
+        await page.until(f"!{found}('result').hidden && !{found}('go').disabled")
+        await page.value(f"{found}('weigh').click()")
+        await page.until(f"!{found}('words').hidden && !{found}('weigh').disabled")
+        said += [await page.value(f"{found}('marked').innerText"), await page.value(f"{found}('tries').textContent")]
+        await page.value(f"{found}('second').value = ''; {found}('tries').querySelector('button').click()")
+        said.append(
+            await page.value(f"[{found}('text'), {found}('second'), {found}('column-brand')].map((e) => e.value)")
+        )
+        return said, page.console
+
+
+@pytest.mark.slow
+def test_the_page_asks_for_both_texts_of_a_pair_and_for_the_columns_beside_it(script, tmp_path):
+    chromium = script.browser()
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    columns = TextColumns(("premise",), ("hypothesis",), ("brand",))
+    with served(Letters(("neg", "pos"), "binary"), tmp_path, columns) as url:
+        said, console = asyncio.run(asked(script, chromium, url))
+    assert said[:4] == [
+        "The first text (premise). A CSV file can be dropped here.",
+        "The second text (hypothesis)",
+        "brand ",
+        "Both texts are wanted.",
+    ]
+    assert said[4].split() == ["brand:", "nn", "|", "no", "pain", "no", "gain"]
+    assert said[5].startswith("no pain ‖ no gain")
+    assert said[6] == ["no pain", "no gain", "nn"]
+    assert console == []

@@ -231,7 +231,7 @@ def _best(experiment: Experiment) -> Found:
 def _decision(experiment: Experiment) -> Found:
     chosen, task = experiment.decision, task_of(experiment.data)
     if chosen.thresholds == "tuned" and task in ("multiclass", "ordinal"):
-        text = f"tuned is for binary and multilabel tasks; {task} takes the most probable label, write fixed"
+        text = f"tuned is for binary and multilabel tasks; {task} has no threshold, write fixed"
         yield Problem(("decision", "thresholds"), text)
     for key in ("objective", "min_positives", "shrinkage"):
         if chosen.thresholds == "fixed" and changed(chosen, key):

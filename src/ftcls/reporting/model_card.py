@@ -185,6 +185,8 @@ def _only_with_ftcls(report: Report, experiment: Experiment) -> Iterable[str]:
         yield f"which text of a pair is cut ({experiment.model.pair_truncation})"
     if report.decision is not None and report.decision.thresholds:
         yield "thresholds"
+    if report.data.task == "ordinal":
+        yield "the label, which is the median of the order and not the most probable one"
     if report.decision is not None and report.decision.temperature != 1:
         yield "temperature"
 

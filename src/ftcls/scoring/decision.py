@@ -12,6 +12,7 @@ from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.errors import ConfigError, DataError, TrainingError
 
+_HALF: Final = 0.5
 Task = Literal["binary", "multiclass", "multilabel", "ordinal"]
 FILE: Final = "decision.json"
 """Its name beside a model's weights."""
@@ -71,8 +72,12 @@ def predict(
 
     multilabel: bool [n, k], true from the label's threshold on. Otherwise int64 [n], the most probable label, the
     first of them where several are equally probable; with the two thresholds of a binary task, the label whose
-    probability is further above its own.
+    probability is further above its own. ordinal: the median of the labels' order, the first label that, with those
+    below it, is as probable as not; no other answer is fewer steps away on average, if the probabilities are right.
     """
+    if task == "ordinal":
+        # Rounding may keep the last sum below 1, but never below one half.
+        return np.asarray((probabilities.cumsum(axis=1) < _HALF).sum(axis=1), dtype=np.int64)
     if task != "multilabel":
         above = probabilities if thresholds is None else probabilities - np.asarray(thresholds, dtype=np.float64)
         best: NDArray[np.int64] = np.asarray(above.argmax(axis=1), dtype=np.int64)

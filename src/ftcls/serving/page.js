@@ -3,7 +3,11 @@ const SHOWN = 12; // labels shown before "all"
 const KEPT = 20; // tries in the history
 const ROWS = 50; // rows of a CSV shown
 const COUNTED = 8; // labels of a CSV whose number of rows is said
-const METRICS = { accuracy: "accuracy", f1_micro: "micro-F1", f1_macro: "macro-F1" };
+const METRICS = {
+  accuracy: "accuracy", f1_micro: "micro-F1", f1_macro: "macro-F1",
+  quadratic_weighted_kappa: "weighted kappa", accuracy_within_one: "right within one step",
+};
+const SAID = { multilabel: ["f1_micro", "f1_macro"], ordinal: ["quadratic_weighted_kappa", "accuracy_within_one"] };
 const READ = { head: (n) => `the first ${n}`, tail: (n) => `the last ${n}`, head_tail: (n) => `the first and the last, ${n} together` };
 
 const at = (id) => document.getElementById(id);
@@ -71,7 +75,7 @@ async function busy(button, work) {
 async function describe() {
   model = await (await call("model")).json();
   const scores = model.scores ?? {};
-  const names = model.task === "multilabel" ? ["f1_micro", "f1_macro"] : ["accuracy", "f1_macro"];
+  const names = SAID[model.task] ?? ["accuracy", "f1_macro"];
   const said = names.filter((name) => name in scores).map((name) => {
     const interval = model.intervals?.[name];
     return `${METRICS[name]} ${scores[name].toFixed(3)}${interval ? ` (${interval.map((x) => x.toFixed(3)).join(" to ")})` : ""}`;
