@@ -89,7 +89,7 @@ def distill(
     if text_of(experiment.data).pairs:
         raise ConfigError(
             f"{typed}: reads pairs of texts, and a static student takes the mean of all tokens: it could not tell one "
-            "text of a pair from the other. Train a smaller checkpoint on the same data"
+            "text of a pair from the other. Distil into a smaller checkpoint, with --to CHECKPOINT"
         )
     with progress.phases() as phase:
         phase("teacher", "reads the data")
