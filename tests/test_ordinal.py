@@ -148,6 +148,7 @@ def test_a_run_has_the_scores_of_the_order_with_their_intervals(run):
     assert "quadratic_weighted_kappa" in run.report.baseline.difference
     page = run.files.page.read_text()
     assert "a miss by two steps counts as four by one" in page
+    assert "c-slider" not in page.split("<script")[0]  # no threshold to move
     again = ftcls.evaluate(run.path)
     assert again.metrics["mean_absolute_error"] == test["mean_absolute_error"]
 

@@ -450,6 +450,16 @@ def test_the_baseline_sees_how_far_two_texts_agree(run):
     assert right.mean() < 0.6
 
 
+def test_the_examples_of_the_server_are_pairs(run, classifier):
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    from ftcls.serving import app
+    from ftcls.serving.examples import examples
+
+    found = [app._asked(text, classifier.settings.text) for text in examples(run.files)]
+    assert found
+    assert all(set(each) == {"premise", "hypothesis"} for each in found)
+
+
 @pytest.mark.slow
 def test_a_small_model_learns_what_neither_text_says_alone(tmp_path):
     training = {**CONFIG["training"], "max_steps": 600}

@@ -22,7 +22,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 import uvicorn
 
 import synthetic
-from ftcls.data.texts import PLAIN, TextColumns
+from ftcls.data.texts import PLAIN, Pair, TextColumns
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
@@ -94,6 +94,7 @@ def served(classifier, folder, columns=PLAIN):
     report, made = synthetic.report("multiclass")
     for name, rows in made.items():
         texts = [f"an example with a number: {row}" for row in rows.rows]
+        texts = [Pair(text, text) for text in texts] if columns.pairs else texts
         prediction_files.write(run.predictions / f"{name}.parquet", rows, texts=texts)
     report_schema.write_report(run, report)
     about = describe(classifier, "nowhere", LIMITS, columns).model_copy(update={"examples": True, "feedback": True})

@@ -97,7 +97,7 @@ function drawCurves() {
   chart(at("c-curve"), {
     x: "recall", y: "precision",
     line: found.map((each) => [each.recall, each.precision, words(each.value, each)]),
-    points: now.precision === null || now.recall === null || D.task === "multiclass" ? [] : [[now.recall, now.precision, 5, true, words(at("c-value")?.textContent, now)]],
+    points: now.precision === null || now.recall === null || ["multiclass", "ordinal"].includes(D.task) ? [] : [[now.recall, now.precision, 5, true, words(at("c-value")?.textContent, now)]],
   });
   const bins = at("c-label").value === ALL ? pooledBins() : D.reliability[Number(at("c-label").value)];
   const most = Math.max(...bins.map((bin) => bin[2]));

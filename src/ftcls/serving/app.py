@@ -208,7 +208,8 @@ def _of_the_run(service: Service) -> fastapi.APIRouter:
         @router.get("/examples")
         async def try_these() -> Examples:
             """Texts of the run's test split, to try the model on."""
-            return Examples(examples=[schema.Example(text=each) for each in await to_thread.run_sync(shown)])
+            found = [_asked(each, service.text_columns) for each in await to_thread.run_sync(shown)]
+            return Examples(examples=[schema.Example(text=each) for each in found])
 
     if service.model.report and service.run is not None:
         file = service.run.page
@@ -300,6 +301,11 @@ def _text(given: str | schema.Row, columns: TextColumns) -> str:
     if text is None:
         raise HTTPException(422, f"no text: give an object with {columns}")
     return text
+
+
+def _asked(text: str, columns: TextColumns) -> str | schema.Row:
+    """A text, or a pair of texts, as a request has it."""
+    return dict(zip((columns.first[0], columns.second[0]), parts(text), strict=True)) if columns.pairs else text
 
 
 def _named(names: Sequence[str] | None, columns: TextColumns) -> TextColumns:

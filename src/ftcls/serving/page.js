@@ -95,10 +95,9 @@ async function describe() {
 function offerExamples(list) {
   at("examples").hidden = !list.length;
   at("try").replaceChildren(...list.map(({ text }) => {
-    const button = make("button", { type: "button", title: text }, text);
+    const button = make("button", { type: "button", title: shown(text) }, shown(text));
     button.addEventListener("click", () => {
-      at("text").value = text;
-      counted();
+      filled(text);
       busy(at("go"), classify);
     });
     return make("li", {}, button);
@@ -112,9 +111,11 @@ let own = {}; // those that were moved, by label
 
 const positive = () => model.positive_label ?? model.labels[1];
 
+const hasThresholds = () => model.task === "binary" || model.task === "multilabel";
+
 // From which probability on each label is given here; null where the likeliest label is.
 function thresholds() {
-  if (model.task === "multiclass" || (model.thresholds === null && !Object.keys(own).length)) return model.thresholds;
+  if (!hasThresholds() || (model.thresholds === null && !Object.keys(own).length)) return model.thresholds;
   const served = model.thresholds ?? Object.fromEntries(model.labels.map((label) => [label, 0.5]));
   return { ...served, ...own };
 }
@@ -130,7 +131,7 @@ function given(answer) {
 
 function knobs() {
   own = {};
-  at("thresholds").hidden = model.task === "multiclass";
+  at("thresholds").hidden = !hasThresholds();
   at("of-label").hidden = model.task !== "multilabel";
   at("threshold-label").replaceChildren(...(model.task === "multilabel"
     ? [make("option", { value: ALL }, "all labels"), ...model.labels.map((label) => make("option", { value: label }, label))]
@@ -142,7 +143,7 @@ function knobs() {
 }
 
 function knob() {
-  if (model.task === "multiclass") return;
+  if (!hasThresholds()) return;
   const label = at("threshold-label").value;
   const from = thresholds() ?? Object.fromEntries(model.labels.map((each) => [each, 0.5]));
   const values = label === ALL ? [...new Set(Object.values(from))] : [from[label]];

@@ -36,9 +36,9 @@ class FeedbackRequest(_Request):
 
 
 class Example(BaseModel):
-    """A text to try."""
+    """A text to try, or a pair of texts by its columns."""
 
-    text: str
+    text: str | Row
 
 
 class Examples(BaseModel):
