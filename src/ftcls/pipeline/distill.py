@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-import ftcls
 from ftcls.config import schema
 from ftcls.config.load import Overrides, load
 from ftcls.config.schema import Experiment
@@ -29,16 +28,14 @@ from ftcls.model.baselines.static import StaticModel
 from ftcls.model.tokenize import Encoded, special_tokens
 from ftcls.pipeline import tune_decision
 from ftcls.pipeline.same_data import refuse_other_data
-from ftcls.pipeline.teacher import Lesson, ask
+from ftcls.pipeline.teacher import Lesson, ask, record
 from ftcls.pipeline.train import train as train_run
 from ftcls.pipeline.unlabelled import unlabelled
 from ftcls.runs import directory, distillation, predictions
 from ftcls.runs.directory import RunDir
-from ftcls.runs.distillation import COMPARED, Distillation
+from ftcls.runs.distillation import Distillation
 from ftcls.runs.references import reference
-from ftcls.scoring import decision, metrics
-from ftcls.scoring.differences import differences, same_labels
-from ftcls.scoring.intervals import intervals
+from ftcls.scoring import decision
 
 _MEASURED: Final = 2_000
 """Most test texts that the student's speed is measured on."""
@@ -110,7 +107,7 @@ def distill(
         phase("student", f"{len(lesson.texts):,} texts")
         started = time.perf_counter()
         student = _student(teacher, backend, lesson, corpus, seed=experiment.seed)
-        seconds = lesson.seconds + time.perf_counter() - started
+        seconds = time.perf_counter() - started
         phase("scores", "of the test split, and the difference from the teacher")
         return _kept(place, experiment, corpus, student, lesson, seconds)
 
@@ -227,20 +224,16 @@ def _kept(
     stored = place.predictions / f"test-{static.KIND}.parquet"
     predictions.write(stored, found)
     teacher = predictions.read(place.predictions / "test.parquet")
-    result = Distillation(
+    result = record(
+        found,
+        teacher,
+        lesson,
+        experiment,
         run=experiment.name,
         name=static.KIND,
-        texts=len(lesson.texts),
-        unlabelled=lesson.unlabelled,
-        metrics=metrics.score(found),
-        intervals=intervals(found, seed=experiment.seed),
-        difference=differences(found, teacher, metrics=(experiment.metrics.best, *COMPARED), seed=experiment.seed),
-        same_labels=same_labels(found.predicted, teacher.predicted),
         seconds=seconds,
         texts_per_second=_speed(student, test.texts[:_MEASURED]),
-        teacher_texts_per_second=len(lesson.texts) / lesson.seconds if lesson.seconds else None,
         size_bytes=sum(each.stat().st_size for each in folder.iterdir()),
-        ftcls_version=ftcls.__version__,
     )
     distillation.write(result, folder)
     _listed(place, folder, stored)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ftcls
+from ftcls.config.schema import Experiment
 from ftcls.errors import ConfigError
 from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.simple_classifier import load_classifier
@@ -22,6 +23,7 @@ from ftcls.runs.distillation import COMPARED, Distillation
 from ftcls.scoring import metrics
 from ftcls.scoring.differences import differences, same_labels
 from ftcls.scoring.intervals import intervals
+from ftcls.scoring.metrics import Predictions
 
 log = logging.getLogger(__name__)
 
@@ -89,22 +91,59 @@ def teach(plan: TrainingPlan) -> tuple[TrainingPlan, Teacher | None]:
 
 
 def compare(trained: TrainedRun, teacher: Teacher) -> Distillation:
-    """How a student stands to its teacher on the test split."""
-    experiment, test, lesson = trained.plan.experiment, trained.predictions["test"], teacher.lesson
-    said = teacher.classifier.predictions_of(trained.plan.corpus.splits["test"])
+    """How a student that is a run stands to its teacher on the test split."""
+    experiment = trained.plan.experiment
     scored = sum(map(len, trained.predictions.values()))
-    return Distillation(
+    return record(
+        trained.predictions["test"],
+        teacher.classifier.predictions_of(trained.plan.corpus.splits["test"]),
+        teacher.lesson,
+        experiment,
         run=str(experiment.distillation.teacher),
         name=experiment.name,
+        seconds=trained.fit.seconds,
+        texts_per_second=scored / trained.scoring_seconds if trained.scoring_seconds else None,
+        size_bytes=sum(each.stat().st_size for each in trained.run.model.rglob("*") if each.is_file()),
+    )
+
+
+def record(
+    student: Predictions,
+    teacher: Predictions,
+    lesson: Lesson,
+    experiment: Experiment,
+    *,
+    run: str,
+    name: str,
+    seconds: float,
+    texts_per_second: float | None,
+    size_bytes: int,
+) -> Distillation:
+    """What is kept of a student: its scores on the test split, and the paired differences from its teacher's.
+
+    Args:
+        student: its predictions of the test split.
+        teacher: the teacher's.
+        lesson: what was learnt.
+        experiment: of the student; its chosen metric is compared first.
+        run: the teacher's run.
+        name: of the student.
+        seconds: that the student took to learn.
+        texts_per_second: of the student.
+        size_bytes: of the student.
+    """
+    return Distillation(
+        run=run,
+        name=name,
         texts=len(lesson.texts),
         unlabelled=lesson.unlabelled,
-        metrics=metrics.score(test),
-        intervals=intervals(test, seed=experiment.seed),
-        difference=differences(test, said, metrics=(experiment.metrics.best, *COMPARED), seed=experiment.seed),
-        same_labels=same_labels(test.predicted, said.predicted),
-        seconds=lesson.seconds + trained.fit.seconds,
-        texts_per_second=scored / trained.scoring_seconds if trained.scoring_seconds else None,
+        metrics=metrics.score(student),
+        intervals=intervals(student, seed=experiment.seed),
+        difference=differences(student, teacher, metrics=(experiment.metrics.best, *COMPARED), seed=experiment.seed),
+        same_labels=same_labels(student.predicted, teacher.predicted),
+        seconds=lesson.seconds + seconds,
+        texts_per_second=texts_per_second,
         teacher_texts_per_second=len(lesson.texts) / lesson.seconds if lesson.seconds else None,
-        size_bytes=sum(each.stat().st_size for each in trained.run.model.rglob("*") if each.is_file()),
+        size_bytes=size_bytes,
         ftcls_version=ftcls.__version__,
     )
