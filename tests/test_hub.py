@@ -1,3 +1,4 @@
+import hashlib
 import http.server
 import os
 import socket
@@ -18,6 +19,8 @@ from huggingface_hub.errors import (
 )
 
 from ftcls.environment import hub_access
+from ftcls.errors import UnavailableError
+from ftcls.model import hub_digests
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +147,35 @@ def test_anything_else_is_told_in_its_own_words(monkeypatch):
         hub_access.unavailable("the model a/b", remedy="choose another", cause=ValueError("\nodd config\nmore"))
     )
     assert message == "the model a/b cannot be had: odd config\nChoose another."
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the Hub's cache has links only where everybody may make them")
+def test_weights_that_are_not_what_the_hub_has_are_named_and_fetched_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("FTCLS_CACHE", str(tmp_path / "cache"))
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "commit"
+    blobs.mkdir()
+    snapshot.mkdir(parents=True)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    (blobs / digest).write_bytes(b"weights")
+    (snapshot / "model.safetensors").symlink_to(blobs / digest)
+    small = hashlib.sha1(b"blob 2\0{}").hexdigest()  # as git names it
+    (blobs / small).write_bytes(b"{}")
+    (snapshot / "config.json").symlink_to(blobs / small)
+    (blobs / "weak-1").write_bytes(b"[]")  # a mirror that gives names of its own
+    (snapshot / "vocab.json").symlink_to(blobs / "weak-1")
+    hub_digests.check(snapshot, "me/it")
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("it was read again"))
+    hub_digests.check(snapshot, "me/it")
+    monkeypatch.undo()
+    monkeypatch.setenv("FTCLS_CACHE", str(tmp_path / "cache"))
+    (blobs / digest).write_bytes(b"weighte")
+    os.utime(blobs / digest, ns=(1, 1))
+    with pytest.raises(UnavailableError, match=f"me/it: model.safetensors was damaged .* on the Hub {digest}"):
+        hub_digests.check(snapshot, "me/it")
+    assert sorted(path.name for path in snapshot.iterdir()) == ["config.json", "vocab.json"]
+    assert not (blobs / digest).exists()
+    (blobs / small).write_bytes(b"[]")
+    os.utime(blobs / small, ns=(1, 1))
+    with pytest.raises(UnavailableError, match=r"me/it: config\.json was damaged on its way"):
+        hub_digests.check(snapshot, "me/it")
+    hub_digests.check(tmp_path / "none", "me/it")

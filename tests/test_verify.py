@@ -43,6 +43,30 @@ def test_nothing_escapes_from_a_reader(audit, capsys, tmp_path):
     assert "0 escaped, 0 late, 0 long message" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_nothing_that_is_handed_over_runs_or_writes():
+    done = subprocess.run(
+        [sys.executable, str(VERIFY / "hostile.py"), "--short"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ", 0 not held" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_hub_that_fails_is_refused_or_has_its_files():
+    done = subprocess.run(
+        [sys.executable, str(VERIFY / "flaky_hub.py"), "--short"],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 silent, 0 traceback, 0 nameless, 0 late" in done.stdout.splitlines()[-1]
+
+
 def test_the_fuzzer_sees_what_escapes_hangs_or_talks(audit, tmp_path):
     fuzz = audit("fuzz")
 

@@ -9,7 +9,7 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from ftcls.environment import hub_access
 from ftcls.errors import UnavailableError
-from ftcls.model import settings
+from ftcls.model import hub_digests, settings
 from ftcls.model.checkpoint import on_hub, resolve
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,11 @@ def local(checkpoint: str) -> Path | str:
     except hub_access.ERRORS as error:
         raise _unavailable(place, error) from error
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(KEPT)))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(KEPT)))
     except hub_access.ERRORS as error:
         raise _unavailable(place, error) from error
+    hub_digests.check(folder, place)
+    return folder
 
 
 def _unavailable(place: str, error: Exception) -> UnavailableError:

@@ -20,7 +20,7 @@ from transformers.utils import cached_file
 
 from ftcls.environment import hub_access, memory
 from ftcls.errors import UnavailableError
-from ftcls.model import limits
+from ftcls.model import hub_digests, limits
 from ftcls.model.checkpoint import on_hub, resolve
 
 # What transformers, tokenizers and safetensors raise over files that are damaged or were made to be: none of them
@@ -119,7 +119,10 @@ def _read(kind: Any, place: Path | str, **options: Any) -> Any:
     if isinstance(place, Path):
         limits.check_files(place, str(place))
         limits.check_parameters(count_parameters(options["config"], str(place)), place, str(place))
-    return kind.from_pretrained(place, trust_remote_code=False, **options)
+    found = kind.from_pretrained(place, trust_remote_code=False, **options)
+    if isinstance(place, str):  # its weights are in the cache now
+        hub_digests.check(Path(str(cached_file(place, limits.CONFIG, **revision))).parent, place)
+    return found
 
 
 def _config(place: Path | str, **revision: str) -> PretrainedConfig:
