@@ -107,6 +107,7 @@ def test_the_page_needs_nothing_but_itself(tmp_path, task):
         for name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
             assert (attributes.get(name) or "#").startswith(("#", "data:image/png;base64,"))
     assert not re.search(r"@import|url\((?!#)", source)
+    assert not any("style" in attributes for _, attributes in reader.elements)  # the policy would refuse it
     policy = next(each["content"] for each in reader.all("meta") if each.get("http-equiv"))
     assert policy.startswith("default-src 'none'")
 

@@ -21,6 +21,7 @@ from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = ("a short text", 'a text of cats, "dogs" and more', "=SUM(1;2) looks like a formula", "")
 
