@@ -301,6 +301,12 @@ def test_a_checkpoint_that_ftcls_did_not_write_is_scored_on_pairs(run, tmp_path)
     assert whole.metrics["loss"] == pytest.approx(
         ftcls.evaluate(run.path, config=config, split="train").metrics["loss"]
     )
+    columns = "{first: premise, second: hypothesis}"
+    labelled = ftcls.predict(str(place), tmp_path / "rows.csv", text_column=columns, prefix="predicted_")
+    expected = run.classifier(device="cpu").predict(agreeing(40, seed=4))
+    assert (labelled["predicted_label"] == expected).all()
+    with pytest.raises(ConfigError, match=r"--text-column \{a: b\}: name the columns of a pair as"):
+        ftcls.predict(str(place), tmp_path / "rows.csv", text_column="{a: b}")
 
 
 # --- a run

@@ -1,15 +1,37 @@
 """The columns that a config's data section names: of the texts, and of the labels."""
 
-from ftcls.config import schema
+from pydantic import ValidationError
+
+from ftcls.config import schema, source
 from ftcls.data.readers.label_columns import Indicators, Label, Several
 from ftcls.data.texts import TextColumns
+from ftcls.errors import ConfigError
+
+
+def typed_pair(text: str, option: str) -> schema.TextPair | None:
+    """The columns of a pair as a config has them, ``{first: premise, second: hypothesis}``; None: it is no mapping.
+
+    Raises:
+        ConfigError: a mapping of other keys, or no YAML.
+    """
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        return schema.TextPair.model_validate(source.parse(text, source.Place(option)).value)
+    except ValidationError:
+        raise ConfigError(f"{option} {text}: name the columns of a pair as {{first: A, second: B}}") from None
+
+
+def pair_columns(pair: schema.TextPair, beside: tuple[str, ...] = ()) -> TextColumns:
+    """The columns of a pair, and those beside it."""
+    return TextColumns(_names(pair.first), _names(pair.second), beside)
 
 
 def text_of(data: schema.Data) -> TextColumns:
     """The text columns of a data section."""
     match data.text:
-        case schema.TextPair(first=first, second=second):
-            return TextColumns(_names(first), _names(second), data.columns)
+        case schema.TextPair() as pair:
+            return pair_columns(pair, data.columns)
         case names:
             return TextColumns(_names(names), beside=data.columns)
 

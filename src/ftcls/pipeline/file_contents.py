@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
-from ftcls.config import schema, source
+from ftcls.config import schema
 from ftcls.config.source import flow
+from ftcls.data.columns import typed_pair
 from ftcls.data.corpus import Corpus
 from ftcls.data.read import SPLITS, assemble
 from ftcls.data.readers.files import split_column
@@ -113,11 +112,9 @@ def _named(table: Table, typed: str) -> tuple[str, ...] | schema.TextPair:
     Raises:
         ConfigError: a mapping of other keys.
     """
-    if typed.lstrip().startswith("{"):
-        try:
-            return schema.TextPair.model_validate(source.parse(typed, source.Place("--text")).value)
-        except ValidationError:
-            raise ConfigError(f"--text {typed}: name the columns of a pair as {{first: A, second: B}}") from None
+    written = typed_pair(typed, "--text")
+    if written is not None:
+        return written
     names = column_names(table, typed)
     pair = pair_of(names) if len(names) == 2 else None
     return pair or names

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ftcls.config.load import load
-from ftcls.data.columns import text_of
+from ftcls.data.columns import pair_columns, text_of, typed_pair
 from ftcls.data.tables import frames
 from ftcls.data.tables.records import Kind
 from ftcls.data.texts import PLAIN, TextColumns
@@ -91,7 +91,8 @@ def predict(
             ``reviews/*.csv``, several paths; or a stream.
         output: the file or stream that labelled rows are written to; None: they are returned.
         text_column: the text column, or several, joined by a space; of a model of pairs two, that of the first text and
-            that of the second; None: those of the run's config.
+            that of the second, or ``{first: a, second: b}``, also for a checkpoint that ftcls did not write; None:
+            those of the run's config.
         thresholds: in place of the model's own; for a binary model that of the positive label.
         top: so many most probable labels instead of the probability of each.
         abstain: no label where it is less probable than this.
@@ -171,6 +172,8 @@ def named_columns(named: str | Sequence[str] | None, trained: TextColumns) -> Te
     names = (named,) if isinstance(named, str) else named
     if not names:
         return trained
+    if len(names) == 1 and (pair := typed_pair(names[0], "--text-column")) is not None:
+        return pair_columns(pair, trained.beside)
     if not trained.pairs:
         return TextColumns(tuple(names), beside=trained.beside)
     if len(names) != 2:
