@@ -113,15 +113,46 @@ def test_the_weights_of_a_mixture_are_the_likeliest():
     rng = np.random.default_rng(0)
     n, good = 4000, np.array([0.9, 0.1])
     targets = rng.integers(0, 2, n)
-    sure = np.where((targets == 0)[:, None], good, good[::-1])
-    noise = rng.dirichlet([1, 1], n)
-    weights = mixture.fit(np.stack([noise, sure]), targets)
-    np.testing.assert_allclose(weights.sum(), 1)
-    assert weights[1] > 0.95
+    # Right nine times of ten, as they say, so that there is nothing to calibrate; the second is blind on half the rows.
+    right = rng.random((2, n)) < 0.9
+    said = np.where((right == (targets == 0))[:, :, None], good, good[::-1])
+    blind = rng.random(n) < 0.5
+    said[1, blind] = 0.5
+    found = mixture.fit(said, targets)
+    assert found.scales == pytest.approx([1, 1], abs=0.06)
+    assert found.weights.sum() == pytest.approx(1)
     grid = np.linspace(0, 1, 101)
-    right = np.stack([noise, sure])[:, np.arange(n), targets]
-    best = grid[np.argmax([np.log(w * right[0] + (1 - w) * right[1]).sum() for w in grid])]
-    assert weights[0] == pytest.approx(best, abs=0.02)
+    given = said[:, np.arange(n), targets]
+    best = grid[np.argmax([np.log(w * given[0] + (1 - w) * given[1]).sum() for w in grid])]
+    assert found.weights[0] == pytest.approx(best, abs=0.03)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_model_whose_probabilities_are_off_counts_for_what_it_knows(several):
+    rng = np.random.default_rng(2)
+    knows = rng.normal(0, 3, (3000, 1))
+    targets = (rng.random((3000, 1)) < 1 / (1 + np.exp(-knows))).astype(int)
+    guess = np.full((3000, 1), 0.0)
+
+    def said(logits):
+        p = 1 / (1 + np.exp(-logits))
+        return p if several else np.hstack([1 - p, p])
+
+    off = said(2.5 * knows + 3) if several else said(2.5 * knows)  # much too sure, and too high
+    gold = targets.astype(np.float32) if several else targets[:, 0]
+    found = mixture.fit(np.stack([said(guess), off]), gold)
+    assert np.ravel(found.weights)[1] > 0.95
+    assert found.scales[1] == pytest.approx(1 / 2.5, abs=0.03)
+    assert found.shifts[1] == pytest.approx(-3 / 2.5 if several else 0, abs=0.15)
+    assert np.abs(found.probabilities(np.stack([said(guess), off])) - said(knows)).mean() < 0.03
+
+
+def test_a_mixture_of_few_rows_that_are_all_right_stays_finite():
+    said = np.stack([np.eye(2), np.full((2, 2), 0.5)])
+    for targets in (np.array([0, 1]), np.eye(2, dtype=np.float32)):
+        found = mixture.fit(said, targets)
+        assert np.isfinite(found.probabilities(said)).all()
+        assert (found.scales < 30).all()
 
 
 def test_each_label_has_weights_of_its_own_drawn_to_the_common_ones():
@@ -131,14 +162,15 @@ def test_each_label_has_weights_of_its_own_drawn_to_the_common_ones():
     sure = np.where(targets > 0, 0.9, 0.1)
     # The first model knows the first label, the second the second.
     said = np.stack([np.column_stack([sure[:, 0], noise[:, 1]]), np.column_stack([noise[:, 0], sure[:, 1]])])
-    weights = mixture.fit(said, targets)
+    found = mixture.fit(said, targets)
+    weights = found.weights
     assert weights.shape == (2, 2)
     assert weights[0, 0] > 0.8
     assert weights[1, 1] > 0.8
     np.testing.assert_allclose(weights.sum(axis=1), 1)
-    assert mixture.mixed(said, weights).shape == (2000, 2)
+    assert found.probabilities(said).shape == (2000, 2)
     crossed = mixture.cross_fitted(said, targets, folds=5, seed=0)
-    assert np.abs(crossed - mixture.mixed(said, weights)).max() < 0.1
+    assert np.abs(crossed - found.probabilities(said)).max() < 0.1
 
 
 def test_what_is_typed_for_a_model():

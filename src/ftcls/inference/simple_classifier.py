@@ -29,15 +29,18 @@ from ftcls.model.settings import Settings
 from ftcls.model.tokenize import encode
 from ftcls.runs.directory import RunDir
 from ftcls.runs.references import Reference, reference
-from ftcls.scoring import decision, mixture
+from ftcls.scoring import decision
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.mixture import Mixture
 
 _LADDER: Final = "report.ladder decides at training"
 _MADE_BY: Final = {"static": "`ftcls distill RUN` makes it"}
 """What makes a simple model that is not there."""
 FINE_TUNED: Final = "fine_tuned"
 STACK: Final = "stack"
+MIXTURE: Final = ("weights", "scales", "shifts")
+"""The arrays of a mixture."""
 
 
 class Model(Protocol):
@@ -83,15 +86,14 @@ class FrozenModel:
 
 @dataclass(frozen=True, eq=False)
 class StackModel:
-    """A mixture of models: the weighted mean of what they say."""
+    """A mixture of models: the weighted mean of what they say, calibrated."""
 
     parts: tuple[Model, ...]
-    weights: NDArray[np.float64]
-    """[p] for all labels, or [k, p]."""
+    mixture: Mixture
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities [n, k] of n cleaned texts."""
-        return mixture.mixed(np.stack([part.probabilities(texts) for part in self.parts]), self.weights)
+        return self.mixture.probabilities(np.stack([part.probabilities(texts) for part in self.parts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +223,7 @@ def _frozen(folder: Path, run: RunDir, stored: Settings, machine: Machine, optio
 
 
 def _stack(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> StackModel:
-    about, arrays = store.load(folder, STACK, ("weights",), {"parts": list})
+    about, arrays = store.load(folder, STACK, MIXTURE, {"parts": list})
     parts: list[Model] = []
     for name in about["parts"]:
         if name == FINE_TUNED:
@@ -231,7 +233,7 @@ def _stack(folder: Path, run: RunDir, stored: Settings, machine: Machine, option
             parts.append(_FineTuned(trained))
         else:
             parts.append(_MODELS[name](run.models / name, run, stored, machine, options))
-    return StackModel(tuple(parts), arrays["weights"])
+    return StackModel(tuple(parts), Mixture(**{name: arrays[name] for name in MIXTURE}))
 
 
 _MODELS: Final[Mapping[str, Callable[[Path, RunDir, Settings, Machine, dict[str, Any]], Model]]] = {

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -225,16 +225,16 @@ def _stack(setting: Setting, parts: Sequence[Contender]) -> Rung:
     corpus, seed, metric = setting.plan.corpus, setting.plan.experiment.seed, setting.plan.experiment.metrics.best
     gold = corpus.splits["validation"].targets
     said = {name: np.stack([part.probabilities[name] for part in parts]) for name in SCORED}
-    weights = mixture.fit(said["validation"], gold)
+    mixed = mixture.fit(said["validation"], gold)
     crossed = mixture.cross_fitted(said["validation"], gold, folds=_FOLDS, seed=seed)
     how = _decided(setting, crossed)
     folder = setting.run.models / STACK
     names = [part.name for part in parts]
-    store.save(folder, STACK, {"labels": list(corpus.labels), "parts": names}, {"weights": weights})
+    store.save(folder, STACK, {"labels": list(corpus.labels), "parts": names}, asdict(mixed))
     decision.save(how, corpus.labels, folder / decision.FILE)
-    found = setting.predictions("test", mixture.mixed(said["test"], weights), how)
+    found = setting.predictions("test", mixed.probabilities(said["test"]), how)
     predictions.write(setting.run.predictions / "test-stack.parquet", found)
-    mean = weights if weights.ndim == 1 else weights.mean(axis=0)
+    mean = mixed.weights if mixed.weights.ndim == 1 else mixed.weights.mean(axis=0)
     rates = [part.texts_per_second for part in parts]
     return setting.scored(
         found,

@@ -1,56 +1,128 @@
-"""Mixtures of classifiers: the weights under which the mean of their probabilities is the likeliest."""
+"""Mixtures of classifiers: each one's probabilities made truthful, then their likeliest mean."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, softmax
 
 _ITERATIONS: Final = 200
 _TOLERANCE: Final = 1e-6
 _PRIOR_ROWS: Final = 200
 """Rows that the common weights count as, where a label has weights of its own: few positive rows say little."""
+_LEAST: Final = 1e-9
+"""Probability that none falls below."""
 
 
-def mixed(probabilities: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mixture [n, k] of what p models say, [p, n, k], by weights [p], or [k, p] for each label."""
-    if weights.ndim == 1:
-        found = np.einsum("p,pnk->nk", weights, probabilities)
-    else:
-        found = np.einsum("kp,pnk->nk", weights, probabilities)
-    return np.asarray(found, dtype=np.float64)
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A mixture of p models on k labels.
+
+    A model whose loss leaves its probabilities too high (the asymmetric one) would count for little in a mean of them,
+    however well it orders the rows. So the log odds of independent labels are scaled and shifted first (Platt 1999),
+    and the log probabilities of labels that exclude each other scaled (a temperature).
+    """
+
+    weights: NDArray[np.float64]
+    """[p], or [k, p] for independent labels; 0 or more, together 1."""
+    scales: NDArray[np.float64]
+    """[p]"""
+    shifts: NDArray[np.float64]
+    """[p]; 0 where labels exclude each other."""
+
+    def probabilities(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mixture [n, k] of what the models say, [p, n, k]."""
+        independent = self.weights.ndim == 2
+        parts = [
+            _calibrated(each, scale, shift, independent=independent)
+            for each, scale, shift in zip(found, self.scales, self.shifts, strict=True)
+        ]
+        how = "kp,pnk->nk" if independent else "p,pnk->nk"
+        return np.asarray(np.einsum(how, self.weights, np.stack(parts)), dtype=np.float64)
 
 
-def fit(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> NDArray[np.float64]:
-    """Weights that maximize the likelihood of the targets, by expectation and maximization; it has one maximum.
+def fit(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> Mixture:
+    """The mixture that maximizes the likelihood of the targets: each model's calibration first, then the weights.
+
+    The weights are found by expectation and maximization; their likelihood has one maximum.
 
     Args:
         probabilities: [p, n, k].
         targets: int [n]; or [n, k] of 0 and 1, then every label has weights of its own, drawn to the common ones.
-
-    Returns:
-        Weights [p], or [k, p]; 0 or more, together 1.
     """
-    found = np.clip(probabilities, 1e-12, 1 - 1e-12)
-    if targets.ndim == 1:
-        return _weights(found[:, np.arange(len(targets)), targets.astype(np.int64)])
+    independent = targets.ndim == 2
+    calibrations = np.array([_calibration(each, targets) for each in probabilities])
+    scales, shifts = calibrations[:, 0], calibrations[:, 1]
+    found = np.stack(
+        [
+            _calibrated(each, *how, independent=independent)
+            for each, how in zip(probabilities, calibrations, strict=True)
+        ]
+    )
+    found = np.clip(found, _LEAST, 1 - _LEAST)
+    if not independent:
+        return Mixture(_weights(found[:, np.arange(len(targets)), targets.astype(np.int64)]), scales, shifts)
     right = np.where(targets[None] > 0, found, 1 - found)
     common = _weights(right.reshape(len(right), -1))
-    return np.stack([_weights(right[:, :, label], prior=_PRIOR_ROWS * common) for label in range(right.shape[2])])
+    own = [_weights(right[:, :, label], prior=_PRIOR_ROWS * common) for label in range(right.shape[2])]
+    return Mixture(np.stack(own), scales, shifts)
 
 
 def cross_fitted(
     probabilities: NDArray[np.float64], targets: NDArray[Any], *, folds: int, seed: int
 ) -> NDArray[np.float64]:
-    """The mixture [n, k] of rows by weights that were fitted on the other rows, so that it can be scored."""
+    """The mixture [n, k] of rows as it was fitted on the other rows, so that it can be scored."""
     n = probabilities.shape[1]
     fold = np.random.default_rng(seed).permutation(n) % folds
     result = np.empty(probabilities.shape[1:])
     for each in range(folds):
         inside = fold == each
         if inside.any():
-            weights = fit(probabilities[:, ~inside], targets[~inside])
-            result[inside] = mixed(probabilities[:, inside], weights)
+            result[inside] = fit(probabilities[:, ~inside], targets[~inside]).probabilities(probabilities[:, inside])
     return result
+
+
+def _calibrated(
+    probabilities: NDArray[np.float64], scale: float, shift: float, *, independent: bool
+) -> NDArray[np.float64]:
+    found = np.clip(probabilities, _LEAST, 1 - _LEAST)
+    if not independent:
+        return np.asarray(softmax(scale * np.log(found), axis=1), dtype=np.float64)
+    return np.asarray(expit(scale * (np.log(found) - np.log1p(-found)) + shift), dtype=np.float64)
+
+
+def _calibration(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> tuple[float, float]:
+    """Scale and shift of the highest likelihood, as if one more row spoke for leaving all as it is."""
+    found = np.clip(probabilities, _LEAST, 1 - _LEAST)
+    logs = np.log(found)
+    logits, gold = (logs - np.log1p(-found)).ravel(), (targets > 0).ravel().astype(np.float64)
+
+    def independent(how: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        said = how[0] * logits + how[1]
+        error = expit(said) - gold
+        return float((np.logaddexp(0, said) - gold * said).sum()), np.array([error @ logits, error.sum()])
+
+    def exclusive(how: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        said = log_softmax(how[0] * logs, axis=1)
+        rows, right = np.arange(len(logs)), targets.astype(np.int64)
+        slope = (np.exp(said) * logs).sum() - logs[rows, right].sum()
+        return float(-said[rows, right].sum()), np.array([slope, 0.0])
+
+    return _most_likely(independent if targets.ndim == 2 else exclusive)
+
+
+def _most_likely(cost: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]) -> tuple[float, float]:
+    start = np.array([1.0, 0.0])
+
+    def penalized(how: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, slope = cost(how)
+        return value + float(((how - start) ** 2).sum()) / 2, slope + how - start
+
+    scale, shift = minimize(penalized, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None), (None, None)]).x
+    return float(scale), float(shift)
 
 
 def _weights(right: NDArray[np.float64], prior: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
