@@ -14,6 +14,7 @@ import pytest
 from ftcls.config import source
 from ftcls.data import labels
 from ftcls.data.readers import archives, label_columns, reuters21578
+from ftcls.data.tables import records
 from ftcls.data.tables.delimited import Dialect, Lines, rows
 from ftcls.data.tables.read import read_table
 from ftcls.environment import json_files, limits, manifest
@@ -159,6 +160,29 @@ def test_a_parquet_file_that_says_too_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "UNPACKED_TIMES", 0)
     with pytest.raises(DataError, match=r"a\.parquet: says that it unpacks to 100,000 rows; of [0-9,]+ bytes"):
         read_table(path)
+
+
+def test_a_parquet_file_whose_columns_have_no_names_that_can_be_read_is_one_error(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"caption": ["a"]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"caption", b"capti\xe9n"))
+    with pytest.raises(DataError, match=r"a\.parquet: not a Parquet file that can be read \('utf-8' codec"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_a_parquet_file_whose_text_is_none_is_one_error(tmp_path, dictionary):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["caption"] * 3}), path, compression="none", use_dictionary=dictionary)
+    path.write_bytes(path.read_bytes().replace(b"caption", b"capti\xe9n"))
+    for read in (read_table, streamed):
+        with pytest.raises(DataError, match=r"a\.parquet: not a Parquet file that can be read"):
+            read(path)
+
+
+def streamed(path):
+    with records.opened(path, "parquet") as found:
+        return list(found.records)
 
 
 def test_a_kilobyte_of_parquet_that_stands_for_gigabytes_of_text_is_refused(tmp_path, monkeypatch):

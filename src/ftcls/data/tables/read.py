@@ -154,6 +154,7 @@ def _parquet(path: Path, wanted: Collection[str] | None) -> Table:
         texts = [name for name in kept if pa.types.is_string(file.schema_arrow.field(name).type)]
         with pq.ParquetFile(path, read_dictionary=texts) as again:
             found = again.read(columns=kept)
+            found.validate(full=True)  # or an index that leads elsewhere ends the process, and text may be none
     _check_texts(path, found)
     values = {name: arrow_cells(found.column(name), classes.get(name)) for name in kept}
     bad, fits = BadRows(), np.ones(found.num_rows, dtype=bool)

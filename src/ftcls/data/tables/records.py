@@ -317,7 +317,8 @@ def parquet_file(path: Path) -> pq.ParquetFile:
     with readable(path):
         file = pq.ParquetFile(path)
     try:
-        _check_parquet(path, file)
+        with readable(path):  # the names of columns are read here, and may be none
+            _check_parquet(path, file)
     except DataError:
         file.close()
         raise
@@ -344,7 +345,7 @@ def readable(path: Path) -> Iterator[None]:
     """Reading a Parquet file, whose errors become a `DataError`."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a Parquet file that can be read ({error})") from None
 
 
@@ -359,8 +360,9 @@ def _parquet(path: Path) -> Iterator[Records]:
             while True:
                 with readable(path):
                     batch = next(source, None)
-                if batch is None:
-                    return
+                    if batch is None:
+                        return
+                    batch.validate(full=True)
                 yield batch
 
         def records() -> Iterator[Record]:
