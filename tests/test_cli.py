@@ -392,6 +392,10 @@ def classifier(here, monkeypatch):
         def __init__(self, source):
             object.__setattr__(self, "source", source)
 
+        @property
+        def settings(self):
+            return types.SimpleNamespace(text=None)  # a run of before the columns were kept with the model
+
         def fingerprint(self):
             return "a stand-in"
 
