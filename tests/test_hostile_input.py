@@ -292,6 +292,19 @@ def test_a_file_beside_weights_that_holds_something_else_is_one_error(name, valu
             SIDECARS[name](tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        (reload_check.FILE, {"schema_version": 1, "input_ids": [[1]], "logits": [[0.5]], "tolerance": 10**400}),
+        (decision.FILE, {"labels": ["a", "b"], "thresholds": {"a": 10**400, "b": 0.5}, "temperature": 1}),
+    ],
+)
+def test_a_number_that_no_float_holds_is_one_error(name, stored, tmp_path):
+    (tmp_path / name).write_text(json.dumps(stored))
+    with pytest.raises(DataError, match=name):
+        SIDECARS[name](tmp_path)
+
+
 def test_a_file_beside_weights_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     (tmp_path / settings.FILE).write_text("[" * 100)
     with pytest.raises(ValueError, match="has 100 bytes; ftcls reads 10"):

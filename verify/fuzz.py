@@ -44,6 +44,7 @@ from ftcls.errors import FtclsError
 from ftcls.exporting.export import export
 from ftcls.inference import reload_check
 from ftcls.model import adapters, limits, settings
+from ftcls.model.baselines import store
 from ftcls.model.baselines.linear import LinearModel
 from ftcls.pipeline import train
 from ftcls.pipeline.starter_config import Machine, from_file
@@ -332,7 +333,7 @@ def sidecars(run: RunDir) -> Iterator[Target]:
     yield Target("predictions", rows.name, (rows.read_bytes(),), lambda path: predictions.read(path))
     folder = run.models / "tfidf"
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name != manifest.FILE:
+        if path.name in (store.SETTINGS, store.ARRAYS):
             kind = "json" if path.suffix == ".json" else "bytes"
             yield Target(
                 f"tfidf {path.name}", path.name, (path.read_bytes(),), beside_others(folder, LinearModel.load), kind

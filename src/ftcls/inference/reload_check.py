@@ -101,7 +101,7 @@ def load(folder: Path) -> Probe | None:
         stored["tolerance"] = float(stored["tolerance"])
         texts, logits = (tuple(map(tuple, stored.pop(name))) for name in ("input_ids", "logits"))
         return Probe(texts, logits, **stored)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise DataError(f"{path}: not written by this version of ftcls: {error}") from error
 
 

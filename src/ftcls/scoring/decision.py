@@ -122,7 +122,7 @@ def load(path: Path, labels: Sequence[str]) -> Decision:
         )
     except KeyError as error:
         raise DataError(f"{path}: {error} is missing. Take model/ of one run as a whole.") from error
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, OverflowError) as error:
         raise DataError(f"{path}: cannot be read as a decision: {error}. Take model/ of one run as a whole.") from error
 
 
