@@ -77,7 +77,7 @@ def test_several_labels_get_thresholds_of_their_own_and_more_epochs(here):
     Path("t.csv").write_text("tags,text\n" + "".join(f"a|b,hello {i}\nb,bye {i}\n" for i in range(2_000)))
     experiment = made("t.csv", "tags")[1]
     assert experiment.decision.thresholds == "tuned"
-    assert experiment.loss.kind == "asymmetric"
+    assert (experiment.loss.kind, experiment.decision.temperature) == ("asymmetric", "tuned")
     assert experiment.training.num_train_epochs == 4
 
 

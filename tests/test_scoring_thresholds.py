@@ -184,6 +184,32 @@ def test_the_temperature_has_the_lowest_log_loss():
     assert calibration.temperature(found, several, "multilabel") == pytest.approx(3.0, rel=0.15)
 
 
+def test_scale_and_shift_make_probabilities_true_again():
+    true = logits(n=2_000)
+    gold = np.random.default_rng(4).random(true.shape) < expit(true)
+    scale, shift = calibration.scale_and_shift(2.5 * true + 3, gold)
+    assert scale == pytest.approx(1 / 2.5, rel=0.05)
+    assert shift == pytest.approx(-3 / 2.5, abs=0.1)
+    found = probabilities(2.5 * true + 3, "multilabel", 1 / scale, shift)
+    assert calibration.reliability(found, gold, "multilabel").error < 0.02
+    assert calibration.reliability(expit(2.5 * true + 3), gold, "multilabel").error > 0.1
+
+
+def test_scale_and_shift_stay_finite_where_every_answer_is_right():
+    scale, shift = calibration.scale_and_shift(np.array([[9.0, -9.0], [-9.0, 9.0]]), np.array([[1, 0], [0, 1]]))
+    assert (scale, shift) == (pytest.approx(1, abs=0.1), pytest.approx(0, abs=0.1))
+
+
+def test_several_labels_are_tuned_with_a_shift_and_one_label_without():
+    off, gold = logits(n=600), np.random.default_rng(4).random((600, 5)) < expit(logits(n=600))
+    settings = {**PLAIN, "labels": tuple("abcde"), "positive": None, "temperature": True}
+    several = tuning.tune(off + 2, gold, **{**settings, "task": "multilabel"})
+    assert several.decision.shift == pytest.approx(-2, abs=0.3)
+    assert several.error_after < several.error_before / 3
+    one = tuning.tune(off + 2, gold.argmax(axis=1), **{**settings, "task": "multiclass", "objective": None})
+    assert one.decision.shift == 0
+
+
 def test_a_temperature_has_bounds_where_every_answer_is_right():
     found = np.array([[3.0, -3.0], [-3.0, 3.0]])
     assert calibration.temperature(found, np.array([0, 1]), "binary") == pytest.approx(0.05, rel=0.01)

@@ -38,7 +38,8 @@ class Decision(Section):
     """Validation rows of a label at which its own threshold and the one for all labels count the same; 0: each has the
     best on validation. multilabel, not of objective: precision."""
     temperature: Literal["fixed", "tuned"] = "fixed"
-    """`tuned`: logits are divided by what makes probabilities most truthful on validation."""
+    """`tuned`: logits are divided by what makes probabilities most truthful on validation, multilabel also
+    shifted."""
 
 
 LadderRung = Literal["majority", "tfidf", "frozen", "stack"]

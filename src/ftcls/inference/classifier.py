@@ -183,7 +183,7 @@ class Classifier(BaseClassifier):
     def say(self, texts: Sequence[str]) -> Answer:
         """Probabilities of n texts that are clean already."""
         encoded = self.encode(texts)
-        found = decision.probabilities(self.logits(encoded), self.task, self.decision.temperature)
+        found = decision.probabilities(self.logits(encoded), self.task, self.decision.temperature, self.decision.shift)
         return Answer(found, encoded.full_lengths, encoded.truncated)
 
     def predictions_of(self, split: Split) -> Predictions:

@@ -28,7 +28,8 @@ def agreement(classifier: Classifier, encoded: Encoded) -> PrecisionAgreement | 
     some = encoded.head(TEXTS)
     exact = replace(classifier, backend=Torch(classifier.model))
     found, expected = (
-        decision.probabilities(each.logits(some), each.task, each.decision.temperature) for each in (classifier, exact)
+        decision.probabilities(each.logits(some), each.task, each.decision.temperature, each.decision.shift)
+        for each in (classifier, exact)
     )
     labels, expected_labels = (classifier.decided_labels(each) for each in (found, expected))
     return PrecisionAgreement(

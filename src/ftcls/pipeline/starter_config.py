@@ -198,10 +198,8 @@ def _label_comment(labels: Sequence[str]) -> str:
 
 def _loss(task: Task) -> str:
     if task == "multilabel":
-        return (
-            "# Labels that plainly do not apply cost next to nothing, so rare ones are learnt; probabilities come out "
-            "high.\nloss: {kind: asymmetric}\n"
-        )
+        why = "# Labels that plainly do not apply cost next to nothing, so rare ones are learnt.\n"
+        return f"{why}loss: {{kind: asymmetric}}\n"
     return "# For labels of very different size:\n# loss: {class_weights: balanced}\n"
 
 
@@ -230,8 +228,10 @@ def _schedule(recipe: Recipe, rows: int) -> str:
 def _decision(task: Task) -> str:
     if task != "multilabel":
         return ""
-    why = "# A threshold for each label, found on validation: at one half rare labels are never said.\n"
-    return f"{why}decision: {{thresholds: tuned}}\n"
+    return (
+        "# On validation: probabilities that are true, and a threshold for each label; at one half rare labels are\n"
+        "# never said.\ndecision: {thresholds: tuned, temperature: tuned}\n"
+    )
 
 
 def _comment(text: str) -> str:

@@ -107,6 +107,7 @@ def compare(
     report = report_schema.DecisionReport(
         thresholds=None if chosen.thresholds is None else dict(zip(labels, chosen.thresholds, strict=True)),
         temperature=chosen.temperature,
+        shift=chosen.shift,
         calibration_error=report_schema.CalibrationError(tuned.error_before, tuned.error_after),
         objective=tuned.objective,
         shared=tuned.shared,

@@ -187,7 +187,9 @@ def _only_with_ftcls(report: Report, experiment: Experiment) -> Iterable[str]:
         yield "thresholds"
     if report.data.task == "ordinal":
         yield "the label, which is the median of the order and not the most probable one"
-    if report.decision is not None and report.decision.temperature != 1:
+    if report.decision is not None and report.decision.shift:
+        yield "temperature and shift"
+    elif report.decision is not None and report.decision.temperature != 1:
         yield "temperature"
 
 
@@ -218,9 +220,10 @@ def _labels(report: Report) -> str:
     lines = ["## Labels", "", table(head, rows)]
     decision = report.decision
     if decision is not None and decision.temperature != 1:
+        then = f", then {decision.shift:+.4g} is added (both tuned" if decision.shift else " (tuned"
         lines += [
             "",
-            f"Logits are divided by {decision.temperature:.4g} (tuned on validation) before softmax or sigmoid.",
+            f"Logits are divided by {decision.temperature:.4g}{then} on validation) before softmax or sigmoid.",
         ]
     if decision is not None and decision.thresholds and not several:
         given = ", ".join(f"{plain(label)} above {value:.4g}" for label, value in decision.thresholds.items())

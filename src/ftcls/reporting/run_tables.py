@@ -266,7 +266,8 @@ def _decision(report: Report) -> list[Text]:
         )
         lines.append(Text(f"  {'':<9} {signed(low)} to {signed(high)}, p = {difference.p_value:.3f}", style="dim"))
     if decided.temperature != 1:
-        lines.append(Text(f"  temperature {number(decided.temperature)}"))
+        shift = f", shift {signed(decided.shift)}" if decided.shift else ""
+        lines.append(Text(f"  temperature {number(decided.temperature)}{shift}"))
     if decided.calibration_error is not None:
         error = decided.calibration_error
         text = f"  expected calibration error {number(error.before)}, {number(error.after)} after"

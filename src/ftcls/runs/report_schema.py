@@ -162,7 +162,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """Expected calibration error on the validation split."""
+    """Expected calibration error on the validation split, before and after temperature and shift."""
 
     before: float
     after: float
@@ -175,7 +175,6 @@ class DecisionReport:
     thresholds: dict[str, float] | None
     temperature: float
     calibration_error: CalibrationError | None
-    """Before and after the temperature."""
     objective: str | None = None
     """What the thresholds maximize on validation; None: they are not tuned."""
     shared: tuple[str, ...] = ()
@@ -186,6 +185,8 @@ class DecisionReport:
     """Of `metrics_at_default`."""
     difference: dict[str, Difference] | None = None
     """Tuned minus default on the test split, by metric."""
+    shift: float = 0.0
+    """multilabel: what is added to every logit after the temperature."""
 
 
 @dataclass(frozen=True)

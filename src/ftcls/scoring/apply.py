@@ -21,7 +21,7 @@ def apply(
     """Predictions of n texts from their logits, float [n, k].
 
     Args:
-        decision: thresholds and temperature.
+        decision: thresholds, temperature and shift.
         logits: float32 [n, k].
         gold: int64 [n] label index; multilabel: [n, k] of 0 and 1.
         task: binary, multiclass or multilabel.
@@ -30,7 +30,7 @@ def apply(
         rows: int64 [n] row number in the source split; None: 0 to n - 1.
         clusters: int64 [n] cluster of each row where rows are not independent.
     """
-    found = probabilities(logits, task, decision.temperature)
+    found = probabilities(logits, task, decision.temperature, decision.shift)
     return Predictions(
         task=task,
         labels=labels,

@@ -5,13 +5,16 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit
 
 from ftcls.scoring.decision import Task, probabilities
 
 BINS: Final = 15
 """As in Guo et al. 2017."""
 _SHARPEST, _FLATTEST = 0.05, 20.0
+_UNCHANGED: Final = np.array([1.0, 0.0])
+"""The scale and the shift that change nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def temperature(logits: NDArray[np.floating[Any]], gold: NDArray[np.generic], ta
     """What to divide logits [n, k] by for the lowest log loss on these rows, between .05 and 20 (Guo et al. 2017).
 
     The loss is convex in 1 / temperature, so the bounded search finds the minimum. multilabel: the sigmoid's loss, one
-    temperature for all labels.
+    temperature for all labels; `scale_and_shift` finds a shift beside it.
     """
 
     def loss(inverse: float) -> float:
@@ -81,3 +84,22 @@ def temperature(logits: NDArray[np.floating[Any]], gold: NDArray[np.generic], ta
 
     best = minimize_scalar(loss, bounds=(1 / _FLATTEST, 1 / _SHARPEST), method="bounded", options={"xatol": 1e-6})
     return float(1 / best.x)
+
+
+def scale_and_shift(logits: NDArray[np.floating[Any]], gold: NDArray[np.generic]) -> tuple[float, float]:
+    """What to multiply the logits [n, k] of independent labels by, and then add, for the lowest log loss (Platt 1999).
+
+    The same for all labels. One more decision speaks for leaving all as it is, so that both stay finite where every
+    answer is right.
+    """
+    said, true = logits.astype(np.float64).ravel(), gold.astype(bool).ravel().astype(np.float64)
+
+    def cost(how: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scaled = how[0] * said + how[1]
+        error, away = expit(scaled) - true, how - _UNCHANGED
+        value = np.logaddexp(0, scaled).sum() - true @ scaled + (away**2).sum() / 2
+        return float(value), np.array([error @ said, error.sum()]) + away
+
+    bounds = [(1 / _FLATTEST, 1 / _SHARPEST), (None, None)]
+    scale, shift = minimize(cost, _UNCHANGED, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return float(scale), float(shift)

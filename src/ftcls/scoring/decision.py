@@ -27,10 +27,14 @@ class Decision:
     of the two has to exceed, together 1. multiclass: None."""
     temperature: float
     """What the logits are divided by before softmax or sigmoid."""
+    shift: float = 0.0
+    """multilabel: what is added to every logit then."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.temperature) and self.temperature > 0):
             raise ValueError(f"temperature: must be above 0, not {self.temperature}")
+        if not np.isfinite(self.shift):
+            raise ValueError(f"shift: must be finite, not {self.shift}")
         for threshold in self.thresholds or ():
             if not 0 <= threshold <= 1:
                 raise ValueError(f"thresholds: must lie between 0 and 1, not {threshold}")
@@ -41,15 +45,23 @@ def default(task: Task, k: int) -> Decision:
     return Decision(thresholds=(0.5,) * k if task == "multilabel" else None, temperature=1.0)
 
 
-def probabilities(logits: NDArray[np.floating[Any]], task: Task, temperature: float = 1.0) -> NDArray[np.float64]:
+def probabilities(
+    logits: NDArray[np.floating[Any]], task: Task, temperature: float = 1.0, shift: float = 0.0
+) -> NDArray[np.float64]:
     """Probabilities [n, k] of float logits [n, k]: softmax over the labels, or the sigmoid of each for multilabel.
 
     Computed in float64, so that a probability near 1 keeps its distance from 1.
 
+    Args:
+        logits: [n, k].
+        task: binary, multiclass, ordinal or multilabel.
+        temperature: what they are divided by first.
+        shift: what is added to them then.
+
     Raises:
         TrainingError: a logit is NaN or infinite; names the first such row.
     """
-    scaled = logits.astype(np.float64) / temperature
+    scaled = logits.astype(np.float64) / temperature + shift
     finite = np.asarray(np.isfinite(scaled).all(axis=1))
     if not finite.all():
         raise TrainingError(
@@ -98,6 +110,7 @@ def save(decision: Decision, labels: Sequence[str], path: Path) -> None:
         "labels": list(labels),
         "thresholds": None if thresholds is None else dict(zip(labels, thresholds, strict=True)),
         "temperature": decision.temperature,
+        "shift": decision.shift,
     }
     write_json(path, document)
 
@@ -119,6 +132,7 @@ def load(path: Path, labels: Sequence[str]) -> Decision:
         return Decision(
             thresholds=None if thresholds is None else tuple(float(thresholds[label]) for label in labels),
             temperature=float(document["temperature"]),
+            shift=float(document["shift"]) if "shift" in document else 0.0,  # files of before have none
         )
     except KeyError as error:
         raise DataError(f"{path}: {error} is missing. Take model/ of one run as a whole.") from error

@@ -1,13 +1,13 @@
 """Mixtures of classifiers: each one's probabilities made truthful, then their likeliest mean."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, softmax
+
+from ftcls.scoring import calibration
 
 _ITERATIONS: Final = 200
 _TOLERANCE: Final = 1e-6
@@ -95,34 +95,11 @@ def _calibrated(
 
 
 def _calibration(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> tuple[float, float]:
-    """Scale and shift of the highest likelihood, as if one more row spoke for leaving all as it is."""
+    """Scale and shift of the highest likelihood."""
     found = np.clip(probabilities, _LEAST, 1 - _LEAST)
-    logs = np.log(found)
-    logits, gold = (logs - np.log1p(-found)).ravel(), (targets > 0).ravel().astype(np.float64)
-
-    def independent(how: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        said = how[0] * logits + how[1]
-        error = expit(said) - gold
-        return float((np.logaddexp(0, said) - gold * said).sum()), np.array([error @ logits, error.sum()])
-
-    def exclusive(how: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        said = log_softmax(how[0] * logs, axis=1)
-        rows, right = np.arange(len(logs)), targets.astype(np.int64)
-        slope = (np.exp(said) * logs).sum() - logs[rows, right].sum()
-        return float(-said[rows, right].sum()), np.array([slope, 0.0])
-
-    return _most_likely(independent if targets.ndim == 2 else exclusive)
-
-
-def _most_likely(cost: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]) -> tuple[float, float]:
-    start = np.array([1.0, 0.0])
-
-    def penalized(how: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        value, slope = cost(how)
-        return value + float(((how - start) ** 2).sum()) / 2, slope + how - start
-
-    scale, shift = minimize(penalized, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None), (None, None)]).x
-    return float(scale), float(shift)
+    if targets.ndim == 2:
+        return calibration.scale_and_shift(np.log(found) - np.log1p(-found), targets > 0)
+    return 1 / calibration.temperature(np.log(found), targets, "multiclass"), 0.0
 
 
 def _weights(right: NDArray[np.float64], prior: NDArray[np.float64] | None = None) -> NDArray[np.float64]:

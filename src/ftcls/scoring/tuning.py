@@ -54,14 +54,19 @@ def tune(
         min_precision: of the objective ``precision``.
         min_positives: labels with fewer positive rows share a threshold, where nothing is drawn.
         shrinkage: positive rows at which a label's own threshold and the common one count the same.
-        temperature: whether to tune it.
+        temperature: whether to tune it; multilabel: and a shift.
 
     Raises:
         ValueError: thresholds for a multiclass task, whose labels exclude each other.
     """
     plain = default(task, len(labels))
-    chosen = calibration.temperature(logits, gold, task) if temperature else plain.temperature
-    before, found = probabilities(logits, task), probabilities(logits, task, chosen)
+    chosen, shift = plain.temperature, plain.shift
+    if temperature and task == "multilabel":
+        scale, shift = calibration.scale_and_shift(logits, gold)
+        chosen = 1 / scale
+    elif temperature:
+        chosen = calibration.temperature(logits, gold, task)
+    before, found = probabilities(logits, task), probabilities(logits, task, chosen, shift)
     values = plain.thresholds
     shared: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
@@ -81,7 +86,7 @@ def tune(
         shared = tuple(names[index] for index in best.shared)
         unreachable = tuple(names[index] for index in best.unreachable)
     return Tuned(
-        decision=Decision(values, chosen),
+        decision=Decision(values, chosen, shift),
         objective=objective,
         shared=shared,
         unreachable=unreachable,

@@ -89,6 +89,7 @@ class Model(BaseModel):
     positive_label: str | None
     thresholds: dict[str, float] | None = Field(description="From which probability on a label is given.")
     temperature: float
+    shift: float
     text_columns: dict[str, list[str]] = Field(
         description="The columns of a text, or of the `first` and the `second` text of a pair, and those `beside` it."
     )

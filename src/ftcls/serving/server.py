@@ -171,6 +171,7 @@ def describe(classifier: BaseClassifier, run: str, limits: Limits, text_columns:
         positive_label=classifier.settings.positive_label,
         thresholds=None if thresholds is None else dict(zip(classifier.labels, thresholds, strict=True)),
         temperature=classifier.decision.temperature,
+        shift=classifier.decision.shift,
         text_columns={side: list(names) for side, names in asdict(text_columns).items()},
         max_length=classifier.settings.max_length,
         truncation=classifier.settings.truncation,
