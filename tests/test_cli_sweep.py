@@ -18,7 +18,7 @@ BASE = """\
 name: base
 data: {source: files, path: rows.csv, task: binary}
 model: {checkpoint: "scratch:bert", max_length: 16}
-training: {max_steps: 80, batch_size: 4, save_strategy: steps, save_steps: 40, eval_strategy: steps, eval_steps: 40,
+training: {max_steps: 240, batch_size: 4, save_strategy: steps, save_steps: 120, eval_strategy: steps, eval_steps: 120,
   logging_steps: 1, learning_rate: 1e-3, device: cpu, precision: fp32}
 """
 TEXT = """\
@@ -111,7 +111,7 @@ def test_a_sweep_that_is_killed_interrupted_and_loses_a_trial_ends_with_every_tr
     assert [row["state"] for row in json.loads(done.stdout)["results"]["trials"]] == ["done", "done"]
     assert len(list((folder / "trials").iterdir())) == 2
     for path in (folder / "trials").iterdir():
-        assert steps(RunDir(path)) == list(range(1, 81))
+        assert steps(RunDir(path)) == list(range(1, 241))
 
 
 def trial_of(parent, setting):
