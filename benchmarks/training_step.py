@@ -50,9 +50,10 @@ class Steps:
         for batch in batching.plan(
             rows, train.lengths, token_budget=self.budget, pass_cost=PASS_COSTS["cpu"], padded=not packed
         ):
-            input_ids, mask = (torch.from_numpy(a) for a in train.pad(batch.rows, self.model.config.pad_token_id))
+            padded = train.pad(batch.rows, self.model.config.pad_token_id)
+            inputs = {name: torch.from_numpy(each) for name, each in padded.items()}
             with torch.autocast("cpu", dtype=DTYPES[self.precision], enabled=self.precision != "fp32"):
-                logits = self.model(input_ids=input_ids, attention_mask=mask).logits
+                logits = self.model(**inputs).logits
             targets = torch.from_numpy(train.targets[batch.rows])
             (torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum") / len(rows)).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
