@@ -555,3 +555,23 @@ def _keys(section, prefix=""):
 def test_a_hugging_face_name_is_allowed_as_the_name_of_a_label(config):
     experiment = load(config(WHOLE + "loss: {class_weights: {fp16: 2, bf16: 1}}\n"))
     assert experiment.loss.class_weights == {"fp16": 2.0, "bf16": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("config", "keys", "message"),
+    [
+        ("go_emotions", {"min_positives": 10}, "min_positives=10: has no effect with shrinkage"),
+        ("imdb", {"shrinkage": 2}, "shrinkage=2: is for several labels"),
+        ("go_emotions", {"shrinkage": 2, "objective": "precision"}, "shrinkage=2: is for several labels"),
+        ("go_emotions", {"min_positives": 10, "shrinkage": 0}, None),
+        ("go_emotions", {"min_positives": 10, "objective": "precision"}, None),
+        ("imdb", {"min_positives": 10}, None),
+    ],
+)
+def test_keys_of_tuned_thresholds_without_effect_are_refused(config, keys, message):
+    settings = {f"decision.{key}": value for key, value in {"thresholds": "tuned", **keys}.items()}
+    if message is None:
+        load(config, settings)
+        return
+    with pytest.raises(ConfigError, match=message):
+        load(config, settings)

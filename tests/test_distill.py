@@ -241,6 +241,10 @@ def test_a_teacher_of_other_labels_is_refused(run, tmp_path):
             {"distillation.teacher": "runs/x", "training.sampling": "balanced"},
             "training.sampling='balanced': is for labels",
         ),
+        (
+            {"distillation.teacher": "x", "training.augmentation": {"word_dropout": 0.1, "rare": True}},
+            "rare.*: is for labels",
+        ),
     ],
 )
 def test_keys_that_contradict_each_other_are_named(keys, message):

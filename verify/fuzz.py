@@ -215,16 +215,6 @@ def archive() -> bytes:
     return file.getvalue()
 
 
-def workbook(suffix: str) -> bytes:
-    """A spreadsheet of two rows."""
-    import pandas as pd  # a writer of spreadsheets need not be installed
-
-    file = io.BytesIO()
-    engine = {"xlsx": "openpyxl", "ods": "odf"}[suffix]
-    pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]}).to_excel(file, index=False, engine=engine)
-    return file.getvalue()
-
-
 def predicted(suffix: str) -> Callable[[Path], object]:
     """Label a file as `ftcls predict` does."""
 

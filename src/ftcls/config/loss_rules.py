@@ -63,17 +63,18 @@ def _distillation(experiment: Experiment) -> Found:
                 text = f"has no effect without a teacher; add {line(('distillation', 'teacher'), 'runs/NAME')}"
                 yield Problem(("distillation", key), text)
         return
+    text = "is for labels, and distillation.teacher gives probabilities; remove one of the two lines"
     for key in ("kind", "class_weights", "pos_weight", "logit_adjustment"):
         if changed(loss, key):
-            text = "is for labels, and distillation.teacher gives probabilities; remove one of the two lines"
             yield Problem(("loss", key), text)
     if experiment.training.sampling is not None:
-        text = "is for labels, and distillation.teacher gives probabilities; remove one of the two lines"
         yield Problem(("training", "sampling"), text)
+    if experiment.training.augmentation.rare:
+        yield Problem(("training", "augmentation", "rare"), text)
 
 
 RULES: tuple[Rule, ...] = (
-    rule(_distillation, "distillation", "loss", "training.sampling"),
+    rule(_distillation, "distillation", "loss", "training.sampling", "training.augmentation"),
     rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
     rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),
     rule(_loss_keys, "loss.kind", "loss.class_weights", "loss.beta", *(f"loss.{key}" for key in _LOSS_KEYS)),

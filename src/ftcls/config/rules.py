@@ -237,6 +237,13 @@ def _decision(experiment: Experiment) -> Found:
         if chosen.thresholds == "fixed" and changed(chosen, key):
             text = f"has no effect with thresholds fixed; add {line(('decision', 'thresholds'), 'tuned')}"
             yield Problem(("decision", key), text)
+    drawn = task == "multilabel" and chosen.objective != "precision"
+    if chosen.thresholds == "tuned" and drawn and chosen.shrinkage and changed(chosen, "min_positives"):
+        text = "has no effect with shrinkage, which draws labels with few rows to the others; write shrinkage: 0 too"
+        yield Problem(("decision", "min_positives"), text)
+    if chosen.thresholds == "tuned" and task is not None and not drawn and changed(chosen, "shrinkage"):
+        text = "is for several labels and another objective than precision; remove the line"
+        yield Problem(("decision", "shrinkage"), text)
     for key, objective in (("beta", "f_beta"), ("min_precision", "precision")):
         if changed(chosen, key) and (chosen.thresholds == "fixed" or chosen.objective != objective):
             text = f"is for thresholds: tuned with objective: {objective}; write both, or remove the line"
