@@ -29,15 +29,14 @@ from ftcls.runs.directory import RunDir
 from ftcls.runs.export_record import Agreement, Export, Format, Precision
 from ftcls.runs.references import reference
 from ftcls.scoring.apply import apply
+from ftcls.scoring.differences import COMPARED
 from ftcls.scoring.metrics import Predictions
 
 log = logging.getLogger(__name__)
 
 CARD: Final = "README.md"
-# Whatever the run was chosen by: the share of right answers, and the mean over labels.
 TOLERANCES: Final[dict[Precision, float]] = {"fp32": 1e-4, "int8": 0.02}
 """Unless another one is asked for."""
-COMPARED: Final = ("accuracy", "f1_macro")
 SEED: Final = 0
 """Of the paired bootstrap: the same two models on the same texts are given the same interval, whatever the run's."""
 PACKAGES: Final[dict[Format, tuple[str, ...]]] = {

@@ -29,7 +29,7 @@ from ftcls.runs import history, model_section, report_schema, training_section
 from ftcls.scoring import metrics, slices
 from ftcls.scoring import without_leaks as unleaked
 from ftcls.scoring.diagnosis import constant_loss, diagnose
-from ftcls.scoring.differences import differences
+from ftcls.scoring.differences import COMPARED, differences
 from ftcls.scoring.intervals import intervals
 from ftcls.scoring.metrics import Predictions
 from ftcls.scoring.slices import Slice
@@ -40,10 +40,6 @@ PACKAGES: Final = (
     *("torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn"),
     *("numpy", "scipy", "pandas", "pyarrow"),
 )
-
-# What the model is compared with the baseline on beside the chosen metric: the share of right answers, and the mean
-# over labels.
-COMPARED: Final = ("accuracy", "f1_macro")
 
 
 def report(trained: TrainedRun, simple: SimpleModels, about: report_schema.Data) -> report_schema.Report:

@@ -19,9 +19,9 @@ from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.simple_classifier import load_classifier
 from ftcls.pipeline.trained_run import TrainedRun
 from ftcls.pipeline.training_plan import TrainingPlan
-from ftcls.runs.distillation import COMPARED, Distillation
+from ftcls.runs.distillation import Distillation
 from ftcls.scoring import metrics
-from ftcls.scoring.differences import differences, same_labels
+from ftcls.scoring.differences import COMPARED, differences, same_labels
 from ftcls.scoring.intervals import intervals
 from ftcls.scoring.metrics import Predictions
 

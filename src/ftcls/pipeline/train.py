@@ -142,9 +142,8 @@ def _train(
             manifest.write_listed(run.config, dump(planned.experiment))
             _announce(expected)
             _warn_of_unknown_tokens(planned.prepared)
-        planned, teacher = teach(planned)
         built = build_model(planned)
-        planned = planned.padded(built.padding_side)
+        planned, teacher = teach(planned.padded(built.padding_side))
         fitted = fit_model(built, planned, run=run, resume=resume)
         session.part(machine)
         if machine.main:

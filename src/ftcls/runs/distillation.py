@@ -12,8 +12,6 @@ from ftcls.runs.report_schema import Intervals, Metrics
 from ftcls.scoring.intervals import Difference
 
 FILE: Final = "distillation.json"
-COMPARED: Final = ("accuracy", "f1_macro")
-"""What a student is compared with its teacher by, beside the chosen metric."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from ftcls.scoring.metrics import Predictions, higher_is_better, score
 
 SURE: Final = 0.05
 """p-value below which a difference is called one."""
+COMPARED: Final = ("accuracy", "f1_macro")
+"""What models are compared by beside the chosen metric: the share of right answers, and the mean over labels."""
 
 Verdict = Literal["better", "worse", "open"]
 """What a difference says of the first: better, worse, or nothing that these rows can show."""
