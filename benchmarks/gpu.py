@@ -47,6 +47,7 @@ VOCABULARY = 30_522
 # Median and spread of the tokens of a text (log-normal), and where texts are cut: as counted with BERT's tokenizer.
 LENGTHS = {"ag_news": (50, 0.35, 128), "imdb": (230, 0.6, 512)}
 BATCH = 64
+SIDES = ("ftcls", "tuned", "default")
 
 
 class Clock(TrainerCallback):
@@ -179,6 +180,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--shape", action="append", choices=tuple(SHAPES))
+    parser.add_argument("--side", action="append", choices=SIDES)
     chosen = parser.parse_args()
     devices.quiet()
     found = []
@@ -189,7 +191,7 @@ def main() -> None:
                 "tuned": lambda place, s=shape, k=kind: theirs(s, k, chosen.steps, chosen.device, place, tuned=True),
                 "default": lambda place, s=shape, k=kind: theirs(s, k, chosen.steps, chosen.device, place, tuned=False),
             }
-            for side, run in sides.items():
+            for side, run in ((each, sides[each]) for each in chosen.side or SIDES):
                 with tempfile.TemporaryDirectory() as place:
                     rate, peak = run(Path(place))
                 work = rate * flops(shape, kind, chosen.steps) / 1e12

@@ -8,15 +8,35 @@ from transformers import TrainerCallback
 import fitting
 from ftcls.config.load import load
 from ftcls.inference.classifier import Classifier
+from ftcls.model.packed_encoder import PackedClassifier
+from ftcls.model.padding import pad
 from ftcls.pipeline.dry_run import smoke
 from ftcls.pipeline.evaluate import evaluate
 from ftcls.pipeline.train import train
+from ftcls.training import cuda_graphs, losses
+from ftcls.training.cuda_graphs import CudaGraphs
+from small_encoders import OURS, built
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 TEXTS = ["a short text", "a text that is rather longer than the one before it, and goes on", "", "emoji 😀", "one"] * 20
+
+
+def objective():
+    return losses.build(
+        "cross_entropy",
+        multilabel=False,
+        gamma=0.0,
+        gamma_positive=0.0,
+        gamma_negative=0.0,
+        margin=0.0,
+        label_smoothing=0.0,
+        class_weights=None,
+        pos_weight=None,
+        adjustment=None,
+    )
 
 
 def trained(folder, name, *overrides):
@@ -75,6 +95,81 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path):
     fitting.run(tmp_path / "cut", training=saving, dropout=0.1, resume=True)
     whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert max((whole[name] - cut[name]).abs().max().item() for name in whole) < 1e-5
+
+
+def batch(lengths, seed):
+    rng = np.random.default_rng(seed)
+    return pad([rng.integers(3, 60, length).astype(np.int32) for length in lengths], 1)
+
+
+def steps(model, packed, records):
+    """Losses and gradients of three steps of two micro-batches each, with the same dropout whoever computes them."""
+    graphs = CudaGraphs(packed, objective(), longest=61)
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda_graphs, "MOST_GRAPHS", cuda_graphs.MOST_GRAPHS if records else 0)
+        for step in range(3):
+            packed.start_step(step)
+            graphs.start_step()
+            for lengths in ([9, 61, 30, 2, 5], [44] * 30):
+                loss = graphs.run(batch(lengths, step), np.arange(len(lengths)) % 3, 1 / 35)
+            found.append((loss.item(), torch.cat([each.grad.flatten().clone() for each in model.parameters()])))
+            model.zero_grad()
+    assert len(graphs._graphs) == (2 if records else 0)
+    assert graphs._records
+    return found
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_recorded_passes_are_those_that_are_not_dropout_included(name):
+    model = built(name).cuda().train()
+    packed = PackedClassifier(model, dtype=torch.bfloat16, seed=3).train()
+    assert packed.by_starts
+    for (loss, gradient), (again, same) in zip(steps(model, packed, True), steps(model, packed, False), strict=True):
+        assert loss == pytest.approx(again, rel=1e-6)
+        assert torch.linalg.norm(gradient - same) < 1e-3 * torch.linalg.norm(same)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_recorded_pass_has_the_gradient_of_the_padded_model(name):
+    model, inputs, goal = built(name).cuda().eval(), batch([5, 61, 2, 30], 0), np.arange(4) % 3
+    parameters = list(model.parameters())
+    tensors = {key: torch.from_numpy(array).cuda() for key, array in inputs.items()}
+    aim = objective()
+
+    def gradient():
+        loss = (aim(model(**tensors).logits, torch.from_numpy(goal).cuda()) * 0.25).sum()
+        return torch.cat([each.flatten() for each in torch.autograd.grad(loss, parameters, materialize_grads=True)])
+
+    exact = gradient()
+    with torch.autocast("cuda", torch.bfloat16):
+        rounded = gradient()
+    graphs = CudaGraphs(PackedClassifier(model, dtype=torch.bfloat16).eval(), aim, longest=61)
+    for _ in range(3):  # recorded, and replayed
+        graphs.start_step()
+        graphs.run(inputs, goal, 0.25)
+        found = torch.cat([each.grad.flatten() for each in parameters])
+        assert torch.linalg.norm(found - exact) < 1.5 * torch.linalg.norm(rounded - exact)
+    assert len(graphs._graphs) == 1
+
+
+def test_a_training_whose_passes_are_recorded_is_the_one_without(tmp_path, monkeypatch):
+    settings = {**TEN, "precision": "bf16", "token_budget": 64}
+    fitting.run(tmp_path / "recorded", training=settings, dropout=0.1)
+    monkeypatch.setattr(cuda_graphs, "MOST_GRAPHS", 0)
+    fitting.run(tmp_path / "not", training=settings, dropout=0.1)
+    one, other = weights(tmp_path / "recorded"), weights(tmp_path / "not")
+    assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-3
+
+
+def test_a_recorded_training_that_is_stopped_goes_on_where_it_was(tmp_path):
+    saving = {**TEN, "save_strategy": "steps", "save_steps": 4, "token_budget": 64, "precision": "bf16"}
+    fitting.run(tmp_path / "whole", training=saving, dropout=0.1)
+    with pytest.raises(_Stopped):
+        fitting.run(tmp_path / "cut", training=saving, dropout=0.1, callbacks=(_StopAt(7),))
+    fitting.run(tmp_path / "cut", training=saving, dropout=0.1, resume=True)
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert max((whole[name] - cut[name]).abs().max().item() for name in whole) < 1e-3
 
 
 class _Stopped(Exception):

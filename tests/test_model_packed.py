@@ -10,7 +10,7 @@ from torch import nn
 from ftcls.inference.forward import Torch, logits
 from ftcls.model.encoder_layers import ARCHITECTURES, difference, layer_names
 from ftcls.model.packed_encoder import PackedClassifier, differs
-from ftcls.model.packing import Packing
+from ftcls.model.packing import Layout
 from ftcls.model.padding import pad
 from ftcls.model.tokenize import Encoded
 from small_encoders import OTHERS, OURS, built
@@ -138,10 +138,8 @@ def test_the_layers_compute_no_padding_and_the_last_one_computes_one_token_of_ea
 
 
 def test_texts_of_like_length_share_a_group():
-    mask = np.zeros((7, 400), dtype=np.int64)
-    for row, length in enumerate([10, 400, 12, 399, 400, 11, 12]):
-        mask[row, :length] = 1
-    groups = Packing.of(mask, torch.device("cpu")).groups
+    lengths = np.array([400, 400, 399, 12, 12, 11, 10])
+    groups = Layout.of(lengths, torch.device("cpu"), by_starts=False).groups
     assert [(group.size, group.width) for group in groups] == [(3, 400), (4, 12)]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import distributed
+from torch import Tensor, distributed
 from transformers import PretrainedConfig, PreTrainedModel
 
 from ftcls.environment.devices import DTYPES, Precision
@@ -124,11 +124,13 @@ def logits(
     rank, processes = (distributed.get_rank(), distributed.get_world_size()) if shared else (0, 1)
     batches = _plan(encoded, token_budget, max_rows, processes)
 
-    def forward(batch: Batch) -> NDArray[np.float32]:
-        inputs = {name: torch.from_numpy(array).to(model.device) for name, array in batch.items()}
-        # .float() on the device: NumPy has no bfloat16.
-        found: Any = model(**inputs).logits.float().cpu().numpy()
-        return found  # type: ignore[no-any-return]
+    def forward(batch: Batch) -> Tensor:
+        inputs: Any = batch  # which a packed model lays out on the CPU
+        if not isinstance(model, PackedClassifier):
+            inputs = {name: torch.from_numpy(array).to(model.device) for name, array in batch.items()}
+        # Left on the device: fetching them would stop a GPU after every batch.
+        found: Tensor = model(**inputs).logits
+        return found
 
     model.eval()
     with torch.no_grad() if alone else torch.inference_mode():
@@ -154,17 +156,25 @@ def _plan(encoded: Encoded, token_budget: int, max_rows: int | None, processes: 
 
 
 def _through(
-    forward: Forward, encoded: Encoded, batches: Sequence[MicroBatch], config: PretrainedConfig
+    forward: Callable[[Batch], NDArray[np.float32] | Tensor],
+    encoded: Encoded,
+    batches: Sequence[MicroBatch],
+    config: PretrainedConfig,
 ) -> NDArray[np.float32]:
     """Logits [n, k]: those of the batches' rows, and zero in the others."""
     found = np.zeros((len(encoded), config.num_labels), dtype=np.float32)
+    rows, parts = [], []
     for batch in batches:
-        parts = halving.through(
+        for some, out in halving.through(
             lambda rows: forward(encoded.pad(rows, config.pad_token_id)), batch.rows, encoded.lengths
-        )
-        for rows, out in parts:
+        ):
             if batch.weight:
-                found[rows] = out
+                rows.append(some)
+                parts.append(out)
+    if parts:
+        # NumPy has no bfloat16.
+        whole = torch.cat(parts).float().cpu().numpy() if isinstance(parts[0], Tensor) else np.concatenate(parts)
+        found[np.concatenate(rows)] = whole
     return found
 
 

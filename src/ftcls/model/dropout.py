@@ -5,7 +5,7 @@ with it, which is more than the layers' other work on that value. Here 15 bits d
 (`numpy.random.SFC64`), and the mask is an integer whose bitwise and with the value keeps or clears it: 2.2 ns. A rate
 is met to 1/65,536.
 
-On other devices torch's own dropout is used.
+On other devices torch's own dropout is used; on a GPU its generator is seeded for every step.
 """
 
 import math
@@ -36,6 +36,10 @@ class DropoutBits:
     def start(self, step: int) -> None:
         """Begin a step's stream."""
         self._stream = np.random.SFC64((self.seed, step))
+
+    def number(self, step: int) -> int:
+        """What the generator of another device is seeded with for a step, below 2^63."""
+        return int(np.random.SeedSequence((self.seed, step)).generate_state(1, np.uint64)[0] >> 1)
 
     def keep(self, shape: torch.Size, rate: float) -> Tensor:
         """Which values stay, int16 of this shape: -1 (all bits set) for those, 0 for the others.

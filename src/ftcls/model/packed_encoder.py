@@ -1,9 +1,10 @@
 """A classifier on BERT's pattern that computes no padding, and of its last layer no more than its head reads.
 
 The tokens of all texts of a batch go through linear layers, norms and activations end to end; attention is computed in
-groups of texts of like length (`ftcls.model.packing`). The classifiers of BERT, RoBERTa, ELECTRA, DistilBERT and their
-kin read the first token of the last layer. There only the keys and values of the other tokens matter: queries,
-feed-forward and norms are computed for the first token alone, which leaves a sixth of a layer's products.
+groups of texts of like length (`ftcls.model.packing`), or by FlashAttention on a GPU that has it. The classifiers of
+BERT, RoBERTa, ELECTRA, DistilBERT and their kin read the first token of the last layer. There only the keys and values
+of the other tokens matter: queries, feed-forward and norms are computed for the first token alone, which leaves a sixth
+of a layer's products.
 
 Logits and gradients are those of the plain model, other than by rounding. It is a way to compute, not another model:
 the weights are those of the plain one, which is what is saved.
@@ -20,9 +21,10 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from ftcls.model import flash_attention, packing
 from ftcls.model.dropout import Attention, Dropout, DropoutBits
 from ftcls.model.encoder_layers import LayerNames, layer_names, layers
-from ftcls.model.packing import Packing
+from ftcls.model.packing import Layout, PackedTexts
 from ftcls.model.padding import Batch
 
 TOLERANCE: Final = 1e-4
@@ -48,6 +50,12 @@ class PackedClassifier(nn.Module):
         self.bits = DropoutBits(seed)
         self.model = _with_packed_layers(plain, dtype if rounded else torch.float32, self.bits)
         self.padding_idx = plain.base_model.embeddings.position_embeddings.padding_idx
+        self.by_starts = flash_attention.available(plain.device, dtype, self._head_width(plain))
+
+    @staticmethod
+    def _head_width(plain: PreTrainedModel) -> int:
+        config = plain.config
+        return int(config.hidden_size // getattr(config, layer_names(plain).heads))
 
     @property
     def config(self) -> PretrainedConfig:
@@ -63,33 +71,41 @@ class PackedClassifier(nn.Module):
     def start_step(self, step: int) -> None:
         """Draw the dropout of this optimizer step from now on."""
         self.bits.start(step)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(self.bits.number(step))
 
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | NDArray[np.int64],
         attention_mask: Tensor | NDArray[np.int64],
-        token_type_ids: Tensor | None = None,
+        token_type_ids: Tensor | NDArray[np.int64] | None = None,
     ) -> SequenceClassifierOutput:
         """Logits of b texts, [b, k].
 
+        The batch is laid out on the CPU: where it is of arrays, nobody has to wait for a GPU to hand it back.
+
         Args:
             input_ids: [b, t].
-            attention_mask: [b, t], 1 for tokens and 0 for padding. The layout is made of it on the CPU: where it is
-                an array, nobody has to wait for a GPU to hand it back.
+            attention_mask: [b, t], 1 for tokens and 0 for padding.
             token_type_ids: [b, t], of pairs of texts; None: all tokens are of one type.
         """
-        mask = attention_mask.cpu().numpy() if isinstance(attention_mask, Tensor) else attention_mask
-        packing = Packing.of(mask, input_ids.device)
-        ids = input_ids.flatten()[packing.places]
-        typed = {} if token_type_ids is None else {"token_type_ids": token_type_ids.flatten()[packing.places][None]}
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+        batch = {name: _array(each) for name, each in given.items() if each is not None}
+        texts = PackedTexts.of(batch, self.padding_idx)
+        found = self.logits(
+            packing.to_device(texts.ids, self.device),
+            packing.to_device(texts.positions, self.device),
+            None if texts.types is None else packing.to_device(texts.types, self.device),
+            Layout.of(texts.lengths, self.device, by_starts=self.by_starts),
+        )
+        return SequenceClassifierOutput(logits=found[packing.to_device(texts.rank, self.device)])
+
+    def logits(self, ids: Tensor, positions: Tensor, types: Tensor | None, layout: Layout) -> Tensor:
+        """Logits of the b texts of a layout, [b, k]; the other arguments are those of `PackedTexts`, on the device."""
+        typed = {} if types is None else {"token_type_ids": types[None]}
         with torch.autocast(ids.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            found = self.model(
-                input_ids=ids[None],
-                position_ids=packing.positions(ids, self.padding_idx)[None],
-                packing=packing,
-                **typed,
-            )
-        return SequenceClassifierOutput(logits=found.logits[packing.rank])
+            found: Tensor = self.model(input_ids=ids[None], position_ids=positions[None], layout=layout, **typed).logits
+        return found
 
 
 def differs(plain: PreTrainedModel, batch: Batch) -> str | None:
@@ -172,23 +188,27 @@ class _Layer(nn.Module):
         self.mix_dropout = Dropout(_rate(layer, names.mix_dropout), bits)
         self.narrow_dropout = Dropout(_rate(layer, names.narrow_dropout), bits)
 
-    def forward(self, hidden_states: Tensor, *_: Any, packing: Packing, **__: Any) -> Tensor:
+    def forward(self, hidden_states: Tensor, *_: Any, layout: Layout, **__: Any) -> Tensor:
         """Hidden states [1, T, d] to those of the next layer, [1, T, d]; of the first tokens alone, [b, 1, d]."""
         states = hidden_states[0]
         rounded = _cast(states)
         keys, values = self.key(rounded), self.value(rounded)
         if self.first_only:
-            states, rounded = states[packing.first], rounded[packing.first]
-        mixed = self._mixed(self.query(rounded), keys, values, packing)
+            states, rounded = states[layout.first], rounded[layout.first]
+        mixed = self._mixed(self.query(rounded), keys, values, layout)
         states = self.mix_norm(self.mix_dropout(self.mix(mixed)) + states)
         wide = self.activation(self.widen(_cast(states)))
         result: Tensor = self.narrow_norm(self.narrow_dropout(self.narrow(wide)) + states)
         return result[:, None] if self.first_only else result[None]
 
-    def _mixed(self, queries: Tensor, keys: Tensor, values: Tensor, packing: Packing) -> Tensor:
+    def _mixed(self, queries: Tensor, keys: Tensor, values: Tensor, layout: Layout) -> Tensor:
         """What attention makes of the values [T, d] for each query, [T or b, d]."""
+        if layout.starts is not None:
+            rate = self.attention.rate if self.training else 0.0
+            q, k, v = (each.view(len(each), self.heads, -1) for each in (queries, keys, values))
+            return flash_attention.attention(q, k, v, layout, rate=rate, first_only=self.first_only).flatten(1)
         parts = []
-        for group in packing.groups:
+        for group in layout.groups:
             pair = (self._by_head(group.padded(states[group.tokens]), group.size) for states in (keys, values))
             if self.first_only:
                 mixed = self.attention(self._by_head(queries[group.texts], group.size), *pair, group.absent)
@@ -202,6 +222,10 @@ class _Layer(nn.Module):
     def _by_head(self, states: Tensor, texts: int) -> Tensor:
         """[texts * t, d] to [texts, heads, t, d / heads]."""
         return states.view(texts, -1, self.heads, states.shape[1] // self.heads).transpose(1, 2)
+
+
+def _array(given: Tensor | NDArray[np.int64]) -> NDArray[np.int64]:
+    return given.cpu().numpy() if isinstance(given, Tensor) else given
 
 
 def _rate(layer: nn.Module, name: str | None) -> float:

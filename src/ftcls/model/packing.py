@@ -2,7 +2,8 @@
 
 Linear layers, norms and activations know nothing of texts: they take the tokens of all texts in one row. Attention
 does; it is computed in groups of texts of like length, each group padded to its longest text. How the texts are cut
-into groups is what makes the sum of their costs least.
+into groups is what makes the sum of their costs least. A GPU that has FlashAttention needs no groups: it takes texts of
+any lengths by where they begin.
 """
 
 import itertools
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ftcls.model.batching import cheapest_cuts
+from ftcls.model.padding import Batch
 
 # What one more group costs, in pairs of tokens (a text of t tokens has t x t). CPU: of 5,000, 20,000 and 60,000 the
 # second was best for a step of MiniLM, on AG News as on IMDb. GPU: not measured; few groups, because each is a dozen
@@ -56,54 +58,103 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Packing:
-    """The layout of a batch of b texts with T tokens in all, longest text first."""
+class PackedTexts:
+    """The tokens of b texts end to end, T in all, longest text first; on the CPU."""
 
-    places: Tensor
-    """Where each token stands in the padded batch, counted through its rows, int64 [T]."""
-    lengths: Tensor
-    """Tokens of each text, int64 [b]."""
-    first: Tensor
-    """The first token of each text, int64 [b]."""
-    rank: Tensor
-    """At which place each row of the batch is among the texts, int64 [b]."""
-    groups: tuple[Group, ...]
+    ids: NDArray[np.int64]
+    """[T]"""
+    positions: NDArray[np.int64]
+    """[T], rows of the table of positions."""
+    types: NDArray[np.int64] | None
+    """[T], of pairs of texts; None: all tokens are of one type."""
+    lengths: NDArray[np.int64]
+    """Tokens of each text, [b]."""
+    rank: NDArray[np.int64]
+    """At which place each row of the batch is among the texts, [b]."""
 
     @classmethod
-    def of(cls, attention_mask: NDArray[np.int64], device: torch.device) -> "Packing":
-        """The layout for a padded batch.
+    def of(cls, batch: Batch, padding_idx: int | None) -> "PackedTexts":
+        """The texts of a padded batch.
 
         Args:
-            attention_mask: [b, t], 1 for tokens, on either side of the padding; every text has a token.
-            device: where the layout is used.
-        """
-        mask = attention_mask.astype(bool)
-        lengths = mask.sum(axis=1)
-        order = np.argsort(-lengths, kind="stable")
-        lengths = lengths[order]
-        found = np.flatnonzero(mask[order])
-        width = mask.shape[1]
-        ends = np.cumsum(lengths)
-        return cls(
-            places=_on(order[found // width] * width + found % width, device),
-            lengths=_on(lengths, device),
-            first=_on(ends - lengths, device),
-            rank=_on(np.argsort(order), device),
-            groups=_groups(lengths, device),
-        )
-
-    def positions(self, input_ids: Tensor, padding_idx: int | None) -> Tensor:
-        """The number of each token in its text, int64 [T].
-
-        Args:
-            input_ids: of the tokens, [T].
+            batch: on either side of its padding every text has a token.
             padding_idx: of the table of positions, where that has a row for padding, as RoBERTa's has: its tokens are
                 numbered from the next one on, and tokens with this id are not counted. None: from 0.
         """
-        counted = torch.ones_like(input_ids) if padding_idx is None else (input_ids != padding_idx).long()
-        through = counted.cumsum(0)
-        before = (through - counted)[self.first].repeat_interleave(self.lengths, output_size=len(input_ids))
-        return through - before - 1 if padding_idx is None else (through - before) * counted + padding_idx
+        mask = batch["attention_mask"].astype(bool)
+        lengths = mask.sum(axis=1)
+        order = np.argsort(-lengths, kind="stable")
+        present = mask[order]
+        ids = batch["input_ids"][order][present]
+        types = batch.get("token_type_ids")
+        return cls(
+            ids=ids,
+            positions=_positions(ids, lengths[order], padding_idx),
+            types=None if types is None else types[order][present],
+            lengths=lengths[order],
+            rank=np.argsort(order),
+        )
+
+    def filled(self, *, tokens: int, texts: int) -> "PackedTexts":
+        """With texts that mean nothing behind these, so that there are so many tokens and texts.
+
+        Args:
+            tokens: more than there are by at least one for each text that is missing.
+            texts: more than there are.
+        """
+        missing = texts - len(self.lengths)
+        empty = tokens - len(self.ids)
+        shares = np.full(missing, empty // missing)
+        shares[: empty % missing] += 1
+        nothing = np.zeros(empty, dtype=np.int64)
+        return PackedTexts(
+            ids=np.concatenate([self.ids, nothing]),
+            positions=np.concatenate([self.positions, nothing]),
+            types=None if self.types is None else np.concatenate([self.types, nothing]),
+            lengths=np.concatenate([self.lengths, shares]),
+            rank=self.rank,
+        )
+
+
+def _positions(ids: NDArray[np.int64], lengths: NDArray[np.int64], padding_idx: int | None) -> NDArray[np.int64]:
+    counted = np.ones_like(ids) if padding_idx is None else (ids != padding_idx).astype(np.int64)
+    through = np.cumsum(counted)
+    before = np.repeat((through - counted)[first(lengths)], lengths)
+    found: NDArray[np.int64] = through - before - 1
+    return found if padding_idx is None else (found + 1) * counted + padding_idx
+
+
+def first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first token of each text, [b]."""
+    return np.cumsum(lengths) - lengths
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the texts of a row of tokens stand, as attention takes it, on the device."""
+
+    first: Tensor
+    """The first token of each text, int64 [b]."""
+    groups: tuple[Group, ...] = ()
+    """The texts in groups of like length; none where `starts` is used."""
+    starts: Tensor | None = None
+    """Where each text begins, and where the last one ends, int32 [b + 1]: for attention that takes texts of different
+    lengths as they are."""
+    longest: int = 0
+    """Tokens of the longest text, or more; with `starts`."""
+
+    @classmethod
+    def of(cls, lengths: NDArray[np.int64], device: torch.device, *, by_starts: bool) -> "Layout":
+        """The layout of texts in falling order of length, [b]."""
+        begin = to_device(first(lengths), device)
+        if not by_starts:
+            return cls(begin, groups=_groups(lengths, device))
+        return cls(begin, starts=to_device(starts(lengths), device), longest=int(lengths[0]))
+
+
+def starts(lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Where each of b texts begins, and where the last one ends, [b + 1]."""
+    return np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
 
 
 def _groups(lengths: NDArray[np.int64], device: torch.device) -> tuple[Group, ...]:
@@ -125,13 +176,15 @@ def _group(lengths: NDArray[np.int64], texts: slice, tokens: slice, device: torc
         texts,
         tokens,
         width,
-        places=_on(np.flatnonzero(present), device),
-        absent=_on(~present[:, None, None], device),
+        places=to_device(np.flatnonzero(present), device),
+        absent=to_device(~present[:, None, None], device),
     )
 
 
-def _on(array: NDArray[Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device)
+def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """A copy there; a GPU fetches it while the process goes on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 # torch's own gradient of `index_select` adds the rows one by one; these places are all different, so a copy does.

@@ -32,7 +32,7 @@ from ftcls.training import augment, losses, parameter_groups
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, tracker
 from ftcls.training.checkpoints import Best
 from ftcls.training.losses import Objective
-from ftcls.training.packed import packed_classifier
+from ftcls.training.packed import cuda_graphs, packed_classifier
 from ftcls.training.resume import beginning
 from ftcls.training.stop_request import StopRequest
 from ftcls.training.trainer import Trainer
@@ -212,6 +212,7 @@ def fit(
     if training.activation_checkpointing:
         recompute_activations(model)
     packed = packed_classifier(model, train, machine=machine, seed=seed, recomputes=training.activation_checkpointing)
+    aim = objective(loss, train.targets, validation.labels, task=validation.task)
     set_seed(seed)
     bar = Bar(best_metric)
     with StopRequest() as stop:
@@ -232,7 +233,7 @@ def fit(
             ),
             token_budget=start.token_budget,
             augmentation=augmentation(training.augmentation, train.targets, tokenizer, seed=seed),
-            objective=objective(loss, train.targets, validation.labels, task=validation.task),
+            objective=aim,
             scorer=lambda m: _scored(m, packed, validation, budget=budget, max_rows=training.eval_batch_size),
             best_metric=best_metric,
             higher_is_better=metrics.higher_is_better(best_metric),
@@ -246,6 +247,7 @@ def fit(
             sharded=machine.sharded,
             before=start.progress,
             packed=packed,
+            graphs=cuda_graphs(packed, aim, train, machine),
             callbacks=[
                 Schedule(pace, tally, stop, training.early_stopping_patience),
                 Recorder(history),

@@ -124,6 +124,14 @@ def _adjusted(logits: Tensor, adjustment: Tensor | None) -> Tensor:
     return logits if adjustment is None else logits + adjustment.to(logits)
 
 
+def on_device(objective: Objective, device: torch.device) -> Objective:
+    """The same with its weights there, so that no step has to move them."""
+    if not isinstance(objective, partial):
+        return objective
+    moved = {name: each.to(device) if isinstance(each, Tensor) else each for name, each in objective.keywords.items()}
+    return partial(objective.func, *objective.args, **moved)
+
+
 def counts(targets: NDArray[np.int64] | NDArray[np.float32], k: int) -> NDArray[np.float64]:
     """Training rows of each of k labels, [k]."""
     found = targets.sum(0, dtype=np.float64) if targets.ndim == 2 else np.bincount(targets, minlength=k)

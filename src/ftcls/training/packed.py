@@ -10,6 +10,9 @@ from ftcls.model import encoder_layers, packed_encoder
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.padding import Batch
 from ftcls.model.tokenize import Encoded
+from ftcls.training import losses
+from ftcls.training.cuda_graphs import CudaGraphs
+from ftcls.training.losses import Objective
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,23 @@ def packed_classifier(
         return None
     log.info("steps      packed: the tokens of all texts end to end, without padding")
     return PackedClassifier(model, dtype=DTYPES[machine.precision], seed=seed).train()
+
+
+def cuda_graphs(
+    packed: PackedClassifier | None, objective: Objective, train: Encoded, machine: Machine
+) -> CudaGraphs | None:
+    """What records the passes of the steps as CUDA graphs; None: they are computed one kernel after the other.
+
+    Args:
+        packed: what computes the steps, if they are packed.
+        objective: the loss of each example.
+        train: the training texts.
+        machine: its device and precision; fp16 scales its losses from step to step.
+    """
+    if packed is None or not packed.by_starts or machine.precision != "bf16":
+        return None
+    on_device = losses.on_device(objective, packed.device)
+    return CudaGraphs(packed, on_device, longest=int(train.lengths.max()))
 
 
 def _few(train: Encoded, pad_id: int) -> Batch:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainingArguments
@@ -36,6 +37,7 @@ from ftcls.training import checkpoints
 from ftcls.training.augment import Augmentation
 from ftcls.training.callbacks import Tally
 from ftcls.training.checkpoints import BEST, Best, Progress
+from ftcls.training.cuda_graphs import CudaGraphs
 from ftcls.training.losses import Objective
 
 log = logging.getLogger(__name__)
@@ -97,6 +99,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         sharded: bool,
         before: Progress | None,
         packed: PackedClassifier | None,
+        graphs: CudaGraphs | None,
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         super().__init__(
@@ -121,6 +124,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.sharded = sharded
         self.before = before
         self.packed = packed
+        self.graphs = graphs
         self.control: TrainerControl
         self._finite = torch.ones((), dtype=torch.bool, device=args.device)
 
@@ -181,6 +185,11 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def _accumulate(self, model: nn.Module, batches: list[MicroBatch]) -> Tensor:
         total = torch.zeros((), device=self.args.device)
+        if self.graphs is not None:
+            self.graphs.start_step()
+            for batch in batches:
+                total += self.graphs.run(self._padded(batch), self._targets(batch), self._weight(batch))
+            return total
         # A model that the processes hold together is not accelerate's to hold back.
         alone = self._defer_fsdp_gradient_reduction if self.sharded else partial(self.accelerator.no_sync, model)
         for batch in batches[:-1]:
@@ -191,19 +200,22 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def _inputs(self, batch: MicroBatch) -> dict[str, Any]:
         padded = self._padded(batch)
-        targets = self.encoded.targets
-        if targets is None:
-            raise TypeError("training needs targets")
         return {
             # The packed model lays out its batch on the CPU.
-            **{
-                name: array if name == "attention_mask" and self.packed is not None else torch.from_numpy(array)
-                for name, array in padded.items()
-            },
-            "targets": torch.from_numpy(targets[batch.rows]),
-            # DDP averages gradients over processes: times their number makes the mean a sum.
-            "scale": batch.weight * self.args.world_size / batch.step_examples,
+            **{name: torch.from_numpy(array) if self.packed is None else array for name, array in padded.items()},
+            "targets": torch.from_numpy(self._targets(batch)),
+            "scale": self._weight(batch),
         }
+
+    def _targets(self, batch: MicroBatch) -> NDArray[Any]:
+        if self.encoded.targets is None:
+            raise TypeError("training needs targets")
+        found: NDArray[Any] = self.encoded.targets[batch.rows]
+        return found
+
+    def _weight(self, batch: MicroBatch) -> float:
+        """What the loss of an example counts; DDP averages over processes: times their number makes the mean a sum."""
+        return float(batch.weight * self.args.world_size / batch.step_examples)
 
     def _padded(self, batch: MicroBatch) -> Batch:
         pad_id, encoded = self.model.config.pad_token_id, self.encoded
@@ -234,6 +246,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def _shrink(self, model: nn.Module, widest: int) -> None:
         model.zero_grad()
+        if self.graphs is not None:
+            self.graphs.forget()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
