@@ -1,9 +1,10 @@
 """Training on a GPU beside the Trainer of transformers: examples a second, memory, and what share of the card is used.
 
-    python benchmarks/gpu.py [--steps 60] [--device cuda] [--shape bert-base]
+    python benchmarks/gpu.py [--steps 60] [--device cuda] [--shape bert-base] [--texts imdb] [--side ftcls]
 
-A model of BERT-base's shape with weights drawn at random, on generated texts as long as those of AG News (some 50
-tokens, at most 128) and of IMDb (some 300, at most 512). Each side trains on the same rows with the same batch:
+Models in the shapes of BERT-base, MiniLM, ModernBERT-base and a decoder of half a billion parameters with LoRA, with
+weights drawn at random, on generated texts as long as those of AG News (some 50 tokens, at most 128) and of IMDb (some
+260, at most 512). Each side trains on the same rows with the same batch:
 
 - ftcls: its own steps (`ftcls.training.fit`), nothing set by hand;
 - default: `transformers.Trainer` as it comes: every text padded to the longest allowed, float32;
@@ -20,11 +21,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     DataCollatorWithPadding,
+    ModernBertConfig,
+    PretrainedConfig,
     PreTrainedTokenizerFast,
+    Qwen2Config,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -41,7 +46,10 @@ from ftcls.training import fit, trainer
 SHAPES = {
     "bert-base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
     "minilm": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
+    "modernbert": {"hidden_size": 768, "num_hidden_layers": 22, "num_attention_heads": 12, "intermediate_size": 1152},
+    "decoder-lora": {"hidden_size": 896, "num_hidden_layers": 24, "num_attention_heads": 14, "intermediate_size": 4864},
     "tiny": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
+    "tiny-lora": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
 }
 VOCABULARY = 30_522
 # Median and spread of the tokens of a text (log-normal), and where texts are cut: as counted with BERT's tokenizer.
@@ -82,9 +90,18 @@ def rows(kind: str, count: int) -> tuple[Encoded, int]:
 def model(shape: str, longest: int) -> torch.nn.Module:
     """The classifier, drawn at random."""
     set_seed(0)
-    config = BertConfig(**SHAPES[shape], vocab_size=VOCABULARY, max_position_embeddings=longest, num_labels=4)
+    size = {**SHAPES[shape], "vocab_size": VOCABULARY, "max_position_embeddings": longest, "num_labels": 4}
+    if shape == "modernbert":
+        config: PretrainedConfig = ModernBertConfig(**size, pad_token_id=0)
+    elif shape.endswith("-lora"):  # as Qwen2 of half a billion has it
+        config = Qwen2Config(**size, num_key_value_heads=2, pad_token_id=0)
+    else:
+        config = BertConfig(**size)
     config.problem_type = "single_label_classification"
-    return AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    made = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    if not shape.endswith("-lora"):
+        return made
+    return get_peft_model(made, LoraConfig(task_type="SEQ_CLS", r=16, lora_alpha=32, target_modules="all-linear"))
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -165,13 +182,19 @@ def _peak() -> int:
 
 
 def flops(shape: str, kind: str, steps: int) -> float:
-    """Floating point operations an example, forward and backward: 6 a parameter and token, and attention's products."""
+    """Floating point operations an example, forward and backward: 6 a parameter and token, and attention's products.
+
+    With LoRA the frozen weights have no gradient: 4 a parameter and token.
+    """
     size = SHAPES[shape]
     encoded, _ = rows(kind, BATCH * steps)
     width, depth, wide = size["hidden_size"], size["num_hidden_layers"], size["intermediate_size"]
-    working = depth * (4 * width**2 + 2 * width * wide)
+    plain = shape in ("bert-base", "minilm", "tiny")
+    read = 4 * width**2 if not shape.endswith("-lora") else 2 * width**2 * (1 + 2 / size["num_attention_heads"])
+    # Gated feed-forward parts, as ModernBERT and decoders have them, are three products.
+    working = depth * (read + (2 if plain else 3) * width * wide)
     lengths = encoded.lengths.astype(np.float64)
-    return float(np.mean(6 * working * lengths + 12 * depth * width * lengths**2))
+    return float(np.mean((4 if shape.endswith("-lora") else 6) * working * lengths + 12 * depth * width * lengths**2))
 
 
 def main() -> None:
@@ -180,12 +203,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--shape", action="append", choices=tuple(SHAPES))
+    parser.add_argument("--texts", action="append", choices=tuple(LENGTHS))
     parser.add_argument("--side", action="append", choices=SIDES)
     chosen = parser.parse_args()
     devices.quiet()
     found = []
     for shape in chosen.shape or ["bert-base", "minilm"]:
-        for kind in LENGTHS:
+        for kind in chosen.texts or LENGTHS:
             sides = {
                 "ftcls": lambda place, s=shape, k=kind: ours(s, k, chosen.steps, chosen.device, place),
                 "tuned": lambda place, s=shape, k=kind: theirs(s, k, chosen.steps, chosen.device, place, tuned=True),

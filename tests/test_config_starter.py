@@ -136,7 +136,14 @@ def test_a_gpu_gets_a_larger_checkpoint_than_a_cpu(here, monkeypatch):
 def test_long_texts_are_cut_at_512_tokens(here):
     rows = "".join(f"{'ab'[n % 2]},{'word ' * (9_000 + n)}\n" for n in range(9))
     Path("r.csv").write_text(f"label,text\n{rows}c,short\n")
-    assert made("r.csv", "label")[1].model.max_length == 512
+    model = made("r.csv", "label")[1].model
+    assert (model.max_length, model.truncation) == (512, "head_tail")
+
+
+def test_where_few_texts_are_cut_their_beginnings_are_kept(here):
+    rows = "".join(f"{'ab'[n % 2]},some text {n}\n" for n in range(39))
+    Path("r.csv").write_text(f"label,text\n{rows}a,{'word ' * 9_000}\nb,last\n")
+    assert made("r.csv", "label")[1].model.truncation == "head"
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ TOKEN_BUDGETS = {"cpu": 2_048, "cuda": 32_768, "mps": 8_192}
 
 # Tokens of padding that one more forward and backward pass is worth. CPU: measured with MiniLM in bf16 on two cores, a
 # step of 16 texts takes 1/1.6 (docstrings, 21 tokens) and 1/1.8 (AG News, 53 tokens) of the time of one padded batch;
-# 64 to 300 differ by a tenth. GPU: passes of less than some thousand tokens are bound by their launches.
-PASS_COSTS = {"cpu": 200, "cuda": 4_096, "mps": 1_024}
+# 64 to 300 differ by a tenth. GPU: launching the kernels of a pass takes as long as an H200 needs for 15,000 tokens
+# (BERT-base, 40 ms) or more (MiniLM).
+PASS_COSTS = {"cpu": 200, "cuda": 16_384, "mps": 1_024}
 
 # How many compiled products of bf16 matrices the CPU libraries keep, one for each shape of the operands. Token-budget
 # batches have hundreds of shapes: by the libraries' own 1,024, training MiniLM held 1.7 GB more after 160 passes of

@@ -107,6 +107,17 @@ def _max_length(lengths: list[int]) -> int:
     return min(512, max(16, 16 * math.ceil(longest / 16)))
 
 
+def _truncation(found: "Contents") -> str:
+    """Where long texts are cut, if more than one in twenty is."""
+    lengths = _lengths(found)
+    cut = sum(length > _max_length(lengths) for length in lengths)
+    if 20 * cut <= len(lengths) or isinstance(found.data.text, TextPair):
+        return ""
+    return (
+        "  # Of longer texts both ends are kept: what a review comes to stands at its end.\n  truncation: head_tail\n"
+    )
+
+
 def _recipe(found: "Contents", machine: Machine) -> Recipe:
     task, rows = found.corpus.task, len(found.corpus.splits["train"])
     return recommended(rows, task=task, small=_checkpoint(machine)[0] != LARGE)
@@ -130,7 +141,7 @@ model:
   checkpoint: {flow(checkpoint)}
   # Tokens; guessed to fit 95 % of the texts, at {CHARACTERS_PER_TOKEN} characters to a token. Longer ones are cut.
   max_length: {_max_length(_lengths(found))}
-training:
+{_truncation(found)}training:
 {_schedule(_recipe(found, machine), len(found.corpus.splits["train"]))}{_loss(task)}{_decision(task)}\
 # The validation score that picks the best step.
 metrics: {{best: {_BEST[task]}}}
