@@ -14,6 +14,7 @@ Examples a second are of the last two thirds of the steps, wall clock, one proce
 """
 
 import argparse
+import gc
 import json
 import tempfile
 import time
@@ -115,6 +116,7 @@ def ours(shape: str, kind: str, steps: int, device: str, folder: Path) -> tuple[
     section = Training(
         batch_size=BATCH, max_steps=steps, device=device, eval_strategy="no", save_strategy="no", learning_rate=2e-5
     )
+    _forget()
     machine, clock, build = devices.choose(section.device, section.precision), Clock(), trainer.Trainer.__init__
 
     def with_clock(self: trainer.Trainer, **options: object) -> None:
@@ -172,6 +174,7 @@ def theirs(shape: str, kind: str, steps: int, device: str, folder: Path, *, tune
 
 
 def _forget() -> None:
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
