@@ -43,6 +43,7 @@ from ftcls.model import scratch
 from ftcls.model.tokenize import Encoded
 from ftcls.runs.directory import RunDir
 from ftcls.training import fit, trainer
+from ftcls.training.validation import Validation
 
 SHAPES = {
     "bert-base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
@@ -128,7 +129,7 @@ def ours(shape: str, kind: str, steps: int, device: str, folder: Path) -> tuple[
         model(shape, longest),
         tokenizer(),
         encoded,
-        fit.Validation(few, ("a", "b", "c", "d"), "multiclass", None),
+        Validation(few, ("a", "b", "c", "d"), "multiclass", None),
         training=section,
         loss=Loss(),
         best_metric="loss",

@@ -17,6 +17,7 @@ from ftcls.model import adapters, loading, scratch
 from ftcls.model.tokenize import Encoded
 from ftcls.runs.directory import RunDir
 from ftcls.training import checkpoints, fit, trainer
+from ftcls.training.validation import Validation
 
 EXAMPLES = 67
 WORDS = [f"w{i}" for i in range(60)]
@@ -74,7 +75,7 @@ def run(
             model,
             tokenizer,
             rows,
-            fit.Validation(rows, labels, task, None if multilabel else 1),
+            Validation(rows, labels, task, None if multilabel else 1),
             training=section,
             loss=loss or Loss(),
             best_metric=best_metric,

@@ -24,6 +24,7 @@ from ftcls.model.tokenize import encode
 from ftcls.pipeline import dry_run, estimate, evaluate, train
 from ftcls.runs.directory import RunDir
 from ftcls.training import fit, step_memory
+from ftcls.training.validation import Validation
 
 pytest.importorskip("peft", reason="needs the adapters extra")
 
@@ -227,7 +228,7 @@ def trained(folder, place, *, lora, task):
         model,
         words,
         rows,
-        fit.Validation(rows, LABELS, task, 1 if task == "binary" else None),
+        Validation(rows, LABELS, task, 1 if task == "binary" else None),
         training=Training(max_steps=2, batch_size=13, learning_rate=1e-2, eval_strategy="no", save_strategy="no"),
         loss=Loss(),
         best_metric="loss",

@@ -16,7 +16,7 @@ from ftcls.cli.app import run as ftcls
 from ftcls.errors import ConfigError, DataError
 from ftcls.reporting import compare_page
 from ftcls.reporting.compare import compare
-from ftcls.runs import predictions, report_schema
+from ftcls.runs import predictions, report_schema, speed_section
 from ftcls.runs.directory import RunDir
 from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.significance import mcnemar
@@ -28,7 +28,7 @@ data: {{source: {source}}}
 model: {{checkpoint: "{checkpoint}"}}
 """
 SOURCES = {"binary": "imdb", "multiclass": "ag_news", "multilabel": "reuters21578"}
-SPEED = report_schema.Speed(report_schema.Latency(4.0, 9.0), texts=50, device="cpu", threads=2)
+SPEED = speed_section.Speed(speed_section.Latency(4.0, 9.0), texts=50, device="cpu", threads=2)
 
 
 def made(

@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 
 from ftcls.errors import DataError
 from ftcls.scoring import intervals as module
-from ftcls.scoring import metrics
+from ftcls.scoring import metrics, resampling
 from ftcls.scoring.intervals import intervals, paired_difference, score_of
 from ftcls.scoring.metrics import Predictions, Statistics
 from ftcls.scoring.wilson import wilson
@@ -77,8 +77,8 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
 def test_the_size_of_a_block_changes_nothing(task, k, monkeypatch):
     predictions = made(task, 100, k, clusters=np.arange(100) // 3)
     whole = intervals(predictions, draws=150)
-    monkeypatch.setattr(module, "_WEIGHTS", 1)
-    monkeypatch.setattr(module, "_BLOCK", 7)
+    monkeypatch.setattr(resampling, "_WEIGHTS", 1)
+    monkeypatch.setattr(resampling, "_BLOCK", 7)
     for name, interval in intervals(predictions, draws=150).items():
         assert interval == pytest.approx(whole[name], abs=1e-12), name
 

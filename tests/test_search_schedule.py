@@ -128,7 +128,7 @@ def test_progress_is_told_in_lines_and_in_a_table(tmp_path, caplog):
 
     def changed(progress):
         lines.changed(progress)
-        shown.append(board(plan, progress, lines.began))
+        shown.append(board(plan.name, plan.total, plan.space.metric, progress, lines.began))
 
     name = plan.trials[0].name
     with caplog.at_level("INFO", "ftcls"):

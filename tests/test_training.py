@@ -294,7 +294,8 @@ def test_a_learning_rate_that_explodes_is_found_by_the_gradient(tmp_path):
 def test_patience_counts_evaluations_and_survives_a_resume(tmp_path, monkeypatch, interrupted_after):
     """The score never rises after the first evaluation, so patience 2 stops after the third."""
     monkeypatch.setattr(
-        "ftcls.training.fit.Validation.score", lambda *args, **kwargs: {"loss": 1.0, "f1_macro": 0.5, "accuracy": 0.5}
+        "ftcls.training.validation.Validation.score",
+        lambda *args, **kwargs: {"loss": 1.0, "f1_macro": 0.5, "accuracy": 0.5},
     )
     settings = {
         **TEN, "max_steps": 20, "eval_strategy": "steps", "eval_steps": 3, "save_strategy": "steps", "save_steps": 3,

@@ -18,7 +18,12 @@ def compare(
             help="Run directories; RUN:tfidf, RUN:frozen, RUN:stack, RUN:majority: simpler models of a run.",
         ),
     ],
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="validation or test.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split", metavar="NAME", help="validation, test or out_of_fold; default: what the first is judged by."
+        ),
+    ] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", metavar="NAME", help="What to test; default: metrics.best of the first.")
     ] = None,

@@ -17,7 +17,14 @@ def evaluate(
             help="A run directory, or RUN:tfidf; with --config also a model folder or a Hub checkpoint.",
         ),
     ],
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="train, validation or test.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="NAME",
+            help="train, validation or test; default: test, of a cross-validation out_of_fold.",
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="FILE", help="Another file with the same columns, or a copy of the data set."),

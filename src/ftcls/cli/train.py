@@ -47,6 +47,16 @@ def train(
         bool, typer.Option("--resume", help="Continue the run from its newest complete checkpoint.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and train nothing.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Folds at a time, with data.split.folds; default: one for each GPU, else one.",
+        ),
+    ] = None,
     allow_code: options.AllowCode = False,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
@@ -60,6 +70,8 @@ def train(
     Example: ftcls train configs/ag_news.yaml training.learning_rate=5e-5
 
     Example: ftcls train reviews.csv --label stars --budget 10m
+
+    Example: ftcls train reviews.csv --label stars data.split.folds=5
     """
     started = time.monotonic()
     console.configure(quiet=quiet, offline=offline)
@@ -85,6 +97,7 @@ def train(
             verbose=verbose,
             budget=budget,
             started=started,
+            jobs=jobs,
         )
 
 
@@ -129,6 +142,7 @@ def _run(
     verbose: bool,
     budget: str | None,
     started: float,
+    jobs: int | None,
 ) -> None:
     current = call.of(context)
     with console.results_only() as stdout:
@@ -152,6 +166,7 @@ def _run(
             announce=announce,
             budget=budget,
             started=started,
+            jobs=jobs,
         )
         if current.log is None:
             return  # one of several processes, and not the first, which announces the run and reports

@@ -181,6 +181,8 @@ def _label_form(experiment: Experiment) -> Found:
 
 def _shares(experiment: Experiment) -> Found:
     split = experiment.data.split
+    if split.folds is not None:
+        return
     if split.test == "rest":
         if experiment.data.subset.train is None:
             text = f"rest leaves nothing while train takes every row; add {line(('data', 'subset', 'train'), 800)}"
@@ -189,6 +191,30 @@ def _shares(experiment: Experiment) -> Found:
             yield Problem(("data", "split", "pooled"), "test: rest takes rows of every split already; remove the line")
     elif split.validation < 1 and split.test < 1 and split.validation + split.test >= 1:
         yield Problem(("data", "split", "test"), "validation and test together leave no row to train on; lower them")
+
+
+def _folds(experiment: Experiment) -> Found:
+    data, split = experiment.data, experiment.data.split
+    if split.folds is None:
+        if split.fold is not None:
+            text = f"is one of several folds; add {line(('data', 'split', 'folds'), 5)}, or remove the line"
+            yield Problem(("data", "split", "fold"), text)
+        return
+    if split.fold is not None and split.fold > split.folds:
+        yield Problem(
+            ("data", "split", "fold"), f"there are {split.folds} folds; write a number from 1 to {split.folds}"
+        )
+    if split.test == "rest":
+        yield Problem(("data", "split", "test"), "rest takes its rows from the folds; remove it, or folds")
+    elif changed(split, "test"):
+        text = "has no effect with folds, of which each is the test split once; remove the line"
+        yield Problem(("data", "split", "test"), text)
+    if experiment.distillation.teacher is not None:
+        text = "has learnt rows of the folds that its student is tested on; train the student without data.split.folds"
+        yield Problem(("distillation", "teacher"), text)
+    if changed(data.subset, "validation"):
+        text = "has no effect with folds, which take the validation rows too; subset.train draws from all of them"
+        yield Problem(("data", "subset", "validation"), text)
 
 
 def _steps(strategy: str, steps: str) -> Callable[[Experiment], Found]:
@@ -300,6 +326,7 @@ RULES: tuple[Rule, ...] = (
     rule(_positive_label, "data.source", "data.task", "data.single_label", "data.labels", "data.positive_label"),
     rule(_label_form, "data.source", "data.task", "data.label"),
     rule(_shares, "data.split", "data.subset.train"),
+    rule(_folds, "data.split", "data.subset.validation", "distillation.teacher"),
     rule(_steps("eval_strategy", "eval_steps"), "training.eval_strategy", "training.eval_steps"),
     rule(_steps("save_strategy", "save_steps"), "training.save_strategy", "training.save_steps"),
     rule(_patience, "training.early_stopping_patience", "training.eval_strategy"),

@@ -108,6 +108,11 @@ class Split(Section):
     column: str | None = None
     """Source files, one file: the column that says train, validation (valid, val, dev) or test of each row, or 0, 1, 2.
     A split that it does not have is cut from train."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """Cross-validation: the rows of train and validation, and those that test would be cut from, in so many folds, each
+    predicted by a model of the others; the final model learns all of them. null: one split."""
+    fold: Positive | None = None
+    """One training of a cross-validation: this fold, from 1 to folds, is the test split; null: all of them."""
 
 
 class Subset(Section):

@@ -30,6 +30,8 @@ class Split:
     clusters: NDArray[np.int64] | None = None
     """[n] cluster of each row where rows are not independent (one file, one author): intervals resample these."""
 
+    folds: NDArray[np.int64] | None = None
+    """[n] fold of each row, from 1, where the split is all rows of a cross-validation."""
     origin: str = ""
     """Where the rows come from, such as ``cut from train``; empty: the source's split of that name."""
 

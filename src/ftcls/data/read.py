@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ftcls.config import schema
-from ftcls.data import labels, rest, split
+from ftcls.data import folds, labels, rest, split
 from ftcls.data.checks import completeness
 from ftcls.data.clean import clean
 from ftcls.data.columns import label_of, text_of
@@ -26,6 +26,9 @@ TAUGHT: tuple[SplitName, ...] = ("train", "validation")
 def read(data: schema.Data, *, seed: int) -> Corpus:
     """The corpus that the config describes: cleaned, with all three splits, subsets drawn, checks made.
 
+    Of a cross-validation as a whole (``split.folds`` without ``split.fold``) train is all rows of the folds; there is
+    no validation split, and a test split only where the source has one.
+
     Args:
         data: the section ``data`` of the config.
         seed: draws splits and subsets.
@@ -36,8 +39,8 @@ def read(data: schema.Data, *, seed: int) -> Corpus:
         UnavailableError: the Hub, or a library, is needed and not there.
     """
     corpus = assemble(data, seed=seed)
-    for name in SPLITS:
-        log.info("%s: %s %s examples", data.source, f"{len(corpus.splits[name]):,}", name)
+    for name, one in corpus.splits.items():
+        log.info("%s: %s %s examples", data.source, f"{len(one):,}", name)
     return corpus
 
 
@@ -58,7 +61,10 @@ def assemble(data: schema.Data, *, seed: int) -> Corpus:
         raise
     positive = labels.positive(names, task=raw.task, name=data.positive_label)
     splits, bad = _encoded(raw, names, data)
-    if data.split.test == "rest":
+    about_folds: tuple[Check, ...] = ()
+    if data.split.folds is not None:
+        splits, about_folds = _with_folds(splits, raw, data, names, seed=seed)
+    elif data.split.test == "rest":
         splits = _with_rest(splits, raw, data, names, seed=seed)
     else:
         splits = _complete(splits, raw, data.split, seed=seed)
@@ -67,6 +73,7 @@ def assemble(data: schema.Data, *, seed: int) -> Corpus:
         *_refused(bad, data.on_bad_row),
         *raw.checks,
         *completeness.checks(splits, names),
+        *about_folds,
         *_alike(names),
     )
     return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions, text_of(data))
@@ -261,8 +268,36 @@ def _complete(splits: dict[SplitName, Split], raw: Raw, wanted: schema.Split, *,
     )
     pieces = zip([*missing, "train"], parts, strict=True)
     origin = "cut from all splits" if wanted.pooled else "cut from train"
-    cut = {name: replace(_take(train, rows), origin=origin) for name, rows in pieces}
+    cut = {name: replace(take(train, rows), origin=origin) for name, rows in pieces}
     return splits | cut
+
+
+def _with_folds(
+    splits: dict[SplitName, Split], raw: Raw, data: schema.Data, names: tuple[str, ...], *, seed: int
+) -> tuple[dict[SplitName, Split], tuple[Check, ...]]:
+    """The splits of one fold, whose rows are the test split; or all rows of the folds, and the source's test split."""
+    wanted, count = data.split, data.split.folds or 0
+    beside = splits.get("test") if not wanted.pooled else None
+    if beside is None and data.subset.test is not None:
+        raise ConfigError("data.subset.test: no effect with folds, there is no other test split; remove the line")
+    inside = {name: one for name, one in splits.items() if beside is None or name != "test"}
+    rows = _pooled(inside, raw.splits) if len(inside) > 1 else inside["train"]
+    rows = _subset(rows, "train", names, data.subset, seed=seed)
+    together = split.groups(rows.texts if wanted.group_equal_texts else None, rows.clusters)
+    fold = folds.assign(rows.targets, count, seed=[seed, 4], stratify=wanted.stratify, groups=together)
+    about = folds.checks(rows.targets, count, names)
+    if wanted.fold is None:
+        every: dict[SplitName, Split] = {"train": replace(rows, origin=f"all rows, in {count} folds", folds=fold)}
+        return (
+            every if beside is None else {**every, "test": _subset(beside, "test", names, data.subset, seed=seed)}
+        ), about
+    others = take(rows, np.flatnonzero(fold != wanted.fold))
+    parted = _complete({"train": others, "test": others}, raw, wanted.model_copy(update={"pooled": False}), seed=seed)
+    taught = {name: replace(parted[name], origin="all rows of the other folds") for name in TAUGHT}
+    held_out = replace(
+        take(rows, np.flatnonzero(fold == wanted.fold)), origin=f"fold {wanted.fold} of {count}, of all rows"
+    )
+    return {**taught, "test": held_out}, about
 
 
 def _with_rest(
@@ -318,14 +353,16 @@ def _subset(whole: Split, name: SplitName, names: tuple[str, ...], wanted: schem
         )
     except DataError as error:
         raise DataError(f"data.subset.{name}: {error}") from error
-    return _take(whole, rows)
+    return take(whole, rows)
 
 
-def _take(whole: Split, rows: np.ndarray) -> Split:
+def take(whole: Split, rows: np.ndarray) -> Split:
+    """Some rows of a split, by their indices in it."""
     return replace(
         whole,
         texts=[whole.texts[row] for row in rows.tolist()],
         targets=whole.targets[rows],
         rows=whole.rows[rows],
         clusters=None if whole.clusters is None else whole.clusters[rows],
+        folds=None if whole.folds is None else whole.folds[rows],
     )

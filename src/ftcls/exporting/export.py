@@ -28,6 +28,7 @@ from ftcls.runs import directory, export_record, predictions
 from ftcls.runs.directory import RunDir
 from ftcls.runs.export_record import Agreement, Export, Format, Precision
 from ftcls.runs.references import reference
+from ftcls.runs.report_schema import OUT_OF_FOLD
 from ftcls.scoring.apply import apply
 from ftcls.scoring.differences import COMPARED
 from ftcls.scoring.metrics import Predictions
@@ -233,13 +234,15 @@ def _lines(texts: Path, rows: int) -> _Texts:
 
 
 def _validation(run: RunDir, rows: int) -> _Texts:
-    path = run.predictions / "validation.parquet"
+    path, source = run.predictions / "validation.parquet", "validation"
+    if not path.is_file() and (run.predictions / f"{OUT_OF_FOLD}.parquet").is_file():
+        path, source = run.predictions / f"{OUT_OF_FOLD}.parquet", "train"  # a cross-validation has no other rows
     if not path.is_file() or (stored := predictions.read_rows(path).texts) is None:
         raise DataError(f"{path}: has no texts to compare the export on; name a file of them with --texts FILE")
     chosen = np.zeros(len(stored), dtype=bool)
     chosen[_spread(range(len(stored)), rows)] = True
     kept = [text for text, take in zip(stored, chosen, strict=True) if take]
-    return _Texts(kept, predictions.read(path).take(chosen), "validation")
+    return _Texts(kept, predictions.read(path).take(chosen), source)
 
 
 def _spread(items: Sequence[Any], most: int) -> list[Any]:

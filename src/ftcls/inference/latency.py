@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ftcls.inference.classifier import Classifier
-from ftcls.runs.report_schema import Latency, Speed
+from ftcls.runs.speed_section import Latency, Speed
 
 TEXTS: Final = 50
 WARM_UP: Final = 5

@@ -8,7 +8,7 @@ import numpy as np
 from ftcls.inference.classifier import Classifier
 from ftcls.inference.forward import Torch
 from ftcls.model.tokenize import Encoded
-from ftcls.runs.report_schema import PrecisionAgreement
+from ftcls.runs.speed_section import PrecisionAgreement
 from ftcls.scoring import decision
 from ftcls.scoring.differences import same_labels
 

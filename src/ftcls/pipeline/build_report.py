@@ -23,6 +23,7 @@ from ftcls.model.adapters import Adapted
 from ftcls.model.baselines.linear import Baseline
 from ftcls.model.tokenize import Encoded, unknown_tokens
 from ftcls.pipeline import data_checks, extra_metrics, tune_decision
+from ftcls.pipeline.label_noise import Judged
 from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.trained_run import SimpleModels, TrainedRun
 from ftcls.runs import history, model_section, report_schema, training_section
@@ -50,7 +51,7 @@ def report(trained: TrainedRun, simple: SimpleModels, about: report_schema.Data)
         simple: the models that it is compared with.
         about: its data.
     """
-    plan, run, found = trained.plan, trained.run, trained.predictions
+    plan, found = trained.plan, trained.predictions
     seed, best = plan.experiment.seed, plan.experiment.metrics.best
     scores = {
         name: report_schema.scores(
@@ -64,7 +65,7 @@ def report(trained: TrainedRun, simple: SimpleModels, about: report_schema.Data)
     decided = tune_decision.compare(trained.tuned, found, trained.at_default, seed=seed)
     return report_schema.Report(
         status="stopped_early" if trained.fit.stopped_early else "done",
-        run=_run(trained),
+        run=run(trained),
         environment=environment(plan.machine),
         data=about,
         model=model(trained),
@@ -79,7 +80,7 @@ def report(trained: TrainedRun, simple: SimpleModels, about: report_schema.Data)
         speed=trained.speed,
         precision_agreement=trained.precision_agreement,
         diagnosis=diagnose(
-            history.read(run.history),
+            history.read(trained.run.history),
             metric=best,
             chance=constant_loss(plan.corpus.splits["validation"].targets),
             error=standard_error(scores["validation"].intervals["loss"]),
@@ -91,7 +92,8 @@ def report(trained: TrainedRun, simple: SimpleModels, about: report_schema.Data)
     )
 
 
-def _run(trained: TrainedRun) -> report_schema.Run:
+def run(trained: TrainedRun) -> report_schema.Run:
+    """Which run it was; it ends now."""
     finished, call = datetime.now(UTC), trained.call
     return report_schema.Run(
         name=trained.plan.experiment.name,
@@ -161,16 +163,18 @@ def without_leaks(corpus: Corpus, split: SplitName, predictions: Predictions, *,
     return unleaked.without_leaks(predictions, equal=known.equal, near=known.near, seed=seed)
 
 
-def against(simple: Baseline, trained: Predictions, *, metric: str, seed: int) -> report_schema.BaselineScores:
-    """A simple model's scores on the test split, and the run's paired differences from it on the same rows.
+def against(
+    simple: Baseline, trained: Predictions, *, metric: str, seed: int, split: str = "test"
+) -> report_schema.BaselineScores:
+    """A simple model's scores on the held-out rows, and the run's paired differences from it on the same rows.
 
     The chosen metric is compared first; it is left out where it has no value on these rows.
     """
     found = simple.predictions
     return report_schema.BaselineScores(
         name=simple.name,
-        metrics={"test": metrics.score(found)},
-        intervals={"test": intervals(found, seed=seed)},
+        metrics={split: metrics.score(found)},
+        intervals={split: intervals(found, seed=seed)},
         seconds=simple.seconds,
         difference=differences(trained, found, metrics=(metric, *COMPARED), seed=seed),
     )
@@ -200,8 +204,11 @@ def git_commit() -> str | None:
     return found.stdout.strip()
 
 
-def data(corpus: Corpus, prepared: Prepared, *, seed: int) -> report_schema.Data:
-    """The corpus as it was used, and all that was found about it; `seed` draws the folds of the label check."""
+def data(corpus: Corpus, prepared: Prepared, *, seed: int, judged: Judged | None = None) -> report_schema.Data:
+    """The corpus as it was used, and all that was found about it; `seed` draws the folds of the label check.
+
+    ``judged`` are rows whose labels were judged already.
+    """
     encoded, settings = prepared.encoded, prepared.settings
     found = data_checks.found(
         corpus,
@@ -211,6 +218,7 @@ def data(corpus: Corpus, prepared: Prepared, *, seed: int) -> report_schema.Data
         truncation=settings.truncation,
         seed=seed,
         work=data_checks.BRIEF,
+        judged=judged,
     )
     return report_schema.Data(
         source=corpus.source,

@@ -35,6 +35,7 @@ def found(
     truncation: str,
     seed: int,
     work: int | None,
+    judged: Judged | None = None,
 ) -> tuple[Check, ...]:
     """Every finding, those that reading the corpus brought first.
 
@@ -46,6 +47,7 @@ def found(
         truncation: what is kept of a longer text: head, tail or head_tail.
         seed: draws the folds of the label check.
         work: how much to read for it, see `noise.judge`; None: everything.
+        judged: the rows whose labels were judged already; None: a linear model judges them here.
     """
     pooled = Pooled(corpus.splits)
     group = leaks.groups(pooled.texts)
@@ -55,7 +57,9 @@ def found(
         *outliers.checks(pooled),
         *_truncated(lengths, max_length, truncation),
         *_unknown(pooled, unknown, lengths, max_length),
-        *_noise(corpus, pooled, group, seed=seed, work=work),
+        *_noise(
+            corpus, pooled, judged or _by_linear_model(corpus, pooled, group, seed=seed, work=work), judged is None
+        ),
     )
 
 
@@ -108,8 +112,10 @@ def _unknown(
 _LOST = {"head": "end", "tail": "beginning", "head_tail": "middle"}
 
 
-def _noise(corpus: Corpus, pooled: Pooled, group: NDArray[np.int64], *, seed: int, work: int | None) -> Iterator[Check]:
-    judged = judge(
+def _by_linear_model(
+    corpus: Corpus, pooled: Pooled, group: NDArray[np.int64], *, seed: int, work: int | None
+) -> Judged | None:
+    return judge(
         pooled.texts,
         pooled.targets,
         task=corpus.task,
@@ -118,6 +124,9 @@ def _noise(corpus: Corpus, pooled: Pooled, group: NDArray[np.int64], *, seed: in
         seed=seed,
         work=work,
     )
+
+
+def _noise(corpus: Corpus, pooled: Pooled, judged: Judged | None, linear: bool) -> Iterator[Check]:
     if judged is None or not judged.suspicion.candidate.any():
         return
     ranked = judged.suspicion.ranked()
@@ -128,8 +137,9 @@ def _noise(corpus: Corpus, pooled: Pooled, group: NDArray[np.int64], *, seed: in
         else "all rows were judged"
     )
     advice = (
-        "Labels that a linear model trained on other rows finds improbable, the most suspect first: wrong labels stand "
-        f"there, and texts that are hard for it. Read the first before you believe the count; {part}."
+        f"Labels that {'a linear model' if linear else 'the model'} trained on other rows finds improbable, the most "
+        "suspect first: wrong labels stand there, and texts that are hard for it. Read the first before you believe "
+        f"the count; {part}."
     )
     yield Check("label_noise", "info", len(ranked), examples, advice, pooled.by_split(judged.rows[ranked]))
 

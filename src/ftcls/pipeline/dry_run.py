@@ -61,6 +61,8 @@ class Plan:
     precision: str
     reason: str
     forecast: Forecast
+    folds: int | None = None
+    """Trainings of a cross-validation before the one of all rows; None: there is one training."""
 
     def lines(self) -> list[str]:
         """The plan for people."""
@@ -76,8 +78,13 @@ class Plan:
             f"{self.evaluations:,} evaluations",
             f"machine    {self.device}, {self.precision} ({self.reason}), {self.token_budget:,} tokens a pass",
             *self.forecast.lines(),
+            *([] if self.folds is None else [_of_folds(self.folds)]),
             "nothing was written",
         ]
+
+
+def _of_folds(folds: int) -> str:
+    return f"folds      {folds} such trainings without the rows of a fold, then one of all rows"
 
 
 def check_installed(experiment: Experiment, machine: Machine) -> None:
@@ -140,6 +147,7 @@ def dry_run(experiment: Experiment) -> Plan:
         precision=machine.precision,
         reason=machine.reason,
         forecast=forecast.forecast(experiment, planned.inputs, machine),
+        folds=experiment.data.split.folds if experiment.data.split.fold is None else None,
     )
 
 

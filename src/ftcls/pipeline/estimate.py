@@ -258,7 +258,8 @@ def _count(experiment: Experiment, prepared: Prepared, machine: Machine) -> tupl
 def _work(experiment: Experiment, prepared: Prepared, machine: Machine, load: _Load, step: Footprint) -> _Work:
     pace = cadence(experiment.training, len(prepared.encoded["train"]))
     evaluations = sum(pace.evaluates(number) for number in range(1, pace.total + 1))
-    validation = int(prepared.encoded["validation"].lengths.sum()) / machine.processes
+    held_out = prepared.encoded.get("validation")
+    validation = 0 if held_out is None else int(held_out.lengths.sum()) / machine.processes
     return _Work(pace.total * load.tokens * step.flops, evaluations * validation * step.flops_forward)
 
 

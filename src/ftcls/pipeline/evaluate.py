@@ -6,23 +6,26 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ftcls.config.load import Config, load
 from ftcls.config.rule import task_of
 from ftcls.config.schema import Experiment
-from ftcls.data.corpus import Corpus
-from ftcls.data.read import read
+from ftcls.data.corpus import Corpus, Split
+from ftcls.data.read import read, take
 from ftcls.environment import devices, manifest
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Thresholds
 from ftcls.inference.simple_classifier import load_classifier as load_any
-from ftcls.pipeline import build_report, extra_metrics, label_alignment
+from ftcls.pipeline import build_report, cross_validation, extra_metrics, label_alignment, out_of_fold
 from ftcls.pipeline.own_data import Table, file_of
 from ftcls.pipeline.same_data import refuse_other_data
 from ftcls.runs import directory, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.runs.references import reference
+from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.without_leaks import WithoutLeaks
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ log = logging.getLogger(__name__)
 def evaluate(
     run: str | os.PathLike[str],
     *,
-    split: str = "test",
+    split: str | None = None,
     data: Table | None = None,
     checkpoint: str | None = None,
     output: str | os.PathLike[str] | None = None,
@@ -46,7 +49,7 @@ def evaluate(
 
     Args:
         run: the run directory, or a simple model of it, ``RUN:tfidf``; with ``config`` also a local or Hub checkpoint.
-        split: train, validation or test.
+        split: train, validation or test; None: test. Of a cross-validation None is ``out_of_fold``: each fold's model.
         data: a DataFrame or a file with the same columns, taken whole, or another copy of the data set.
         checkpoint: ``best`` or ``step-N`` of a run; None: the model of the run.
         output: where else to write the result.
@@ -74,14 +77,16 @@ def evaluate(
     corpus = _scored_on(experiment, data, trained)
     # Only of a run on its own data is it known what the model was trained on.
     own = config is None and data is None
+    folds = own and checkpoint is None and cross_validation.is_whole(experiment)
     if own:
         refuse_other_data(place, corpus)
-    if split not in corpus.splits:
-        raise DataError(f"--split {split}: there are {', '.join(corpus.splits)}")
-    trained, corpus = label_alignment.align(model, trained, corpus, experiment.model)
-    trained = trained.with_thresholds(thresholds)
-    rows = corpus.splits[split]  # type: ignore[index]
-    said = trained.predictions_of(rows)
+    split = _split(split, corpus, folds=folds)
+    aligned, corpus = label_alignment.align(model, trained, corpus, experiment.model)
+    trained = aligned.with_thresholds(thresholds)
+    if folds and split == report_schema.OUT_OF_FOLD:
+        said = _out_of_fold(place, wanted.name, experiment, corpus.splits["train"], precision, thresholds)
+    else:
+        said = trained.predictions_of(corpus.splits[split])  # type: ignore[index]
     name = corpus.source if data is None else "dataframe" if isinstance(data, pd.DataFrame) else Path(data).stem
     found = build_report.evaluation(
         trained,
@@ -92,14 +97,49 @@ def evaluate(
         split=split,
         seed=experiment.seed,
         extra=extra_metrics.score(extra_metrics.load(experiment.metrics.evaluate, corpus), said),
-        metrics_without_leaks=build_report.without_leaks(corpus, split, said, seed=experiment.seed) if own else None,  # type: ignore[arg-type]
+        metrics_without_leaks=_without_leaks(corpus, split, said, experiment.seed) if own else None,
     )
-    if is_run:
-        stem = f"{name}-{split}" if wanted.name is None else f"{name}-{split}-{wanted.name}"
-        report_schema.write_evaluation(place.evals / f"{stem}.json", found)
-    if output is not None:
-        report_schema.write_evaluation(Path(output), found)
+    stem = f"{name}-{split}" if wanted.name is None else f"{name}-{split}-{wanted.name}"
+    for file in (*([place.evals / f"{stem}.json"] if is_run else []), *([] if output is None else [Path(output)])):
+        report_schema.write_evaluation(file, found)
     return found
+
+
+def _split(asked: str | None, corpus: Corpus, *, folds: bool) -> str:
+    """The split to score.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    there = [*corpus.splits, *[report_schema.OUT_OF_FOLD] * folds]
+    split = asked or (report_schema.OUT_OF_FOLD if folds else "test")
+    if split not in there:
+        raise DataError(f"--split {split}: there are {', '.join(there)}")
+    return split
+
+
+def _without_leaks(corpus: Corpus, split: str, said: Predictions, seed: int) -> WithoutLeaks | None:
+    """The scores of the rows whose text is in no earlier split, or in no other fold."""
+    if split == report_schema.OUT_OF_FOLD:
+        return out_of_fold.scored_without_leaks(said, corpus.splits["train"], seed=seed)
+    return build_report.without_leaks(corpus, split, said, seed=seed)  # type: ignore[arg-type]
+
+
+def _out_of_fold(
+    run: RunDir, name: str | None, experiment: Experiment, rows: Split, precision: str, thresholds: Thresholds
+) -> Predictions:
+    """What the models of the folds, or the simple ones of that name, say of their own folds."""
+    if rows.folds is None:
+        raise TypeError("rows of a cross-validation have folds")
+    said = []
+    for number in np.unique(rows.folds).tolist():
+        fold = run.fold(number)
+        weights = _weights(fold, None) if name is None else f"{fold.path}:{name}"
+        trained = load_classifier(weights, experiment, _precision(fold, experiment, precision, own=True))
+        said.append(
+            trained.with_thresholds(thresholds).predictions_of(take(rows, np.flatnonzero(rows.folds == number)))
+        )
+    return out_of_fold.pooled(said, rows)
 
 
 def _experiment(run: RunDir, config: Config | None) -> Experiment:

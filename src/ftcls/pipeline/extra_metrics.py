@@ -66,7 +66,7 @@ def load(names: Sequence[str], corpus: Corpus) -> tuple[Module, ...]:
     for name in names:
         metric = _loaded(name, corpus.task)
         try:
-            trials = [_computed(metric, _perfect(corpus, corpus.splits[split])) for split in ("validation", "test")]
+            trials = [_computed(metric, _perfect(corpus, split)) for split in corpus.splits.values()]
         except Exception as error:  # whatever code of other people raises is about this key
             raise ConfigError(
                 f"metrics.evaluate: {name}: fails on {corpus.task} labels: {type(error).__name__}: {error}"

@@ -22,7 +22,8 @@ from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.runs.directory import RunDir
 from ftcls.training import parameter_groups
-from ftcls.training.fit import Fit, Validation, first_answer, fit
+from ftcls.training.fit import Fit, first_answer, fit
+from ftcls.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def fit_model(built: Built, plan: TrainingPlan, *, run: RunDir, resume: bool) ->
         built.model,
         prepared.tokenizer,
         plan.training,
-        Validation(prepared.encoded["validation"], corpus.labels, corpus.task, corpus.positive),
+        Validation(prepared.encoded.get("validation"), corpus.labels, corpus.task, corpus.positive),
         training=experiment.training,
         loss=experiment.loss,
         best_metric=experiment.metrics.best,
@@ -155,4 +156,4 @@ def _with_probe(prepared: Prepared, model: PreTrainedModel, folder: Path) -> Non
     """What stands beside an adapter: all that stands beside weights, and the means to tell that it is loaded back."""
     prepared.save(folder)
     tolerance = reload_check.TOLERANCE_QUANTIZED if quantization.is_quantized(model) else reload_check.TOLERANCE
-    reload_check.save(reload_check.take(model, prepared.encoded["validation"], tolerance=tolerance), folder)
+    reload_check.save(reload_check.take(model, prepared.probe, tolerance=tolerance), folder)

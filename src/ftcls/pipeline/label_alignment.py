@@ -25,7 +25,8 @@ def elsewhere(section: Data, data: Path, *, task: Task, labels: tuple[str, ...] 
     if not data.exists():
         raise DataError(f"--data {data}: no such file or folder")
     if data.is_dir() and section.source != "files":
-        return section.model_copy(update={"path": str(data), "subset": Subset()})
+        whole = section.split.model_copy(update={"folds": None, "fold": None})
+        return section.model_copy(update={"path": str(data), "subset": Subset(), "split": whole})
     place = str(data)
     return Data(
         source="files",

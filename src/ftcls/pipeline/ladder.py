@@ -31,8 +31,9 @@ from ftcls.scoring.metrics import Predictions, higher_is_better
 
 _LARGEST: Final = 500_000_000
 """Parameters up to which a second copy of the checkpoint is loaded for its vectors."""
-_FOLDS: Final = 5
-_TITLES: Final = {
+FOLDS: Final = 5
+"""Of the rows that a mixture is fitted and judged on."""
+TITLES: Final = {
     "majority": linear.MAJORITY,
     "tfidf": linear.NAME,
     "frozen": "frozen encoder + logistic regression",
@@ -81,7 +82,7 @@ class Setting:
         seed, metric = self.plan.experiment.seed, self.plan.experiment.metrics.best
         return Rung(
             name=name,
-            title=_TITLES[name],
+            title=TITLES[name],
             metrics={"test": metrics.score(found)},
             intervals={"test": intervals(found, seed=seed)},
             difference=differences(self.trained, found, metrics=(metric,), seed=seed),
@@ -92,7 +93,7 @@ class Setting:
         """A rung whose scores the report has already."""
         metric = self.plan.experiment.metrics.best
         difference = {metric: scores.difference[metric]} if metric in scores.difference else {}
-        return Rung(name, _TITLES[name], scores.metrics, scores.intervals, difference, scores.seconds, **facts)
+        return Rung(name, TITLES[name], scores.metrics, scores.intervals, difference, scores.seconds, **facts)
 
 
 def ladder(trained: TrainedRun, simple: SimpleModels, report: Report) -> tuple[Rung, ...]:
@@ -112,8 +113,8 @@ def ladder(trained: TrainedRun, simple: SimpleModels, report: Report) -> tuple[R
     if linear.KIND in wanted and report.baseline is not None:
         contenders.append(_tfidf(setting, simple))
         rungs.append(setting.known(linear.KIND, report.baseline, texts_per_second=simple.texts_per_second))
-    if logistic.KIND in wanted and (reason := _cannot_embed(setting)) is not None:
-        rungs.append(Rung(logistic.KIND, _TITLES[logistic.KIND], {}, {}, {}, omitted=reason))
+    if logistic.KIND in wanted and (reason := cannot_embed(setting.plan)) is not None:
+        rungs.append(Rung(logistic.KIND, TITLES[logistic.KIND], {}, {}, {}, omitted=reason))
     elif logistic.KIND in wanted:
         contenders.append(_frozen(setting))
         rungs.append(_rung(setting, contenders[-1]))
@@ -129,7 +130,7 @@ def ladder(trained: TrainedRun, simple: SimpleModels, report: Report) -> tuple[R
     rungs.append(
         Rung(
             name=FINE_TUNED,
-            title=_TITLES[FINE_TUNED],
+            title=TITLES[FINE_TUNED],
             metrics={"test": report.metrics["test"]},
             intervals={"test": report.intervals["test"]},
             difference={},
@@ -155,22 +156,27 @@ def _rung(setting: Setting, each: Contender) -> Rung:
 
 
 def _tfidf(setting: Setting, simple: SimpleModels) -> Contender:
-    folder, labels = setting.run.models / linear.KIND, setting.plan.corpus.labels
-    simple.model.save(folder, labels)
-    decision.save(simple.decision, labels, folder / decision.FILE)
+    keep_linear(simple.model, simple.decision, setting.run, setting.plan.corpus.labels)
     return Contender(
         linear.KIND, simple.probabilities, simple.decision, simple.tfidf.seconds, simple.texts_per_second, {}
     )
 
 
-def _cannot_embed(setting: Setting) -> str | None:
+def keep_linear(model: linear.LinearModel, how: Decision, run: RunDir, labels: tuple[str, ...]) -> None:
+    """Write the linear model where ``RUN:tfidf`` finds it."""
+    folder = run.models / linear.KIND
+    model.save(folder, labels)
+    decision.save(how, labels, folder / decision.FILE)
+
+
+def cannot_embed(plan: TrainingPlan) -> str | None:
     """Why there is no frozen rung; None: there is one."""
-    checkpoint = setting.plan.experiment.model.checkpoint
+    checkpoint = plan.experiment.model.checkpoint
     if checkpoint.startswith(SCRATCH):
         return "the checkpoint is not pretrained"
-    if setting.plan.experiment.adapter.quantization != "none":
+    if plan.experiment.adapter.quantization != "none":
         return "its weights are quantized"
-    config = setting.plan.prepared.config
+    config = plan.prepared.config
     if config.is_encoder_decoder:
         return "an encoder and decoder has no vector of a text"
     if count_parameters(config) > _LARGEST:
@@ -178,24 +184,43 @@ def _cannot_embed(setting: Setting) -> str | None:
     return None
 
 
-def _frozen(setting: Setting) -> Contender:
-    started = time.perf_counter()
-    corpus, prepared, machine = setting.plan.corpus, setting.plan.prepared, setting.plan.machine
-    checkpoint = setting.plan.experiment.model.source
-    encoder = loading.load_encoder(checkpoint).to(machine.device)
-    kind = of_vectors(checkpoint, prepared.config)
+class Embedding:
+    """The checkpoint before any training, which gives the vectors of a split."""
 
-    def vectors(name: SplitName) -> NDArray[np.float32]:
+    def __init__(self, plan: TrainingPlan) -> None:
+        self._plan = plan
+        self.checkpoint = plan.experiment.model.source
+        self.kind = of_vectors(self.checkpoint, plan.prepared.config)
+        self._encoder = loading.load_encoder(self.checkpoint).to(plan.machine.device)
+
+    def vectors(self, name: SplitName) -> NDArray[np.float32]:
+        """The vectors [n, d] of a split's texts."""
+        prepared, machine = self._plan.prepared, self._plan.machine
         return embed(
-            encoder,
+            self._encoder,
             prepared.encoded[name],
-            kind,
+            self.kind,
             pad_id=int(prepared.config.pad_token_id),
-            token_budget=setting.plan.experiment.training.token_budget or TOKEN_BUDGETS[machine.device],
+            token_budget=self._plan.experiment.training.token_budget or TOKEN_BUDGETS[machine.device],
             precision=machine.precision,
         )
 
-    train, validation = vectors("train"), vectors("validation")
+
+def keep_frozen(
+    model: logistic.LogisticModel, how: Decision, embedding: Embedding, run: RunDir, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """Write the linear model of a checkpoint's vectors where ``RUN:frozen`` finds it; what is to be said of it."""
+    folder, about = run.models / logistic.KIND, {"checkpoint": embedding.checkpoint, "pooling": embedding.kind}
+    model.save(folder, {"labels": list(labels), **about})
+    decision.save(how, labels, folder / decision.FILE)
+    return {**about, "C": model.strength}
+
+
+def _frozen(setting: Setting) -> Contender:
+    started = time.perf_counter()
+    corpus = setting.plan.corpus
+    embedding = Embedding(setting.plan)
+    train, validation = embedding.vectors("train"), embedding.vectors("validation")
     model = logistic.learn(
         train,
         corpus.splits["train"].targets,
@@ -206,17 +231,24 @@ def _frozen(setting: Setting) -> Contender:
     )
     seconds = time.perf_counter() - started
     started = time.perf_counter()
-    found: dict[SplitName, NDArray[np.float64]] = {"test": model.probabilities(vectors("test"))}
+    found: dict[SplitName, NDArray[np.float64]] = {"test": model.probabilities(embedding.vectors("test"))}
     rate = _rate(len(corpus.splits["test"]), started)
     found["validation"] = model.probabilities(validation)
     how = _decided(setting, found["validation"])
-    folder = setting.run.models / logistic.KIND
-    model.save(folder, {"labels": list(corpus.labels), "checkpoint": checkpoint, "pooling": kind})
-    decision.save(how, corpus.labels, folder / decision.FILE)
+    about = keep_frozen(model, how, embedding, setting.run, corpus.labels)
     predictions.write(setting.run.predictions / "test-frozen.parquet", setting.predictions("test", found["test"], how))
-    return Contender(
-        logistic.KIND, found, how, seconds, rate, {"checkpoint": checkpoint, "pooling": kind, "C": model.strength}
-    )
+    return Contender(logistic.KIND, found, how, seconds, rate, about)
+
+
+def keep_mixture(
+    mixed: mixture.Mixture, how: Decision, parts: Sequence[str], run: RunDir, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """Write a mixture where ``RUN:stack`` finds it; what is to be said of it."""
+    folder = run.models / STACK
+    store.save(folder, STACK, {"labels": list(labels), "parts": list(parts)}, asdict(mixed))
+    decision.save(how, labels, folder / decision.FILE)
+    mean = mixed.weights if mixed.weights.ndim == 1 else mixed.weights.mean(axis=0)
+    return {"weights": {name: round(float(each), 3) for name, each in zip(parts, mean, strict=True)}}
 
 
 def _stack(setting: Setting, parts: Sequence[Contender]) -> Rung:
@@ -226,22 +258,18 @@ def _stack(setting: Setting, parts: Sequence[Contender]) -> Rung:
     gold = corpus.splits["validation"].targets
     said = {name: np.stack([part.probabilities[name] for part in parts]) for name in SCORED}
     mixed = mixture.fit(said["validation"], gold)
-    crossed = mixture.cross_fitted(said["validation"], gold, folds=_FOLDS, seed=seed)
+    crossed = mixture.cross_fitted(said["validation"], gold, folds=FOLDS, seed=seed)
     how = _decided(setting, crossed)
-    folder = setting.run.models / STACK
-    names = [part.name for part in parts]
-    store.save(folder, STACK, {"labels": list(corpus.labels), "parts": names}, asdict(mixed))
-    decision.save(how, corpus.labels, folder / decision.FILE)
+    about = keep_mixture(mixed, how, [part.name for part in parts], setting.run, corpus.labels)
     found = setting.predictions("test", mixed.probabilities(said["test"]), how)
     predictions.write(setting.run.predictions / "test-stack.parquet", found)
-    mean = mixed.weights if mixed.weights.ndim == 1 else mixed.weights.mean(axis=0)
     rates = [part.texts_per_second for part in parts]
     return setting.scored(
         found,
         STACK,
         seconds=time.perf_counter() - started,
         texts_per_second=None if None in rates else 1 / sum(1 / rate for rate in rates if rate),
-        settings={"weights": {name: round(float(each), 3) for name, each in zip(names, mean, strict=True)}},
+        settings=about,
         better=_better(setting, crossed, how, parts, metric),
     )
 

@@ -30,6 +30,11 @@ class Prepared:
     labels: tuple[str, ...]
     pooling: Pooling
 
+    @property
+    def probe(self) -> Encoded:
+        """Texts to put a model to the test with: those of the validation split, or of train where there is none."""
+        return self.encoded["validation"] if "validation" in self.encoded else self.encoded["train"]
+
     def padded(self, side: padding.Side) -> "Prepared":
         """The same texts, padded on that side from now on, by those who load the tokenizer too."""
         padding.use(self.tokenizer, side)

@@ -18,8 +18,6 @@ from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import Intervals, Metrics, Report
 
-_SPLIT: Final = "test"
-
 
 class Run:
     """A run directory, read as it is asked for: what `ftcls.train` gives, or ``Run("runs/ag_news")``.
@@ -64,13 +62,15 @@ class Run:
         """The 95 % interval by name of each metric, (low, high), for ``validation`` and ``test``."""
         return self.report.intervals
 
-    def predictions(self, split: str = _SPLIT) -> pd.DataFrame:
+    def predictions(self, split: str | None = None) -> pd.DataFrame:
         """What the model said about each row of a split: row, gold, predicted, text, and a probability for each label.
+
+        None: the split that the run is judged by, ``test``, or ``out_of_fold`` of a cross-validation.
 
         Raises:
             DataError: there are no predictions of that split.
         """
-        path = self.files.predictions / f"{split}.parquet"
+        path = self.files.predictions / f"{split or self.report.held_out}.parquet"
         manifest.check_part(path)
         try:
             return pq.read_table(path).to_pandas()
@@ -100,7 +100,7 @@ class Run:
         if not self.files.done:
             return ": not finished"
         name = self.report.training.best.metric
-        value, interval = self.metrics[_SPLIT][name], self.intervals[_SPLIT][name]
+        value, interval = self.metrics[self.report.held_out][name], self.intervals[self.report.held_out][name]
         if value is None or interval is None:
             return ""
-        return f": {name} {value:.4f} ({interval[0]:.4f}-{interval[1]:.4f}) on {_SPLIT}"
+        return f": {name} {value:.4f} ({interval[0]:.4f}-{interval[1]:.4f}) on {self.report.held_out}"

@@ -36,7 +36,9 @@ def facts(report: Report, experiment: Experiment) -> Facts:
         test=report.intervals["test"][metric],
         validation_rows=report.data.splits["validation"].examples,
         # Where one of them came with the data set, pooling is what is left to try.
-        pooled=experiment.data.split.pooled or len({report.data.splits[name].origin for name in _HELD_OUT}) == 1,
+        pooled=experiment.data.split.pooled
+        or experiment.data.split.folds is not None
+        or len({report.data.splits[name].origin for name in _HELD_OUT}) == 1,
         label_counts=train.label_counts,
         never_given=never_given(report),
         rows=train.examples,

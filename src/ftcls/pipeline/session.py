@@ -60,7 +60,7 @@ def opened(
         try:
             yield run
         except (ConfigError, DataError, UnavailableError):
-            if fresh and not run.checkpoints.exists():
+            if fresh and not (run.checkpoints.exists() or run.folds.exists()):
                 stack.close()
                 shutil.rmtree(run.path)
             raise

@@ -17,7 +17,16 @@ from ftcls.environment.progress import Phase
 from ftcls.errors import ConfigError
 from ftcls.model.baselines import linear
 from ftcls.model.tokenize import unknown_tokens
-from ftcls.pipeline import build_report, data_checks, dry_run, explain_mistakes, extra_metrics, session
+from ftcls.pipeline import (
+    build_report,
+    cross_validation,
+    data_checks,
+    dry_run,
+    explain_mistakes,
+    extra_metrics,
+    session,
+)
+from ftcls.pipeline.cross_validation import cross_validate
 from ftcls.pipeline.estimate import Forecast, forecast
 from ftcls.pipeline.fit_model import build_model, fit_model
 from ftcls.pipeline.ladder import ladder
@@ -36,6 +45,7 @@ from ftcls.runs import distillation, mistake_words, predictions, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import Report
 from ftcls.scoring.next_steps import next_steps
+from ftcls.search.trials import Options
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +65,7 @@ def train(
     text: str | None = None,
     budget: str | float | None = None,
     started: float | None = None,
+    jobs: int | None = None,
 ) -> Run:
     """Train, score and report: one config in, one run directory out.
 
@@ -74,6 +85,7 @@ def train(
         text: of a data file: the text column; None: the likeliest.
         budget: seconds, or ``10m``: as many steps of the schedule as fit into that time; None: all of them.
         started: when that time began, by `time.monotonic`; None: now.
+        jobs: of a cross-validation (data.split.folds), trainings at a time; None: one for each GPU, else one.
 
     Raises:
         FtclsError: see `ftcls.errors`.
@@ -94,6 +106,7 @@ def train(
     place = None if output is None else Path(output)
     home = session.HOME if place is None else place.absolute().parent
     experiment = with_data(load(config, overrides), data, home)
+    cross_validation.check(experiment, jobs=jobs, timed=budget is not None)
     if smoke:
         experiment = dry_run.smoke(experiment, overrides)
     elif budget is not None:
@@ -106,6 +119,7 @@ def train(
         resume=resume,
         allow_code=allow_code,
         announce=announce,
+        jobs=jobs,
     )
     return Run(run.path)
 
@@ -118,11 +132,13 @@ def _train(
     resume: bool,
     allow_code: bool,
     announce: Callable[[Path], None],
+    jobs: int | None,
 ) -> RunDir:
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
     devices.quiet()
     machine = devices.choose(experiment.training.device, experiment.training.precision)
     dry_run.check_installed(experiment, machine)
+    cross_validation.check_launcher(experiment, machine)
     if not machine.main:
         logging.getLogger("ftcls").setLevel(logging.WARNING)  # one process speaks for all
     log.info("%s, %s: %s", machine.name, machine.precision, machine.reason)
@@ -142,6 +158,20 @@ def _train(
             manifest.write_listed(run.config, dump(planned.experiment))
             _announce(expected)
             _warn_of_unknown_tokens(planned.prepared)
+        if cross_validation.is_whole(experiment):
+            trained, report = cross_validate(
+                planned,
+                run,
+                call,
+                forecast=expected,
+                extra=extra,
+                jobs=jobs,
+                options=Options(allow_code=allow_code),
+                resume=resume,
+                phase=phase,
+            )
+            _write(trained, report, phase)
+            return run
         built = build_model(planned)
         planned, teacher = teach(planned.padded(built.padding_side))
         fitted = fit_model(built, planned, run=run, resume=resume)
@@ -188,8 +218,10 @@ def _write_predictions(trained: TrainedRun, simple: SimpleModels) -> None:
 def _write(trained: TrainedRun, report: Report, phase: Phase) -> None:
     """The page and the report; a run with a report is done."""
     run = trained.run
-    phase("plots", "the words of the worst mistakes, and the page")
-    _weigh_words(trained)
+    words = report.cross_validation is None  # the final model has learnt the rows that the folds got wrong
+    phase("plots", "the words of the worst mistakes, and the page" if words else "the page")
+    if words:
+        _weigh_words(trained)
     _draw(run, report)
     report_schema.write_report(run, report)
     log.debug("results\n%s", run_tables.as_text(report, run=run.path))  # the terminal gets them in colour

@@ -22,7 +22,7 @@ from ftcls.pipeline.extra_metrics import Module
 from ftcls.pipeline.fit_model import Built, best_model
 from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.runs.directory import RunDir
-from ftcls.runs.report_schema import PrecisionAgreement, Speed
+from ftcls.runs.speed_section import PrecisionAgreement, Speed
 from ftcls.scoring import decision
 from ftcls.scoring.decision import Decision
 from ftcls.scoring.metrics import Predictions
@@ -65,7 +65,7 @@ class TrainedRun:
 
     @cached_property
     def predictions(self) -> dict[SplitName, Predictions]:
-        """What it says of each split."""
+        """What it says of each split that it was scored on."""
         return self._decided(self.classifier)
 
     @cached_property
@@ -75,7 +75,7 @@ class TrainedRun:
         return self._decided(replace(self.classifier, decision=decision.default(task, len(labels))))
 
     def _decided(self, classifier: Classifier) -> dict[SplitName, Predictions]:
-        return {name: classifier.decided(self.plan.corpus.splits[name], self.logits[name]) for name in SCORED}
+        return {name: classifier.decided(self.plan.corpus.splits[name], found) for name, found in self.logits.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +100,11 @@ def score(
     built: Built,
     fit: Fit,
     extra: tuple[Module, ...],
+    tuned: Tuned | None = None,
 ) -> TrainedRun:
     """Read the best weights back, score validation and test, and tune the decision, which is kept with the model.
+
+    ``tuned`` is what was found elsewhere, where there is no validation split to tune on.
 
     Raises:
         FtclsError: see `best_model`.
@@ -109,9 +112,10 @@ def score(
     corpus, prepared = plan.corpus, plan.prepared
     untuned = best_model(plan.experiment, machine=plan.machine, run=run)
     started = time.perf_counter()
-    logits = {name: untuned.logits(prepared.encoded[name]) for name in SCORED}
+    logits = {name: untuned.logits(prepared.encoded[name]) for name in SCORED if name in prepared.encoded}
     seconds = time.perf_counter() - started
-    tuned = tune_decision.tune(untuned, logits["validation"], corpus.splits["validation"], plan.experiment.decision)
+    if tuned is None:
+        tuned = tune_decision.tune(untuned, logits["validation"], corpus.splits["validation"], plan.experiment.decision)
     decision.save(tuned.decision, corpus.labels, run.model / decision.FILE)
     manifest.renew(run.model, [decision.FILE])
     classifier = replace(untuned, decision=tuned.decision)
@@ -126,8 +130,10 @@ def score(
         tuned=tuned,
         logits=logits,
         scoring_seconds=seconds,
-        precision_agreement=precision_check.agreement(classifier, prepared.encoded["validation"]),
-        speed=latency.measure(classifier, corpus.splits["validation"].texts),
+        precision_agreement=precision_check.agreement(classifier, prepared.probe),
+        speed=latency.measure(
+            classifier, corpus.splits["validation" if "validation" in corpus.splits else "train"].texts
+        ),
         extra=extra,
     )
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,10 @@ class Decided:
     """None where nothing is tuned: the metrics are at the default."""
 
 
-def tune(trained: Classifier, logits: NDArray[np.float32], validation: Split, section: Decision) -> Tuned:
-    """What the validation split says about thresholds and temperature, as the config wants it."""
+def tune(
+    trained: Classifier | Corpus, logits: NDArray[np.floating[Any]], validation: Split, section: Decision
+) -> Tuned:
+    """What the validation split, or other rows that were not learnt, say of thresholds and temperature."""
     found = tuning.tune(
         logits,
         validation.targets,

@@ -20,6 +20,7 @@ from ftcls.runs.directory import RunDir
 from ftcls.runs.references import reference
 from ftcls.scoring import metrics
 from ftcls.scoring.differences import SURE
+from ftcls.scoring.folds import extra_of_difference
 from ftcls.scoring.intervals import Difference, difference_of, refuse_unlike, resampled, score_of
 from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.significance import holm, mcnemar, over_seeds
@@ -46,7 +47,7 @@ class _Run:
 def compare(
     runs: Sequence[str | os.PathLike[str]],
     *,
-    split: str = "test",
+    split: str | None = None,
     metric: str | None = None,
     output: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -57,8 +58,8 @@ def compare(
 
     Args:
         runs: run directories; ``RUN:tfidf`` (or ``RUN:baseline``), ``RUN:frozen``, ``RUN:stack`` and ``RUN:majority``
-            are the simple models of a run, on test.
-        split: validation or test.
+            are the simple models of a run, on test or out of fold.
+        split: validation, test, or ``out_of_fold`` of cross-validations; None: what the first run is judged by.
         metric: what is tested; None: metrics.best of the first run.
         output: a folder for JSON, Markdown, an HTML page and a plot.
         seed: of the bootstrap.
@@ -76,10 +77,11 @@ def compare(
     return found
 
 
-def _compared(places: Sequence[str], *, split: str, metric: str | None, seed: int) -> Comparison:
+def _compared(places: Sequence[str], *, split: str | None, metric: str | None, seed: int) -> Comparison:
     if len(set(places)) < len(places):
         twice = next(place for place in places if list(places).count(place) > 1)
         raise ConfigError(f"{twice}: named twice; compare each run once")
+    split = split or report_schema.read_report(RunDir(Path(reference(places[0]).path).absolute())).held_out
     runs = [_read(place, split) for place in places]
     for other in runs[1:]:
         try:
@@ -104,7 +106,7 @@ def _compared(places: Sequence[str], *, split: str, metric: str | None, seed: in
     sign = -1 if higher_is_better(chosen) else 1
     order = sorted(range(len(groups)), key=lambda i: sign * float(np.mean([scores[r.place] for r in groups[i]])))
     pairs = [
-        _pair(names[i], groups[i], names[j], groups[j], chosen, draws, scores)
+        _pair(names[i], groups[i], names[j], groups[j], chosen, draws, scores, seed)
         for i, j in itertools.combinations(order, 2)
     ]
     clusters = runs[0].said.clusters
@@ -129,9 +131,11 @@ def _read(place: str, split: str) -> _Run:
         said = prediction_files.read(run.predictions / f"{split}.parquet")
         return _Run(place, report.run.name, report.run.seed, ("run", repr(settings)), report, None, said)
     scores = _distilled(run) if found.name == "static" else _simple(report, found.name)
-    if split != "test" or scores is None:
-        raise DataError(f"{place}: simple models are kept for the test split of newer runs only")
-    said = prediction_files.read(run.predictions / f"test-{_FILES[found.name]}.parquet")
+    if scores is None or split not in scores.metrics:
+        raise DataError(
+            f"{place}: simple models are kept for the test split of newer runs only, or out of fold; --split {split}"
+        )
+    said = prediction_files.read(run.predictions / f"{split}-{_FILES[found.name]}.parquet")
     # The simple models of two runs are never one group: each stands for itself.
     return _Run(place, scores.name, report.run.seed, ("simple", place), report, scores, said)
 
@@ -189,9 +193,11 @@ def _in_folder(run: _Run, name: str) -> str:
 
 def _baseline(runs: Sequence[_Run], split: str) -> Contender | None:
     """The linear baseline of the first run that has one, unless it is a contender."""
-    if split != "test" or any(reference(run.place).name == "tfidf" for run in runs):
+    if any(reference(run.place).name == "tfidf" for run in runs):
         return None
-    with_one = next((run for run in runs if run.report.baseline is not None), None)
+    with_one = next(
+        (run for run in runs if run.report.baseline is not None and split in run.report.baseline.metrics), None
+    )
     if with_one is None or with_one.report.baseline is None:
         return None
     simple = with_one.report.baseline
@@ -269,6 +275,7 @@ def _pair(
     metric: str,
     draws: dict[str, NDArray[np.float64]],
     scores: dict[str, float],
+    seed: int,
 ) -> Pair:
     said = first[0].said
     clusters = None if said.clusters is None else len(np.unique(said.clusters))
@@ -276,9 +283,15 @@ def _pair(
     values = [[scores[run.place] for run in group] for group in (first, second)]
     if len(first) == len(second) == 1:
         found = difference_of(
-            sums[0] - sums[1], metric=metric, value=values[0][0] - values[1][0], rows=len(said), clusters=clusters
+            sums[0] - sums[1],
+            metric=metric,
+            value=values[0][0] - values[1][0],
+            rows=len(said),
+            clusters=clusters,
+            extra=extra_of_difference(said, second[0].said, metric, seed=seed),
         )
-        right = mcnemar(_right(said), _right(second[0].said))
+        # Of folds it would take rows that share a model for independent ones.
+        right = mcnemar(_right(said), _right(second[0].said)) if said.folds is None else None
     else:
         estimate = over_seeds([(1, values[0]), (-1, values[1])], sums[0] - sums[1])
         found = Difference(metric, estimate.value, estimate.interval, estimate.p_value, len(said), clusters)

@@ -190,7 +190,7 @@ def _mistakes(predictions: Predictions, places: list[int], sure: NDArray[np.floa
 
 def _rows(predictions: Predictions, places: list[int]) -> Predictions:
     taken = {name: getattr(predictions, name)[places] for name in ("gold", "predicted", "probabilities", "rows")}
-    return replace(predictions, clusters=None, **taken)
+    return replace(predictions, clusters=None, folds=None, **taken)
 
 
 def _at(targets: NDArray[Any], place: int) -> NDArray[Any]:

@@ -56,7 +56,8 @@ def findings(
         *_training(report),
     ]
     if candidates:
-        words = f"{candidates:,} gold labels of validation and test look wrong to the model: read the first of them."
+        scored = "validation and test" if report.cross_validation is None else "all rows"
+        words = f"{candidates:,} gold labels of {scored} look wrong to the model: read the first of them."
         found.append(Finding("plain", words, "relabel"))
     warnings = [check for check in report.data.checks if check.severity == "warning"]
     if warnings:
@@ -66,7 +67,7 @@ def findings(
 
 
 def _labels(report: Report) -> Iterator[Finding]:
-    scores, intervals = report.per_label["test"], (report.label_intervals or {}).get("test")
+    scores, intervals = report.per_label[report.held_out], (report.label_intervals or {}).get(report.held_out)
     known = [label for label, each in scores.items() if each.support]
     silent = [label for label in known if scores[label].recall == 0]
     if len(known) > 1 and len(silent) < len(known):
@@ -76,12 +77,16 @@ def _labels(report: Report) -> Iterator[Finding]:
         words = f"{_quoted(weakest)} is the weakest label, F1 {number(scores[weakest].f1)}"
         words += f" ({interval(sure)})" if sure else ""
         rows = scores[weakest].support
-        words += f" on {rows:,} test rows{', too few to be sure' if rows < _FEW else ''}; "
+        words += f" on {rows:,} {report.held_out_words} rows{', too few to be sure' if rows < _FEW else ''}; "
         yield Finding("plain", f"{words}{_quoted(best)} is the best, F1 {number(scores[best].f1)}.", "labels")
     if silent:
         more = f" and {len(silent) - _NAMED} more" if len(silent) > _NAMED else ""
         names = ", ".join(map(_quoted, silent[:_NAMED]))
-        yield Finding("bad", f"Never found, though test has rows of them: {names}{more}.", "labels")
+        yield Finding("bad", f"Never found, though {_rows(report)} of them: {names}{more}.", "labels")
+
+
+def _rows(report: Report) -> str:
+    return "test has rows" if report.cross_validation is None else "there are rows"
 
 
 def _confusion(report: Report, pairs: Sequence[Pair]) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ def _training(found: Report, lines: Sequence[dict[str, Any]]) -> dict[str, Drawi
 
 
 def _scores(found: Report, test: Predictions) -> dict[str, Drawing]:
-    scores, labels = found.per_label["test"], test.labels
+    scores, labels = found.per_label[found.held_out], test.labels
     drawings = {}
     counts = error_analysis.confusions(test)
     if counts.any():
@@ -100,7 +100,7 @@ def _lengths(test: Predictions, rows: Rows) -> dict[str, Drawing]:
 
 def _by_frequency(found: Report, labels: Sequence[str]) -> list[int]:
     """Labels by their gold rows, most frequent first: what matters stands in one corner. Two or three stay as named."""
-    support = [found.per_label["test"][label].support for label in labels]
+    support = [found.per_label[found.held_out][label].support for label in labels]
     return sorted(range(len(labels)), key=lambda i: -support[i]) if len(labels) > _FEWEST else list(range(len(labels)))
 
 

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from ftcls.config.schema import Experiment
 from ftcls.reporting import commands
 from ftcls.reporting.markdown import plain, table
-from ftcls.runs.report_schema import Report
+from ftcls.runs.report_schema import OUT_OF_FOLD, Report
 from ftcls.scoring.differences import verdict
 from ftcls.scoring.wilson import Interval
 
@@ -106,11 +106,11 @@ def _dataset(experiment: Experiment) -> str | None:
 
 def _results(report: Report, dataset: str) -> list[EvalResult]:
     found = []
-    for name, value in report.metrics["test"].items():
+    for name, value in report.metrics[report.held_out].items():
         if name not in HUB_METRICS or value is None:
             continue
         kind, average = HUB_METRICS[name]
-        interval = report.intervals["test"][name]
+        interval = report.intervals[report.held_out][name]
         arguments = {"average": average, "interval_95": None if interval is None else list(interval)}
         found.append(
             EvalResult(
@@ -118,8 +118,8 @@ def _results(report: Report, dataset: str) -> list[EvalResult]:
                 task_name="Text classification",
                 dataset_type=dataset,
                 dataset_name=report.data.source,
-                dataset_split="test",
-                dataset_args={"rows": report.data.splits["test"].examples},
+                dataset_split=report.held_out,
+                dataset_args={"rows": report.data.splits[report.held_out].examples},
                 metric_type=kind,
                 metric_name=name,
                 metric_value=value,
@@ -194,26 +194,47 @@ def _only_with_ftcls(report: Report, experiment: Experiment) -> Iterable[str]:
 
 
 def _scores(report: Report) -> str:
-    splits = [name for name in ("validation", "test") if name in report.metrics]
+    splits = [name for name in ("validation", OUT_OF_FOLD, "test") if name in report.metrics]
     baseline = report.baseline
     head = ["metric", *(f"{name} (95 %)" for name in splits), *([baseline.name] if baseline else [])]
     rows = []
-    for name, value in report.metrics["test"].items():
+    for name, value in report.metrics[report.held_out].items():
         scored = [_with(report.metrics[split][name], report.intervals[split].get(name)) for split in splits]
         if value is not None:
-            rows.append([name, *scored, *([_number(baseline.metrics["test"].get(name))] if baseline else [])])
+            rows.append([name, *scored, *([_number(baseline.metrics[report.held_out].get(name))] if baseline else [])])
+    return f"## Scores\n\n{table(head, rows)}\n\n{_how_chosen(report)}"
+
+
+def _how_chosen(report: Report) -> str:
+    found = report.cross_validation
+    if found is None:
+        return f"The best step was chosen on validation by {report.training.best.metric}."
     return (
-        f"## Scores\n\n{table(head, rows)}\n\nThe best step was chosen on validation by {report.training.best.metric}."
+        f"Out of fold: each of the {len(found.folds)} folds was predicted by a model that was trained on the others, "
+        "and the intervals are over rows and folds. The model here was trained on all rows, for the median of the "
+        "folds' best steps."
     )
 
 
+def _elsewhere(report: Report) -> str:
+    return "an earlier split" if report.cross_validation is None else "another fold"
+
+
 def _labels(report: Report) -> str:
-    certain = (report.label_intervals or {}).get("test")
+    certain = (report.label_intervals or {}).get(report.held_out)
     train = report.data.splits["train"].label_counts
     several = report.data.task == "multilabel"
-    head = ["label", "training rows", "test rows", "precision", "recall", "F1 (95 %)", *(["threshold"] * several)]
+    head = [
+        "label",
+        "training rows",
+        f"{report.held_out_words} rows",
+        "precision",
+        "recall",
+        "F1 (95 %)",
+        *(["threshold"] * several),
+    ]
     rows = []
-    for label, scores in report.per_label["test"].items():
+    for label, scores in report.per_label[report.held_out].items():
         interval = certain[label].f1 if certain else None
         row = [label, f"{train[label]:,}", f"{scores.support:,}", _number(scores.precision), _number(scores.recall)]
         rows.append([*row, _with(scores.f1, interval), *([_number(scores.threshold)] * several)])
@@ -221,10 +242,8 @@ def _labels(report: Report) -> str:
     decision = report.decision
     if decision is not None and decision.temperature != 1:
         then = f", then {decision.shift:+.4g} is added (both tuned" if decision.shift else " (tuned"
-        lines += [
-            "",
-            f"Logits are divided by {decision.temperature:.4g}{then} on validation) before softmax or sigmoid.",
-        ]
+        where = "validation" if report.cross_validation is None else "out-of-fold rows"
+        lines += ["", f"Logits are divided by {decision.temperature:.4g}{then} on {where}) before softmax or sigmoid."]
     if decision is not None and decision.thresholds and not several:
         given = ", ".join(f"{plain(label)} above {value:.4g}" for label, value in decision.thresholds.items())
         lines += ["", f"Thresholds: {given}."]
@@ -309,21 +328,21 @@ def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
                 f"It is not shown to be better than {report.baseline.name}: {metric} {found.value:+z.4f} "
                 f"({found.interval[0]:+z.4f} to {found.interval[1]:+z.4f})."
             )
-    test = report.data.splits["test"]
+    test = report.data.splits[report.held_out]
     drawn = experiment.data.subset.test is not None
-    if (drawn or test.origin != "test") and experiment.data.source != "files":
+    if report.cross_validation is None and (drawn or test.origin != "test") and experiment.data.source != "files":
         what = "drawn from the test split" if drawn and test.origin == "test" else test.origin
         yield f"Scored on {test.examples:,} rows ({what}): not to be set beside scores on the data set's test split."
     if test.truncated:
-        yield f"It saw only a part of {test.truncated:,} of the {test.examples:,} test texts."
-    few = [label for label, scores in report.per_label["test"].items() if scores.support < FEW]
+        yield f"It saw only a part of {test.truncated:,} of the {test.examples:,} {report.held_out_words} texts."
+    few = [label for label, scores in report.per_label[report.held_out].items() if scores.support < FEW]
     if few:
-        yield f"Fewer than {FEW} test rows, so hardly a score: {', '.join(map(plain, few))}."
+        yield f"Fewer than {FEW} {report.held_out_words} rows, so hardly a score: {', '.join(map(plain, few))}."
     if report.metrics_without_leaks is not None:
         leaks = report.metrics_without_leaks
         yield (
-            f"{leaks.equal + leaks.near:,} test texts are in an earlier split, equal or nearly; without them accuracy "
-            f"is {_number(leaks.metrics['accuracy'])}."
+            f"{leaks.equal + leaks.near:,} {report.held_out_words} texts are in {_elsewhere(report)}, equal or nearly; "
+            f"without them accuracy is {_number(leaks.metrics['accuracy'])}."
         )
     for check in report.data.checks:
         if check.severity == "warning":

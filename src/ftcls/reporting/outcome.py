@@ -54,15 +54,16 @@ class Outcome:
 
 
 def outcome(report: Report) -> Outcome:
-    """What the test split says of the run's chosen metric, and of the baseline on the same rows."""
-    metric, rows = report.training.best.metric, report.data.splits["test"].examples
-    score = f"{metric} {number(report.metrics['test'][metric])} ({interval(report.intervals['test'][metric])})"
+    """What the held-out rows say of the run's chosen metric, and of the baseline on the same rows."""
+    metric, held_out, held = report.training.best.metric, report.held_out, report.held_out_words
+    rows = report.data.splits[held_out].examples
+    score = f"{metric} {number(report.metrics[held_out][metric])} ({interval(report.intervals[held_out][metric])})"
     baseline, right = report.baseline, _right(report)
     if report.run.smoke:
         return Outcome(SMOKE, SMOKE, None, None)
     difference = None if baseline is None else baseline.difference.get(metric)
     if baseline is None or difference is None:
-        return Outcome(f"Right on {right}.", f"{score} on {rows:,} test rows.", None, None)
+        return Outcome(f"Right on {right}.", f"{score} on {rows:,} {held} rows.", None, None)
     found = verdict(difference)
     headline = {
         "better": f"Better than {baseline.name}, and right on {right}.",
@@ -76,14 +77,14 @@ def outcome(report: Report) -> Outcome:
     }
     low, high = difference.interval
     sentence = (
-        f"{words[found]}: {score} against {number(baseline.metrics['test'][metric])} on {rows:,} test rows, "
+        f"{words[found]}: {score} against {number(baseline.metrics[held_out][metric])} on {rows:,} {held} rows, "
         f"{signed(difference.value)} ({signed(low)} to {signed(high)})."
     )
     return Outcome(headline[found], sentence, found, difference)
 
 
 def _right(report: Report) -> str:
-    rows = report.data.splits["test"].examples
-    count = round((report.metrics["test"]["accuracy"] or 0.0) * rows)
+    rows = report.data.splits[report.held_out].examples
+    count = round((report.metrics[report.held_out]["accuracy"] or 0.0) * rows)
     sets = " with their whole set of labels" if report.data.task == "multilabel" else ""
-    return f"{count:,} of {rows:,} test texts{sets}"
+    return f"{count:,} of {rows:,} {report.held_out_words} texts{sets}"

@@ -32,7 +32,7 @@ function drawScores() {
   const said = value === null ? "each label its own" : String(Number(value.toFixed(4)));
   at("c-value").textContent = said;
   at("c-slider").setAttribute("aria-valuetext", said);
-  at("c-table").tBodies[0].replaceChildren(...["validation", "test"].filter((split) => split in D.curves.splits).map((split) => {
+  at("c-table").tBodies[0].replaceChildren(...["validation", "out_of_fold", "test"].filter((split) => split in D.curves.splits).map((split) => {
     const found = scores(split, stop);
     const values = [figure(found.precision), figure(found.recall), figure(found.f1), whole(found.given), whole(found.rightly), whole(found.wrongly), whole(found.missed)];
     return make("tr", {}, make("th", { scope: "row" }, split), ...values.map((text) => make("td", { className: "n" }, text)));
@@ -41,7 +41,7 @@ function drawScores() {
   const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : /["$`\\!%]/.test(text) ? `'${text.replaceAll("'", "'\"'\"'")}'` : `"${text}"`);
   const wanted = value === null ? "" : ` --threshold ${D.task === "binary" || at("c-label").value === ALL ? said : quoted(`${label}=${said}`)}`;
   at("c-predict").textContent = `ftcls predict ${quoted(D.place)}${wanted} --text "..."`;
-  const chosenOn = scores("validation" in D.curves.splits ? "validation" : "test", stop);
+  const chosenOn = scores("validation" in D.curves.splits ? "validation" : D.split, stop);
   const least = chosenOn.precision === null ? null : Math.floor(chosenOn.precision * 1000) / 1000;
   at("c-config-box").hidden = !least;
   at("c-config").textContent = `decision: {thresholds: tuned, objective: precision, min_precision: ${least}}`;
@@ -91,8 +91,8 @@ function pooledBins() {
 }
 
 function drawCurves() {
-  const found = D.curves.grid.map((value, place) => ({ value, ...scores("test", place) })).filter((each) => each.precision !== null && each.recall !== null);
-  const now = scores("test", stop);
+  const found = D.curves.grid.map((value, place) => ({ value, ...scores(D.split, place) })).filter((each) => each.precision !== null && each.recall !== null);
+  const now = scores(D.split, stop);
   const words = (value, each) => `threshold ${value}: precision ${figure(each.precision)}, recall ${figure(each.recall)}, ${whole(each.given)} given`;
   chart(at("c-curve"), {
     x: "recall", y: "precision",

@@ -150,7 +150,7 @@ def reliability(found: Reliability) -> Figure:
 
 def frequency(counts: NDArray[np.int64], f1: NDArray[np.float64]) -> Figure:
     """F1 of every label against how often it occurs in the training rows."""
-    figure, axes = _empty("training rows with the label", "F1 on test")
+    figure, axes = _empty("training rows with the label", "F1 on held-out rows")
     with matplotlib.rc_context(STYLE):
         axes.scatter(counts, f1, s=18, color=SERIES[0], alpha=0.75, linewidths=0)
         # A logarithm where there is one; a label without training rows stands at 0.

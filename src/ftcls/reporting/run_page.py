@@ -27,7 +27,6 @@ from ftcls.scoring import slices
 from ftcls.scoring.calibration import reliability
 from ftcls.scoring.metrics import Predictions
 
-_SPLIT = "test"
 _MISTAKES = 20
 """Mistakes that stand on the page for who has no script."""
 _PAIRS = 20
@@ -116,9 +115,9 @@ def write(run: RunDir, found: Report, *, output: Path | None = None) -> Page:
     """
     predictions = {split: prediction_files.read(run.predictions / f"{split}.parquet") for split in found.metrics}
     rows = {split: prediction_files.read_rows(run.predictions / f"{split}.parquet") for split in predictions}
-    test = predictions[_SPLIT]
+    test = predictions[found.held_out]
     problems = tuple(line for split, each in predictions.items() for line in disagreements(found, split, each))
-    figures = gallery.figures(found, history.read(run.history), test, rows[_SPLIT])
+    figures = gallery.figures(found, history.read(run.history), test, rows[found.held_out])
     drawn = plots.save({name: drawing.figure for name, drawing in figures.items()}, run.plots)
     images = {
         name: {
@@ -144,7 +143,7 @@ def _context(
     """What the template fills in, its plots left out."""
     metric = found.training.best.metric
     document = report_schema.document(found)
-    test, rows = predictions[_SPLIT], texts[_SPLIT]
+    test, rows = predictions[found.held_out], texts[found.held_out]
     content = _content(run, found, predictions, texts)
     words = mistake_words.read(run)
     pairs = error_analysis.pairs(test, most=_PAIRS)
@@ -153,10 +152,12 @@ def _context(
     truncation = () if rows.truncated is None else slices.by_truncation(test, rows.truncated)
     return {
         "report": document,
+        "held_out": found.held_out,
+        "held": found.held_out_words,
         "metric": metric,
         "meaning": METRICS[metric] if metric in METRICS else "",
-        "score": found.metrics[_SPLIT][metric],
-        "interval": found.intervals[_SPLIT][metric],
+        "score": found.metrics[found.held_out][metric],
+        "interval": found.intervals[found.held_out][metric],
         "outcome": outcome(found),
         "bars": rungs.bars(found),
         "verdict": _verdict(found),
@@ -173,12 +174,12 @@ def _context(
             for step in found.next_steps
         ],
         "use": commands.use(run.path, several=found.data.task == "multilabel", text=found.data.text),
-        "label_intervals": (document.get("label_intervals") or {}).get(_SPLIT),
+        "label_intervals": (document.get("label_intervals") or {}).get(found.held_out),
         "without_leaks": document.get("metrics_without_leaks"),
         "notes": problems,
         "warnings": [check for check in found.data.checks if check.severity == "warning"],
         "checked": [check for check in found.data.checks if check.severity != "warning"],
-        "confusion": document["confusion"][_SPLIT],
+        "confusion": document["confusion"][found.held_out],
         "cells": found.data.task != "multilabel" and len(test.labels) <= _CELLS,
         "silent": found.data.task == "multilabel" and not test.predicted.any(),
         "pairs": pairs,
@@ -206,7 +207,7 @@ def _content(
     return page_data.content(
         predictions,
         rows,
-        split=_SPLIT,
+        split=found.held_out,
         files={name: sources.file(run, found, name) for name in found.data.splits},
         thresholds=None if thresholds is None else [thresholds[label] for label in found.data.labels],
         elsewhere=[

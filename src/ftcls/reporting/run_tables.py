@@ -17,6 +17,7 @@ from ftcls.environment import disk
 from ftcls.errors import on_one_line
 from ftcls.reporting import commands
 from ftcls.reporting.figures_as_text import duration, interval, number, signed
+from ftcls.reporting.fold_table import folds
 from ftcls.reporting.outcome import VERDICTS, outcome
 from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
@@ -51,7 +52,7 @@ def summary(report: Report, *, run: Path | None = None, verbose: bool) -> Render
     title.append(f"  {model} on {where.device} in {where.precision}, {duration(report.run.seconds)}", style="not bold")
     ladder = _ladder(report)
     warnings = [check for check in report.data.checks if check.severity == "warning"]
-    parts: list[RenderableType] = [title, *_sentence(report), *_asked_for(report), Text(), *ladder]
+    parts: list[RenderableType] = [title, *_sentence(report), *_asked_for(report), Text(), *folds(report), *ladder]
     if verbose:
         parts += [*_tables(report), *(line for check in warnings for line in (Text(), _warning(check)))]
     else:
@@ -68,27 +69,31 @@ def _tables(report: Report) -> list[RenderableType]:
         *_headline(report, tested=True),
         Text(),
         _metrics(report.metrics, report.intervals, report.baseline, chosen=report.training.best.metric),
-        *_notes(report.metrics["test"], report.data.positive_label),
+        *_notes(report.metrics[report.held_out], report.data.positive_label),
         *_decision(report),
-        *_without_leaks(report.metrics_without_leaks, "test", report.training.best.metric),
+        *_without_leaks(report.metrics_without_leaks, report.held_out_words, report.training.best.metric),
         Text(),
-        *_labels(report.per_label["test"], (report.label_intervals or {}).get("test"), "test"),
+        *_labels(
+            report.per_label[report.held_out],
+            (report.label_intervals or {}).get(report.held_out),
+            report.held_out_words,
+        ),
         Text(),
         *_training(report),
     ]
 
 
 def _sentence(report: Report) -> list[Text]:
-    """What the run comes to: the chosen metric on the test split, and whether that beats the baseline."""
+    """What the run comes to: the chosen metric on the held-out rows, and whether that beats the baseline."""
     found = outcome(report)
     style = "yellow" if report.run.smoke else VERDICTS[found.verdict][1] if found.verdict else ""
     return [Text(line, style=style) for line in textwrap.wrap(found.sentence, _ADVICE_WIDTH)]
 
 
 def _asked_for(report: Report) -> list[Text]:
-    """The numbers of `metrics.evaluate` on the test split: who asks for a metric wants to see it."""
+    """The numbers of `metrics.evaluate` on the held-out rows: who asks for a metric wants to see it."""
     known = metric_names(report.data.task)
-    beside = [f"{name} {number(value)}" for name, value in report.metrics["test"].items() if name not in known]
+    beside = [f"{name} {number(value)}" for name, value in report.metrics[report.held_out].items() if name not in known]
     return [*map(Text, textwrap.wrap(f"Also {', '.join(beside)}.", _ADVICE_WIDTH))] if beside else []
 
 
@@ -146,18 +151,26 @@ def evaluation(evaluation: Evaluation) -> RenderableType:
 
 
 def _headline(report: Report, *, tested: bool) -> list[Text]:
-    """The chosen metric on the test split, the baseline's under it, and, if that is to be said, whether they differ."""
+    """The chosen metric on the held-out rows, the baseline's under it, and, if asked, whether they differ."""
     metric = report.training.best.metric
-    rows = report.data.splits["test"].examples
-    lines = [(_tail(report.model.checkpoint), report.metrics["test"][metric], report.intervals["test"][metric])]
+    rows = report.data.splits[report.held_out].examples
+    lines = [
+        (
+            _tail(report.model.checkpoint),
+            report.metrics[report.held_out][metric],
+            report.intervals[report.held_out][metric],
+        )
+    ]
     difference = None
     if report.baseline is not None:
         baseline = report.baseline
-        lines.append((baseline.name, baseline.metrics["test"][metric], baseline.intervals["test"][metric]))
+        lines.append(
+            (baseline.name, baseline.metrics[report.held_out][metric], baseline.intervals[report.held_out][metric])
+        )
         # A verdict in another metric would be one about another question, and of a smoke run there is none.
         difference = None if report.run.smoke else baseline.difference.get(metric)
     width = max(len(name) for name, _, _ in lines)
-    texts = [Text(f"{metric} on the {rows:,} test examples, with its 95 % interval")]
+    texts = [Text(f"{metric} on the {rows:,} {report.held_out_words} examples, with its 95 % interval")]
     for index, (name, value, bounds) in enumerate(lines):
         line = Text(f"  {name:{width}}   ")
         line.append(number(value), style="" if index else "bold")
@@ -182,15 +195,15 @@ def _ladder(report: Report) -> list[RenderableType]:
         if rung.omitted is None:
             table.add_row(
                 rung.title,
-                number(rung.metrics["test"][metric]),
-                interval(rung.intervals["test"][metric]),
+                number(rung.metrics[report.held_out][metric]),
+                interval(rung.intervals[report.held_out][metric]),
                 "-" if rung.seconds is None else duration(rung.seconds),
                 "-" if rung.texts_per_second is None else f"{rung.texts_per_second:,.0f}",
                 style="bold" if rung.name == "fine_tuned" else "",
             )
     left_out = [Text(f"no {each.title}: {each.omitted}", style="dim") for each in report.ladder if each.omitted]
     mixture = [
-        Text("RUN:stack, the mixture, is better than its best part on validation rows.")
+        Text(f"RUN:stack, the mixture, is better than its best part on {report.decided_on} rows.")
         for each in report.ladder
         if each.better
     ]
@@ -231,7 +244,7 @@ def _metrics(
         for split, values in metrics.items():
             cells += [Text(number(values[name])), Text(interval(intervals[split][name]))]
         if baseline is not None:
-            cells.append(Text(number(baseline.metrics["test"].get(name))))
+            cells.append(Text(number(next(iter(baseline.metrics.values())).get(name))))
         table.add_row(*cells)
     return table
 
@@ -260,8 +273,8 @@ def _decision(report: Report) -> list[Text]:
         low, high = difference.interval
         lines.append(
             Text(
-                f"  {name:<9} {number(plain['test'][name])} at one half, "
-                f"{number(report.metrics['test'][name])} at the tuned thresholds: {signed(difference.value)}"
+                f"  {name:<9} {number(plain[report.held_out][name])} at one half, "
+                f"{number(report.metrics[report.held_out][name])} at the tuned thresholds: {signed(difference.value)}"
             )
         )
         lines.append(Text(f"  {'':<9} {signed(low)} to {signed(high)}, p = {difference.p_value:.3f}", style="dim"))
@@ -324,7 +337,7 @@ def _training(report: Report) -> list[Text]:
     rate = f"{training.examples_per_second:,.1f} examples/s, {training.tokens_per_second:,.0f} tokens/s"
     lines = [
         f"{training.steps:,} steps, {training.epochs:.3g} epochs in {duration(training.seconds)}: {rate}",
-        f"best step {training.best.step:,}: {training.best.metric} {number(training.best.value)} on validation"
+        _chosen(report)
         + (", stopped early" if training.stopped_early else "")
         + (", resumed" if training.resumed else ""),
     ]
@@ -337,6 +350,13 @@ def _training(report: Report) -> list[Text]:
         spikes = textwrap.wrap(_spikes(report.diagnosis.spikes), _ADVICE_WIDTH)
         return [*map(Text, lines), *_diagnosis(report), *map(Text, spikes)]
     return [Text(line) for line in lines]
+
+
+def _chosen(report: Report) -> str:
+    best = report.training.best
+    if report.cross_validation is not None:
+        return "of all rows, for the median of the folds' best steps"
+    return f"best step {best.step:,}: {best.metric} {number(best.value)} on validation"
 
 
 def _diagnosis(report: Report) -> list[Text]:

@@ -57,7 +57,7 @@ def bars(report: Report) -> list[Bar]:
     """The models of a run from the simplest up, in the chosen metric, on one scale from 0."""
     metric = report.training.best.metric
     alone = len(report.ladder) == 0
-    rows = _plain(report, metric) if alone else [_rung(rung, metric) for rung in report.ladder]
+    rows = _plain(report, metric) if alone else [_rung(rung, metric, report) for rung in report.ladder]
     drawn = spans([(row.value, row.interval) for row in rows], metric)
     return [_bar(row, span) for row, span in zip(rows, drawn, strict=True)]
 
@@ -74,18 +74,18 @@ class _Row:
     note: str = ""
 
 
-def _rung(rung: Rung, metric: str) -> _Row:
+def _rung(rung: Rung, metric: str, report: Report) -> _Row:
     if rung.omitted:
         return _Row(rung.title, None, None, False, note=rung.omitted)
     return _Row(
         title=rung.title,
-        value=rung.metrics["test"][metric],
-        interval=rung.intervals["test"][metric],
+        value=rung.metrics[report.held_out][metric],
+        interval=rung.intervals[report.held_out][metric],
         own=rung.name == "fine_tuned",
         difference=rung.difference[metric] if metric in rung.difference else None,
         seconds=rung.seconds,
         texts_per_second=rung.texts_per_second,
-        note="better than its best part, on validation rows" if rung.better else "",
+        note=f"better than its best part, on {report.decided_on} rows" if rung.better else "",
     )
 
 
@@ -94,8 +94,8 @@ def _plain(report: Report, metric: str) -> list[_Row]:
     found = [
         _Row(
             simple.name,
-            _of(simple.metrics["test"], metric),
-            simple.intervals["test"][metric] if metric in simple.intervals["test"] else None,
+            _of(simple.metrics[report.held_out], metric),
+            simple.intervals[report.held_out][metric] if metric in simple.intervals[report.held_out] else None,
             False,
             simple.difference[metric] if metric in simple.difference else None,
             simple.seconds,
@@ -103,7 +103,7 @@ def _plain(report: Report, metric: str) -> list[_Row]:
         for simple in (report.majority, report.baseline)
         if simple is not None
     ]
-    own = _Row("fine-tuned", report.metrics["test"][metric], report.intervals["test"][metric], True)
+    own = _Row("fine-tuned", report.metrics[report.held_out][metric], report.intervals[report.held_out][metric], True)
     return [*(row for row in found if row.value is not None), own]
 
 

@@ -51,6 +51,15 @@ class RunDir:
         return self.checkpoints / "best"
 
     @property
+    def folds(self) -> Path:
+        """Of a cross-validation: the run of each fold, in folders 1 to K."""
+        return self.path / "folds"
+
+    def fold(self, number: int) -> "RunDir":
+        """The run of one fold, counted from 1."""
+        return RunDir(self.folds / str(number))
+
+    @property
     def model(self) -> Path:
         """The model that was chosen, as plain transformers loads it."""
         return self.path / "model"

@@ -28,7 +28,7 @@ class Listed:
     metric: str | None
     """What it was chosen by; None where it is not finished."""
     value: float | None
-    """Of the metric, on test."""
+    """Of the metric, on test, or out of fold."""
     step: int | None
     """The last step of a finished run, that of the newest checkpoint of another; None: there is none."""
     bytes: int
@@ -146,6 +146,8 @@ def _prune(run: RunDir, *, delete: bool) -> Pruned:
     steps = step_folders(run.checkpoints)
     whole = [path for path in steps if not _damages(path)] if not run.done else []
     superseded = steps if run.done else [path for path in steps if whole and step_of(path) < step_of(whole[-1])]
+    if run.done:  # its folds are, too
+        superseded = [*superseded, *(path for fold in _folds(run) for path in step_folders(fold.checkpoints))]
     left_over = [path for pattern in _LEFT_OVER for path in run.checkpoints.glob(pattern)]
     for folder in (run.path, run.plots, run.predictions, run.evals):
         left_over += files.left_over(folder)
@@ -172,14 +174,21 @@ def _listed(run: RunDir) -> Listed:
         return Listed(run.path, "damaged", None, None, newest, size)
     metric = report.training.best.metric
     state: State = "stopped early" if report.status == "stopped_early" else "done"
-    return Listed(run.path, state, metric, report.metrics["test"][metric], report.training.steps, size)
+    return Listed(run.path, state, metric, report.metrics[report.held_out][metric], report.training.steps, size)
 
 
 def _inner(run: RunDir) -> list[Path]:
     """The folders of a run that have, or should have, a manifest of their own."""
     model = [run.model] if (run.model / "config.json").is_file() or (run.model / manifest.FILE).exists() else []
     kept = sorted(path for path in run.checkpoints.glob("[!.]*") if path.is_dir())
-    return [*model, *kept] if run.config.is_file() else []
+    folds = [each for fold in _folds(run) for each in (fold.path, *_inner(fold))]
+    return [*model, *kept, *folds] if run.config.is_file() else []
+
+
+def _folds(run: RunDir) -> list[RunDir]:
+    """The runs of the folds of a cross-validation, as far as there are any."""
+    numbers = sorted(int(path.name) for path in run.folds.glob("*") if path.name.isdecimal())
+    return [run.fold(number) for number in numbers]
 
 
 def _damages(folder: Path) -> list[Damage | str]:

@@ -45,7 +45,7 @@ def write(
 ) -> None:
     """Write predictions as Parquet, whole or not at all; the same predictions give the same bytes.
 
-    Columns: row, gold and predicted (label names; lists of them for multilabel), cluster where there is one,
+    Columns: row, gold and predicted (label names; lists of them for multilabel), cluster and fold where there is one,
     ``probability:<label>`` for every label, and text, tokens and truncated where they are given (see `Rows`); of a pair
     of texts the second one is ``second_text``. Task, label order and positive label stand in the schema's metadata.
 
@@ -59,6 +59,8 @@ def write(
     }
     if predictions.clusters is not None:
         columns["cluster"] = pa.array(predictions.clusters, pa.int64())
+    if predictions.folds is not None:
+        columns["fold"] = pa.array(predictions.folds, pa.int64())
     for index, label in enumerate(predictions.labels):
         columns[f"probability:{label}"] = pa.array(predictions.probabilities[:, index], pa.float64())
     about_rows = {"text": texts, "tokens": lengths, "truncated": truncated}
@@ -112,6 +114,7 @@ def _predictions(table: Any, about: Any) -> Predictions:
         rows=table["row"].to_numpy(),
         clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
         positive=None if positive is None else labels.index(positive),
+        folds=table["fold"].to_numpy() if "fold" in table.column_names else None,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -19,7 +19,9 @@ from ftcls.environment import json_files, manifest
 from ftcls.environment.files import json_text, write_json, write_text
 from ftcls.errors import DataError
 from ftcls.runs import directory
+from ftcls.runs.folds_section import CrossValidation
 from ftcls.runs.model_section import Model
+from ftcls.runs.speed_section import PrecisionAgreement, Speed
 from ftcls.runs.training_section import Training
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
@@ -34,6 +36,8 @@ from ftcls.scoring.without_leaks import WithoutLeaks
 SCHEMA = Path(__file__).with_name("report.schema.json")
 """The JSON schema of report.json."""
 
+OUT_OF_FOLD: Final = "out_of_fold"
+"""The name of all rows of a cross-validation, each predicted by the model that did not see its fold."""
 Metrics = dict[str, float | None]
 """Value by metric name; None where it is undefined."""
 Intervals = dict[str, Interval | None]
@@ -54,6 +58,8 @@ class Scores:
     per_label: PerLabel
     confusion: Confusion
     label_intervals: LabelCertainty
+    widening: dict[str, float]
+    """Of the intervals, by the trainings of a cross-validation; else empty."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ class BaselineScores:
     intervals: dict[str, Intervals]
     seconds: float
     difference: dict[str, Difference]
-    """Run minus baseline on the test split, by metric."""
+    """Run minus baseline on the held-out rows, by metric."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ class Rung:
     metrics: dict[str, Metrics]
     intervals: dict[str, Intervals]
     difference: dict[str, Difference]
-    """Fine-tuned model minus this one on the test split, in the chosen metric."""
+    """Fine-tuned model minus this one on the held-out rows, in the chosen metric."""
     seconds: float | None = None
     """To make it, what it builds on left out."""
     texts_per_second: float | None = None
@@ -190,37 +196,6 @@ class DecisionReport:
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds for one text."""
-
-    p50: float
-    p95: float
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast the trained model answers, one text at a time, tokenizing included, in the precision of the run."""
-
-    latency_ms: Latency
-    texts: int
-    device: str
-    threads: int
-
-
-@dataclass(frozen=True)
-class PrecisionAgreement:
-    """How far the arithmetic that a run is scored in is from float32, on validation texts computed in both."""
-
-    precision: str
-    """bf16 or fp16."""
-    texts: int
-    same_labels: float
-    """Share of the texts that float32 gives the same labels."""
-    largest_difference: float
-    """Of a probability."""
-
-
-@dataclass(frozen=True)
 class Report:
     """The whole of report.json."""
 
@@ -252,7 +227,24 @@ class Report:
     """None where the run is scored in float32."""
     ladder: tuple[Rung, ...] = ()
     """From the simplest model to the mixture of all."""
+    cross_validation: CrossValidation | None = None
+    """None where there is one training."""
     schema_version: Literal[1] = 1
+
+    @property
+    def held_out(self) -> str:
+        """The rows that the run is judged by: ``test``, or ``out_of_fold`` of a cross-validation."""
+        return "test" if self.cross_validation is None else OUT_OF_FOLD
+
+    @property
+    def decided_on(self) -> str:
+        """The rows that thresholds, temperature and the mixture were fitted on, in words."""
+        return "validation" if self.cross_validation is None else "out-of-fold"
+
+    @property
+    def held_out_words(self) -> str:
+        """The same in words: test or out-of-fold."""
+        return self.held_out.replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -309,15 +301,17 @@ def scores(
         per_label=metrics.per_label(predictions, thresholds),
         confusion=_tuples(metrics.confusion(predictions).tolist()),
         label_intervals=found.labels,
+        widening=found.widening,
     )
 
 
 def scores_of(report: Report, name: str | None) -> tuple[Metrics, Intervals]:
-    """Test scores and intervals of a run's own model (None), or of a simple one; empty where it has none."""
+    """Held-out scores and intervals of a run's own model (None), or of a simple one; empty where it has none."""
+    held_out = report.held_out
     if name is None:
-        return dict(report.metrics["test"]), dict(report.intervals["test"])
+        return dict(report.metrics[held_out]), dict(report.intervals[held_out])
     rung = next((each for each in report.ladder if each.name == name and each.omitted is None), None)
-    return ({}, {}) if rung is None else (rung.metrics["test"], rung.intervals["test"])
+    return ({}, {}) if rung is None else (rung.metrics[held_out], rung.intervals[held_out])
 
 
 def document(result: Report | Evaluation) -> dict[str, Any]:
@@ -329,7 +323,7 @@ def document(result: Report | Evaluation) -> dict[str, Any]:
 def write_report(run: directory.RunDir, report: Report) -> None:
     """Write the manifest of a run, and report.json, its last file."""
     text = json_text(document(report))
-    passing = (run.checkpoints.name, run.evals.name)
+    passing = (run.checkpoints.name, run.evals.name, run.folds.name)
     manifest.write(run.path, without=passing, ahead={run.report.name: text.encode()})
     write_text(run.report, text)
 

@@ -9,20 +9,21 @@
 - Everything else: the 2.5th to the 97.5th percentile of a bootstrap. Rows are drawn with replacement, n of them; where
   rows belong together (one file, one author), whole clusters are drawn instead. Draws in which a metric has no value
   are left out; a metric that has none in any draw has no interval: None.
+- Out-of-fold predictions of a cross-validation: the above over all rows, and wider by what the trainings of the folds
+  add (`folds`). The labels' own intervals are over rows alone.
 
 A label that neither occurs nor is predicted counts 0 in a macro average, and adds nothing to its interval: that is
 about the labels that the rows show. Coverage is measured by ``scripts/coverage.py``.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.errors import DataError
-from ftcls.scoring import wilson
-from ftcls.scoring.metrics import AREAS, Counts, Predictions, Statistics, names
+from ftcls.scoring import folds, resampling, wilson
+from ftcls.scoring.metrics import AREAS, Counts, Predictions, Statistics, in_range, names
 from ftcls.scoring.wilson import Interval
 
 DRAWS = 2000
@@ -31,10 +32,6 @@ _AREA_WORK = 2_000_000_000
 """Most row x label x draw steps spent on areas under curves: some ten seconds of one core."""
 _AREA_DRAWS = 200
 """Fewest draws for areas under curves, however large the data; an end then wobbles by a twentieth of the width."""
-_WEIGHTS = 4_000_000
-"""Weights of one block of draws: 16 MB of float32."""
-_BLOCK = 32
-"""Fewest draws in a block: sums over rows want many side by side, and 32 draws of a million rows are 128 MB."""
 _FEW_POSITIVES = 20
 """Up to so many positives, average precision takes Wilson's interval."""
 _SHARES = ("accuracy", "f1_micro")
@@ -64,6 +61,8 @@ class Certainty:
     """By metric of the task."""
     labels: dict[str, LabelIntervals]
     """By label name."""
+    widening: dict[str, float] = field(default_factory=dict)
+    """Of out-of-fold predictions: by what the distances of the ends from the metric were multiplied (`folds`)."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,35 @@ def _certainty(predictions: Predictions, *, seed: int, draws: int, areas_of_labe
         label: LabelIntervals(**{name: ratios[name][index] for name in ratios}, average_precision=areas[index])
         for index, label in enumerate(predictions.labels)
     }
-    return Certainty({name: found[name] for name in wanted}, labels)
+    found = {name: found[name] for name in wanted}
+    if predictions.folds is None:
+        return Certainty(found, labels)
+    by = _widening(statistics, wanted, drawn, predictions.folds, seed=seed)
+    values = statistics.at(np.ones((1, len(predictions))), wanted)
+    return Certainty({name: _wider(name, found[name], float(values[name][0]), by[name]) for name in wanted}, labels, by)
+
+
+def _widening(
+    statistics: Statistics, wanted: tuple[str, ...], drawn: "_Draws", fold: NDArray[np.int64], *, seed: int
+) -> dict[str, float]:
+    """By metric, how much wider its interval is to be for the trainings of the folds [n]."""
+    of_folds = folds.fold_scores(statistics.predictions, fold, wanted, seed=seed)
+    return {
+        name: folds.widening(_variance(drawn.metrics[name]), folds.extra_variance(of_folds[name])) for name in wanted
+    }
+
+
+def _variance(drawn: NDArray[np.float64]) -> float:
+    some = drawn[np.isfinite(drawn)]
+    return float(some.var()) if len(some) else 0.0
+
+
+def _wider(name: str, interval: Interval | None, value: float, by: float) -> Interval | None:
+    if interval is None or not np.isfinite(value):
+        return interval
+    low, high = interval
+    more = by - 1
+    return in_range(name, (low - more * max(value - low, 0.0), high + more * max(high - value, 0.0)))
 
 
 def _ratio_intervals(statistics: Statistics, name: str) -> list[Interval | None]:
@@ -220,6 +247,7 @@ def paired_difference(
         value=values[0] - values[1],
         rows=len(first),
         clusters=None if first.clusters is None else len(np.unique(first.clusters)),
+        extra=folds.extra_of_difference(first, second, metric, seed=seed),
     )
 
 
@@ -233,14 +261,18 @@ def resampled(predictions: Predictions, metric: str, *, seed: int = 0, draws: in
 
 
 def difference_of(
-    differences: NDArray[np.float64], *, metric: str, value: float, rows: int, clusters: int | None
+    differences: NDArray[np.float64], *, metric: str, value: float, rows: int, clusters: int | None, extra: float = 0.0
 ) -> Difference:
     """A difference with interval and p-value from its draws [d], as `paired_difference` describes.
+
+    ``extra`` is what trainings add to its variance: the draws are spread about the value until they have that too.
 
     Raises:
         DataError: no draw has a value.
     """
     differences = differences[np.isfinite(differences)]
+    if extra and len(differences):
+        differences = value + (differences - value) * folds.widening(float(differences.var()), extra)
     interval = _percentiles(differences)
     if interval is None:
         raise DataError(f"{metric}: has no value in any resample of these {rows} rows; choose another metric")
@@ -327,7 +359,7 @@ def _resample(
     counts: list[Counts] = []
     areas: list[NDArray[np.float64]] = []
     done = 0
-    for weights in _weights(statistics.predictions, seed=seed, draws=draws):
+    for weights in resampling.weights(statistics.predictions, seed=seed, draws=draws):
         counts.append(statistics.counts(weights))
         found = statistics.at(weights, cheap, counts=counts[-1])
         if done < for_areas and (costly or areas_of_labels):
@@ -343,24 +375,6 @@ def _resample(
         counts=Counts(*(np.concatenate([getattr(each, name) for each in counts]) for name in _COUNTED)),
         areas=np.concatenate(areas) if areas_of_labels else None,
     )
-
-
-def _weights(predictions: Predictions, *, seed: int, draws: int) -> Iterator[NDArray[np.float32]]:
-    """Blocks [d, n] of how often each row is drawn, a row's side by side; the same whatever the size of a block."""
-    rng = np.random.default_rng(seed)
-    n, members = len(predictions), None
-    units = n
-    if predictions.clusters is not None:
-        clusters, members = np.unique(predictions.clusters, return_inverse=True)
-        units = len(clusters)
-    size = max(_BLOCK, _WEIGHTS // n)
-    for start in range(0, draws, size):
-        count = min(size, draws - start)
-        drawn = np.empty((count, units), dtype=np.float32)
-        for index in range(count):
-            drawn[index] = np.bincount(rng.integers(0, units, size=units), minlength=units)
-        by_unit = np.ascontiguousarray(drawn.T)
-        yield (by_unit if members is None else by_unit.take(members, axis=0)).T
 
 
 def _percentiles(values: NDArray[np.float64]) -> Interval | None:

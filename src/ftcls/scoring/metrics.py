@@ -80,11 +80,14 @@ class Predictions:
     """[n] cluster of each row where rows are not independent."""
     positive: int | None = None
     """binary: index of the label that precision, recall, f1 and the areas are about."""
+    folds: NDArray[np.int64] | None = None
+    """[n] fold of each row, where each fold is predicted by a model of its own: intervals are over rows and folds."""
 
     def __post_init__(self) -> None:
         n, k = len(self.rows), len(self.labels)
         targets = (n, k) if self.task == "multilabel" else (n,)
-        shapes = {"gold": targets, "predicted": targets, "probabilities": (n, k), "rows": (n,), "clusters": (n,)}
+        shapes = {"gold": targets, "predicted": targets, "probabilities": (n, k), "rows": (n,)}
+        shapes |= {"clusters": (n,), "folds": (n,)}
         for name, wanted in shapes.items():
             array = getattr(self, name)
             if array is not None and array.shape != wanted:
@@ -106,6 +109,7 @@ class Predictions:
             probabilities=self.probabilities[chosen],
             rows=self.rows[chosen],
             clusters=None if self.clusters is None else self.clusters[chosen],
+            folds=None if self.folds is None else self.folds[chosen],
         )
 
 

@@ -66,7 +66,7 @@ class Space:
         Raises:
             ConfigError: it is none.
         """
-        return combine(self.file.base_text, [setting for choice in choices for setting in choice.settings])
+        return _trained(combine(self.file.base_text, [setting for choice in choices for setting in choice.settings]))
 
 
 def space(file: SweepFile) -> Space:
@@ -185,11 +185,27 @@ def _check(file: SweepFile, axes: Sequence[Axis]) -> None:
         for choice in _ends(axis):
             choices = [*firsts[:index], choice, *firsts[index + 1 :]]
             try:
-                combine(file.base_text, [setting for each in choices for setting in each.settings])
+                _trained(combine(file.base_text, [setting for each in choices for setting in each.settings]))
             except ConfigError as error:
                 errors |= dict.fromkeys(_one_by_one(str(error)))
     if errors:
         raise ConfigError("\n".join(errors))
+
+
+def _trained(experiment: Experiment) -> Experiment:
+    """An experiment that is one training.
+
+    Raises:
+        ConfigError: it is a cross-validation, which has no validation score to choose by.
+    """
+    folds = experiment.data.split.folds
+    if folds is not None and experiment.data.split.fold is None:
+        raise ConfigError(
+            f"data.split.folds: {folds}: a sweep chooses by the validation split, and a cross-validation as a whole "
+            "has none; leave folds out, or make each fold a trial, by the axis data.split.fold: "
+            f"{list(range(1, min(folds, 3) + 1))}"
+        )
+    return experiment
 
 
 def _one_by_one(text: str) -> list[str]:

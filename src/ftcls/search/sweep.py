@@ -74,7 +74,7 @@ def sweep(
     """
     planned = plan(file, output=output, options=Options(smoke=smoke, offline=offline, allow_code=allow_code))
     executor = executor_of(jobs, ray=ray, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
-    with watch.shown(planned) as changed:
+    with watch.shown(planned.name, planned.total, planned.space.metric) as changed:
         return run(planned, executor, changed=changed)
 
 

@@ -15,7 +15,6 @@ from ftcls.environment import json_files
 from ftcls.environment.progress import bar, console, place
 from ftcls.runs.directory import RunDir
 from ftcls.search.schedule import Progress
-from ftcls.search.trials import Plan
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +50,22 @@ class Lines:
 
 
 @contextlib.contextmanager
-def shown(plan: Plan) -> Iterator[Callable[[Progress], None]]:
-    """What shows a sweep's progress: a live table on a terminal, a bar in a notebook, else a line for each trial."""
-    lines = Lines(plan.total)
+def shown(name: str, total: int | None, metric: str) -> Iterator[Callable[[Progress], None]]:
+    """What shows the progress of so many trials: a live table on a terminal, a bar in a notebook, else lines.
+
+    Args:
+        name: of all of them together.
+        total: how many there are to be; None where time is the only limit.
+        metric: the validation metric that is shown.
+    """
+    lines = Lines(total)
     match place():
         case "terminal":
             with Live(console=console(), auto_refresh=False, transient=True) as live:
 
                 def drawn(progress: Progress) -> None:
                     lines.changed(progress)
-                    live.update(board(plan, progress, lines.began), refresh=True)
+                    live.update(board(name, total, metric, progress, lines.began), refresh=True)
 
                 yield drawn
         case "notebook":
@@ -69,28 +74,28 @@ def shown(plan: Plan) -> Iterator[Callable[[Progress], None]]:
                 def counted(progress: Progress) -> None:
                     lines.changed(progress)
                     ended = len(progress.states)
-                    shown_bar.update(ended / plan.total if plan.total else None, f"{ended}/{plan.total or '?'}")
+                    shown_bar.update(ended / total if total else None, f"{ended}/{total or '?'}")
 
                 yield counted
         case None:
             yield lines.changed
 
 
-def board(plan: Plan, progress: Progress, began: dict[str, float]) -> RenderableType:
+def board(name: str, total: int | None, metric: str, progress: Progress, began: dict[str, float]) -> RenderableType:
     """The running trials with where each is, and how many are left."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in ("running", "step", "loss", plan.space.metric, "time"):
+    for head in ("running", "step", "loss", metric, "time"):
         table.add_column(head, justify="left" if head == "running" else "right", overflow="fold")
-    for name, trial in progress.running.items():
-        at = latest(trial.run, plan.space.metric)
+    for each, trial in progress.running.items():
+        at = latest(trial.run, metric)
         cells = [_figure(at[key] if key in at else None) for key in ("step", "loss", "metric")]
-        table.add_row(Text(name), *cells, _clock(time.monotonic() - began[name]))
-    for name in progress.elsewhere:
-        table.add_row(Text(name), "", "", "", "elsewhere")
+        table.add_row(Text(each), *cells, _clock(time.monotonic() - began[each]))
+    for each in progress.elsewhere:
+        table.add_row(Text(each), "", "", "", "elsewhere")
     counts = [sum(state == kind for state in progress.states.values()) for kind in ("done", "failed", "pruned")]
     done, failed, pruned = counts
-    text = f"{plan.name}: {done}{f' of {plan.total}' if plan.total else ''} done"
-    text += f", {failed} failed" * bool(failed) + f", {pruned} pruned" * bool(pruned) + _left(plan, progress, began)
+    text = f"{name}: {done}{f' of {total}' if total else ''} done"
+    text += f", {failed} failed" * bool(failed) + f", {pruned} pruned" * bool(pruned) + _left(total, progress, began)
     return Group(Text(text, style="bold"), table)
 
 
@@ -106,13 +111,13 @@ def latest(run: RunDir, metric: str) -> dict[str, float]:
     return found
 
 
-def _left(plan: Plan, progress: Progress, began: dict[str, float]) -> str:
+def _left(total: int | None, progress: Progress, began: dict[str, float]) -> str:
     """How long the rest takes, if it takes as long as what this call did."""
     here = [name for name, state in progress.states.items() if name in began and state == "done"]
-    if not here or plan.total is None:
+    if not here or total is None:
         return ""
     each = (time.monotonic() - min(began.values())) / len(here)
-    return f", {_clock(each * (plan.total - len(progress.states)))} left"
+    return f", {_clock(each * (total - len(progress.states)))} left"
 
 
 def _figure(value: float | None) -> str:

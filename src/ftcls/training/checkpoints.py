@@ -31,7 +31,8 @@ class Best:
 
     step: int
     metric: str
-    value: float
+    value: float | None
+    """None where there is no split to choose on: the last step stands for the best."""
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,11 @@ from ftcls.data.corpus import Task
 from ftcls.environment import disk
 from ftcls.environment.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
 from ftcls.errors import ConfigError, Interrupted, TrainingError
-from ftcls.inference import forward
 from ftcls.model.batching import StepSampler, balanced_shares
-from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.tokenize import Encoded
 from ftcls.runs.directory import RunDir
 from ftcls.runs.history import History
-from ftcls.scoring import decision, metrics
-from ftcls.scoring.apply import apply
+from ftcls.scoring import metrics
 from ftcls.training import augment, losses, parameter_groups
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, tracker
 from ftcls.training.checkpoints import Best
@@ -36,6 +33,7 @@ from ftcls.training.packed import cuda_graphs, packed_classifier
 from ftcls.training.resume import beginning
 from ftcls.training.stop_request import StopRequest
 from ftcls.training.trainer import Trainer
+from ftcls.training.validation import Validation
 
 log = logging.getLogger(__name__)
 Targets = NDArray[np.int64] | NDArray[np.float32]
@@ -56,35 +54,6 @@ class Fit:
     peak_memory_bytes: int
     stopped_early: bool
     resumed: bool
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What training may choose on."""
-
-    encoded: Encoded
-    labels: tuple[str, ...]
-    task: Task
-    positive: int | None
-
-    def score(
-        self, model: PreTrainedModel | PackedClassifier, *, token_budget: int, max_rows: int | None
-    ) -> dict[str, float | None]:
-        """All metrics of the task, with the model in the precision it trains in."""
-        if self.encoded.targets is None:
-            raise TypeError("validation needs targets")
-        logits = forward.logits(model, self.encoded, token_budget=token_budget, max_rows=max_rows)
-        undecided = decision.default(self.task, len(self.labels))
-        return metrics.score(
-            apply(
-                undecided,
-                logits,
-                gold=self.encoded.targets,
-                task=self.task,
-                labels=self.labels,
-                positive=self.positive,
-            )
-        )
 
 
 def cadence(section: Training, examples: int) -> Cadence:
@@ -199,8 +168,7 @@ def fit(
     """
     if train.targets is None:
         raise TypeError("training needs targets")
-    pace = cadence(training, len(train))
-    budget = token_budget(training, machine)
+    pace, budget = cadence(training, len(train)), token_budget(training, machine)
     start = beginning(run, resume=resume, budget=budget, machine=machine)
     tally, history = start.tally, History(run.history)
     if machine.main:
@@ -234,7 +202,7 @@ def fit(
             token_budget=start.token_budget,
             augmentation=augmentation(training.augmentation, train.targets, tokenizer, seed=seed),
             objective=aim,
-            scorer=lambda m: _scored(m, packed, validation, budget=budget, max_rows=training.eval_batch_size),
+            scorer=validation.scorer(packed, token_budget=budget, max_rows=training.eval_batch_size),
             best_metric=best_metric,
             higher_is_better=metrics.higher_is_better(best_metric),
             tally=tally,
@@ -318,23 +286,6 @@ def rates(section: Training) -> Callable[[PreTrainedModel, Collection[str]], lis
         layer_decay=section.layer_decay,
         head_learning_rate=section.head_learning_rate,
     )
-
-
-def _scored(
-    model: PreTrainedModel,
-    packed: PackedClassifier | None,
-    validation: Validation,
-    *,
-    budget: int,
-    max_rows: int | None,
-) -> dict[str, float | None]:
-    """The validation scores, by what computes the steps."""
-    if packed is None:
-        return validation.score(model, token_budget=budget, max_rows=max_rows)
-    try:
-        return validation.score(packed, token_budget=budget, max_rows=max_rows)
-    finally:
-        packed.train()  # the Trainer knows of the model alone
 
 
 def peak_rate(section: Training) -> float:

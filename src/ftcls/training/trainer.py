@@ -86,7 +86,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         token_budget: int,
         objective: Objective,
         augmentation: Augmentation | None,
-        scorer: Callable[[PreTrainedModel], dict[str, float | None]],
+        scorer: Callable[[PreTrainedModel], dict[str, float | None]] | None,
         best_metric: str,
         higher_is_better: bool,
         tally: Tally,
@@ -299,7 +299,11 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Score the validation split; keep the weights if they are the best so far."""
+        """Score the validation split; keep the weights if they are the best so far, or where there is no such split."""
+        if self.scorer is None:
+            self.tally.best = Best(self.state.global_step, self.best_metric, None)
+            self._keep_best(self.tally.best)
+            return {}
         scores = self.scorer(self.model)
         logs = {f"{metric_key_prefix}_{name}": value for name, value in scores.items() if value is not None}
         self.log(dict(logs))
@@ -314,9 +318,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         return logs
 
     def _better(self, value: float) -> bool:
-        if self.tally.best is None:
-            return True
-        return value > self.tally.best.value if self.higher_is_better else value < self.tally.best.value
+        before = None if self.tally.best is None else self.tally.best.value
+        return before is None or (value > before if self.higher_is_better else value < before)
 
     def _keep_best(self, best: Best) -> None:
         about = checkpoints.best_manifest(best)

@@ -93,7 +93,19 @@ def learn(
         _loss(_fitted(vectors[some], targets[some], task, k, strength).probabilities(unseen[0]), unseen[1])
         for strength in STRENGTHS
     ]
-    return _fitted(vectors, targets, task, k, STRENGTHS[int(np.argmin(losses))])
+    return fit(vectors, targets, task=task, k=k, strength=STRENGTHS[int(np.argmin(losses))])
+
+
+def fit(
+    vectors: NDArray[np.float32],
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    *,
+    task: Task,
+    k: int,
+    strength: float,
+) -> LogisticModel:
+    """Learn n vectors [n, d] under a strength of regularization that is known; the rest as for `learn`."""
+    return _fitted(vectors, targets, task, k, strength)
 
 
 def _loss(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> float:
