@@ -10,7 +10,10 @@
 #   docker build -t ftcls:cpu --build-arg TORCH_INDEX=... .
 #
 # Versions are those of constraints.txt and stand nowhere else.
-FROM python:3.11-slim AS build
+#
+# The base is named by its digest, an index of all platforms: Python 3.11.16 on Debian trixie, of September 2026. A run
+# of the workflow says when the tag has a newer one.
+FROM python:3.11-slim@sha256:da047cb8f9d1d98e5c070f5300ba9f7274e33b8fc0e5be5ed88740aed1b95ba9 AS build
 ARG TORCH_INDEX=""
 ARG EXTRAS="excel,offline,onnx,quantization,sentencepiece,serve"
 WORKDIR /source
@@ -23,7 +26,7 @@ COPY src src
 COPY configs configs
 RUN pip install --no-cache-dir -c constraints.txt ".[$EXTRAS]"
 
-FROM python:3.11-slim
+FROM python:3.11-slim@sha256:da047cb8f9d1d98e5c070f5300ba9f7274e33b8fc0e5be5ed88740aed1b95ba9
 # What a mounted folder belongs to is decided outside: docker run --user says who writes there.
 RUN useradd --uid 1000 --create-home ftcls && install -d -o ftcls -m 0777 /data /cache
 COPY --from=build /venv /venv

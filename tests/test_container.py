@@ -31,9 +31,9 @@ def test_every_version_is_that_of_the_constraints():
     assert "==" not in "".join(installs)
 
 
-def test_the_python_of_the_image_is_one_that_ftcls_takes():
-    tags = [re.fullmatch(r"python:([\d.]+)-slim( AS build)?", line) for line in given("FROM")]
-    assert len({tag[1] for tag in tags}) == 1  # the environment is copied from one to the other
+def test_the_python_of_the_image_is_one_that_ftcls_takes_and_one_image_by_its_digest():
+    tags = [re.fullmatch(r"python:([\d.]+)-slim@(sha256:[0-9a-f]{64})( AS build)?", line) for line in given("FROM")]
+    assert len({(tag[1], tag[2]) for tag in tags}) == 1  # the environment is copied from one to the other
     assert SpecifierSet(PROJECT["requires-python"]).contains(tags[0][1])
 
 

@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,65 @@ def test_what_was_killed_ends_as_if_nothing_had_happened():
     assert "0 differences" in done.stdout.splitlines()[-1]
 
 
+def fuzzed(*options):
+    return subprocess.Popen(
+        [sys.executable, str(VERIFY / "fuzz.py"), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
 @pytest.mark.slow
-def test_nothing_escapes_from_a_reader(audit, capsys, tmp_path):
-    assert audit("fuzz").main(["--short", "--output", str(tmp_path)]) == 0
-    assert "0 escaped, 0 late, 0 long message" in capsys.readouterr().out
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_nothing_escapes_from_a_reader(tmp_path):
+    run = fuzzed("--short", "--output", str(tmp_path))
+    said, error = run.communicate(timeout=300)
+    assert run.returncode == 0, said + error
+    assert said.splitlines()[-1].endswith("0 escaped, 0 died, 0 late, 0 long message")
+    assert said.splitlines()[-1] == (tmp_path / "totals.txt").read_text().splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_a_fuzzer_that_is_stopped_says_what_it_has_done(tmp_path):
+    run = fuzzed("--seconds", "600", "--only", "table.csv", "--output", str(tmp_path))
+    while not (tmp_path / "totals.txt").exists() and run.poll() is None:  # it is written at the start too
+        time.sleep(0.2)
+    run.terminate()
+    said, error = run.communicate(timeout=60)
+    assert "interrupted" in said, said + error
+    assert " cases: " in said.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_a_case_that_ends_its_process_or_hangs_in_other_code_is_counted(tmp_path):
+    # In a process of its own: this one has threads, which a fork would leave behind.
+    script = tmp_path / "audit.py"
+    script.write_text(
+        "import os, signal, sys, time\n"
+        f"sys.path.insert(0, {str(VERIFY)!r})\n"
+        "from pathlib import Path\n"
+        "import fuzz\n"
+        "fuzz.GRACE = 0.2\n"
+        "def hang(path):\n"
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n"
+        "    time.sleep(60)\n"
+        "targets = [\n"
+        "    fuzz.Target('ends', 'a', (b'x',), lambda path: os._exit(3)),\n"
+        "    fuzz.Target('dies', 'a', (b'x',), lambda path: os.kill(os.getpid(), signal.SIGSEGV)),\n"
+        "    fuzz.Target('hangs', 'a', (b'x',), hang, seconds=0.2),\n"
+        "    fuzz.Target('reads', 'a', (b'x',), lambda path: path.read_bytes()),\n"
+        "]\n"
+        "home = Path(sys.argv[1])\n"
+        "found = fuzz.run_all(targets, seconds=2, cases=None, seed=0, kept=home / 'kept', folder=home / 'case')\n"
+        "counts = {name: set(each) for name, each in found.counts.items()}\n"
+        "assert counts == {'ends': {'died'}, 'dies': {'died'}, 'hangs': {'late'}, 'reads': {'read'}}, counts\n"
+        "assert (home / 'kept' / 'ends-1-a').is_file()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "exit code 3" in done.stdout
+    assert "exit code -11" in done.stdout
 
 
 @pytest.mark.slow

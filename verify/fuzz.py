@@ -4,9 +4,10 @@
 
 A case takes a good input of a reader, changes it (bits, cuts, copies, words that have a meaning in the format, values
 of JSON replaced, nesting, digits, files inside a zip file) and reads it. It may be read, or refused with an
-`FtclsError`. Every reader gets the same time. Exit code 1 where anything else was raised, a case took longer than its
-target may, a message is longer than its class allows, or the process died of it. What went wrong is kept in --output, a
-file for each, and beside them totals.txt, which is written once a minute and at the end, SIGTERM and Ctrl-C included.
+`FtclsError`. Every reader gets the same time, one that loads a model or starts a process a fifth of it. Exit code 1
+where anything else was raised, a case took longer than its target may, a message is longer than its class allows, or
+the process died of it. What went wrong is kept in --output, a file for each, and beside them totals.txt, which is
+written once a minute and at the end, SIGTERM and Ctrl-C included.
 Cases run in a process of their own, which is begun anew when one of them ended or hung it. Needs fork.
 """
 
@@ -206,6 +207,7 @@ def run_all(
     spent, rounds = [0.0] * len(targets), [0] * len(targets)
     seen: set[tuple[str, str]] = set()
     ends, count = time.monotonic() + seconds, 0
+    totals.write()
     try:
         while time.monotonic() < ends and (cases is None or count < cases):
             index = min(range(len(targets)), key=spent.__getitem__)
@@ -217,7 +219,7 @@ def run_all(
                     seen.add((target.name, where.partition(": ")[0]))
                     _keep(target, folder, kept, f"{found} {where}", len(seen))
             rounds[index] += 1
-            spent[index] += time.perf_counter() - begun
+            spent[index] += (time.perf_counter() - begun) / target.share
     except (KeyboardInterrupt, Stopped):
         print("interrupted")
     finally:

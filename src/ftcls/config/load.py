@@ -394,6 +394,7 @@ def _absolute(path: str, place: Place) -> str:
 def _local_or_name(name: str, place: Place) -> str:
     """A path made absolute; what neither looks like one nor is there is a name of the Hub, or of a cache."""
     local = name.startswith(("./", "../", "~", ".\\", "..\\")) or Path(name).is_absolute()
-    if local or (name and (place.folder / name).exists()):
+    # os.path's: what can be no path, such as a name that is too long, is not there.
+    if local or (name and os.path.exists(place.folder / name)):  # noqa: PTH110
         return _absolute(name, place)
     return name

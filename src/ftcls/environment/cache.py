@@ -14,12 +14,15 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
 from ftcls.environment import files, manifest
 from ftcls.environment.files import UNWRITABLE
 from ftcls.errors import DataError
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,21 @@ def entry(kind: str, key: str, build: Callable[[Path], None]) -> Path:
         place = _passing(str(error)) / kind
         place.mkdir(exist_ok=True)
         return _entry(place, key, build)
+
+
+def read(kind: str, key: str, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
+    """What ``load(folder)`` gives of an entry, which is built anew where it cannot be loaded.
+
+    It may have the files that were written, and these be of another version.
+    """
+    path = entry(kind, key, build)
+    try:
+        return load(path)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the entry can be made again
+        log.warning("%s: cannot be read (%s); this entry of the cache is built again", path, error)
+        with FileLock(path.with_name(f"{key}.lock")):
+            shutil.rmtree(path, ignore_errors=True)
+    return load(entry(kind, key, build))
 
 
 def _entry(home: Path, key: str, build: Callable[[Path], None]) -> Path:

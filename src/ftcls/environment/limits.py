@@ -37,8 +37,10 @@ LABELS: Final = 10_000
 CELLS: Final = 10_000_000
 """Of a sheet, empty ones between others too: a spreadsheet that names two cells far apart means all between them."""
 SHEET_MEMORY: Final = 4_000_000_000
-SHEET_SECONDS: Final = 60
-"""What reading a spreadsheet once may take."""
+SHEET_SECONDS: Final = 60.0
+SHEET_SECONDS_AT_LEAST: Final = 10.0
+SHEET_SECONDS_OF_A_MEGABYTE: Final = 5.0
+"""What reading a spreadsheet once may take, by the size of its file. A damaged one can have no end at all."""
 COLUMNS: Final = 10_000
 """Of a table, and keys of all JSON rows together."""
 MISSING: Final = 2_000_000
@@ -62,6 +64,11 @@ class Damaged(DataError):
 def unpacked_bytes(packed: int) -> int:
     """What a packed file of some bytes may unpack to."""
     return UNPACKED_BYTES + UNPACKED_TIMES * packed
+
+
+def sheet_seconds(size: int) -> float:
+    """What reading a spreadsheet of some bytes may take."""
+    return min(SHEET_SECONDS, SHEET_SECONDS_AT_LEAST + SHEET_SECONDS_OF_A_MEGABYTE * size / 1e6)
 
 
 class Unpacked(io.RawIOBase):

@@ -15,7 +15,7 @@ from ftcls.data.corpus import Split
 from ftcls.data.texts import parts
 from ftcls.environment import devices, manifest
 from ftcls.environment.devices import Machine
-from ftcls.errors import ConfigError, DataError
+from ftcls.errors import ConfigError, DataError, quoted
 from ftcls.inference.base_classifier import Answer, BaseClassifier
 from ftcls.inference.classifier import Classifier
 from ftcls.inference.embedding import embed
@@ -225,7 +225,12 @@ def _frozen(folder: Path, run: RunDir, stored: Settings, machine: Machine, optio
 def _stack(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> StackModel:
     about, arrays = store.load(folder, STACK, MIXTURE, {"parts": list})
     parts: list[Model] = []
+    p = len(about["parts"])
+    shape = (len(about["labels"]), p) if arrays["weights"].ndim == 2 else (p,)
+    store.expect(folder, arrays, {"weights": shape, "scales": (p,), "shifts": (p,)})
     for name in about["parts"]:
+        if name not in (FINE_TUNED, linear.KIND, logistic.KIND):
+            raise DataError(f"{folder / store.SETTINGS}: cannot be read ({quoted(name)} is no part); train anew")
         if name == FINE_TUNED:
             trained = Classifier.from_pretrained(
                 run.path, device=machine.device, precision=machine.precision, **options

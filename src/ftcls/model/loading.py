@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from ftcls.data.corpus import Task
-from ftcls.errors import ConfigError, UnavailableError
+from ftcls.errors import ConfigError, UnavailableError, quoted
 from ftcls.model import adapters, padding, scratch, sharding
 from ftcls.model import quantization as quantized
 from ftcls.model.checkpoint import SCRATCH, resolve
@@ -47,6 +47,11 @@ def load_tokenizer(checkpoint: str, *, train_texts: Sequence[str]) -> PreTrained
     if checkpoint.startswith(SCRATCH):
         return _texts_are_text(scratch.train_tokenizer(train_texts))
     tokenizer = _texts_are_text(pretrained(AutoTokenizer, checkpoint))
+    if isinstance(tokenizer.model_max_length, bool) or not isinstance(tokenizer.model_max_length, int | float):
+        raise UnavailableError(
+            f"{checkpoint}: its tokenizer_config.json says model_max_length: {quoted(tokenizer.model_max_length)}, "
+            "which is no number of tokens"
+        )
     if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
         # Without its files transformers makes a tokenizer of special tokens alone: every word would be unknown to it.
         raise UnavailableError(

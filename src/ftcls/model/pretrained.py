@@ -53,8 +53,9 @@ def pretrained(kind: Any, checkpoint: str, **options: Any) -> Any:
         hub_access.connect()
     try:
         return _read(kind, place, **options)
-    except _BROKEN as error:
-        if memory.ran_out(error):
+    except Exception as error:
+        # The last is tokenizers', which raises nothing narrower.
+        if memory.ran_out(error) or not (isinstance(error, _BROKEN) or type(error) is Exception):
             raise
         raise _unavailable(place, error) from error
 

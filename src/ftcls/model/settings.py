@@ -1,14 +1,18 @@
 """ftcls.json beside the weights: what must be done to a text before this model reads it."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
+from ftcls.data.clean import STEPS
 from ftcls.data.corpus import Task
 from ftcls.data.texts import TextColumns
 from ftcls.environment import json_files
 from ftcls.environment.files import write_json
-from ftcls.errors import DataError
+from ftcls.errors import DataError, quoted
 
 FILE: Final = "ftcls.json"
 
@@ -25,6 +29,9 @@ class Settings:
     text: TextColumns | None = None
     """The columns that it was trained on; None: nobody wrote them down."""
     pair_truncation: Literal["longest_first", "only_second"] = "longest_first"
+
+
+_SETTINGS: Final[TypeAdapter[Settings]] = TypeAdapter(Settings)
 
 
 def save(settings: Settings, folder: Path) -> None:
@@ -44,12 +51,19 @@ def load(folder: Path) -> Settings | None:
     try:
         stored = json_files.value(path)
         stored.pop("schema_version")
-        return Settings(**{**stored, "clean": tuple(stored["clean"]), "text": _columns(stored.get("text"))})
+        if unknown := sorted(stored.keys() - Settings.__dataclass_fields__.keys()):
+            raise ValueError(f"{quoted(unknown[0])} is no key of it")
+        found: Settings = _SETTINGS.validate_json(json.dumps(stored), strict=True)
+        if unknown := sorted(set(found.clean) - STEPS.keys()):
+            raise ValueError(f"{quoted(unknown[0])} is no step of cleaning")
+        if found.max_length < 1:
+            raise ValueError(f"a max_length of {found.max_length}")
+        return found
+    except ValidationError as error:
+        raise _foreign(path, json_files.problems(error)[0]) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path}: not written by this version of ftcls ({error}). Take model/ of one run whole."
-        ) from error
+        raise _foreign(path, error) from error
 
 
-def _columns(stored: dict[str, Any] | None) -> TextColumns | None:
-    return None if stored is None else TextColumns(**{key: tuple(names) for key, names in stored.items()})
+def _foreign(path: Path, what: object) -> DataError:
+    return DataError(f"{path}: not written by this version of ftcls ({what}). Take model/ of one run whole.")

@@ -187,17 +187,19 @@ def encode(
         np.save(folder / "offsets.npy", found.offsets)
         np.save(folder / "full_lengths.npy", found.full_lengths)
 
+    def load(folder: Path) -> Encoded:
+        return Encoded(
+            ids=np.load(folder / "ids.npy", mmap_mode="r"),
+            offsets=np.load(folder / "offsets.npy"),
+            full_lengths=np.load(folder / "full_lengths.npy"),
+            targets=targets,
+            padding_side=tokenizer.padding_side,
+            template=cutter.template,
+            first=np.load(folder / "first.npy") if pairs else None,
+        )
+
     how = (max_length, truncation, pair_truncation) if pairs else (max_length, truncation)
-    folder = cache.entry("encoded", _key(texts, tokenizer, how), build)
-    encoded = Encoded(
-        ids=np.load(folder / "ids.npy", mmap_mode="r"),
-        offsets=np.load(folder / "offsets.npy"),
-        full_lengths=np.load(folder / "full_lengths.npy"),
-        targets=targets,
-        padding_side=tokenizer.padding_side,
-        template=cutter.template,
-        first=np.load(folder / "first.npy") if pairs else None,
-    )
+    encoded = cache.read("encoded", _key(texts, tokenizer, how), build, load)
     # After reading, because an entry above the limit by itself goes too; what is mapped stays readable.
     cache.prune("encoded", CACHE_LIMIT_BYTES)
     return encoded

@@ -30,11 +30,12 @@ class History:
         What stands before is that of the checkpoint, where it has a history.
 
         Raises:
-            DataError: there is none in the checkpoint, and a line of the run's own cannot be read.
+            DataError: a line cannot be read of that of the checkpoint, or where it has none of the run's own.
         """
         if checkpoint is None or not (checkpoint / FILE).is_file():
             kept = "".join(_dump(line) for line in _lines(self.path) if line["step"] <= step)
         else:
+            _lines(checkpoint / FILE)  # which says what cannot be read
             kept = (checkpoint / FILE).read_text(encoding="utf-8")
             self._compare(kept, checkpoint)
         write_text(self.path, kept)

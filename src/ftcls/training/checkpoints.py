@@ -5,18 +5,22 @@ newest one whose files all are what was written.
 """
 
 import contextlib
+import json
+import pickle
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from torch import distributed
+from transformers import TrainerState
 
-from ftcls.environment import disk, manifest
+from ftcls.environment import disk, json_files, manifest, memory
 from ftcls.environment.files import sync_folder
-from ftcls.errors import DataError, TrainingError
+from ftcls.errors import DataError, TrainingError, quoted
 from ftcls.runs.directory import STEP, step_folders, step_of
 
 MANIFEST: Final = manifest.FILE
@@ -59,6 +63,15 @@ class Progress:
     """The sum of the losses since, of each process."""
 
 
+_PROGRESS: Final[TypeAdapter[Progress]] = TypeAdapter(Progress)
+_NUMBERS: Final = ("epoch", "max_steps", "num_train_epochs", "num_input_tokens_seen", "total_flos", "train_batch_size")
+_UNREADABLE: Final = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError),
+    *(ValueError, SafetensorError, pickle.UnpicklingError),
+)
+"""What PyTorch and transformers raise over files that hold something else."""
+
+
 @dataclass(frozen=True)
 class Start:
     """Where a training goes on."""
@@ -94,7 +107,12 @@ def start(folder: Path) -> Start:
     for path in steps:
         reason = reasons[path]
         if reason is None:
-            progress = read_progress(path)
+            try:
+                progress = read_progress(path)
+                check_state(path, progress)
+            except DataError as error:
+                skipped.append(str(error))
+                continue
             source = None if best is None else _with_best(progress, folder, reasons)
             if best is None or progress.best is None or source is not None:
                 return Start(path, progress, tuple(skipped), source, best)
@@ -163,10 +181,53 @@ def read_progress(checkpoint: Path) -> Progress:
     Raises:
         DataError: its manifest cannot be read.
     """
-    stored = dict(manifest.read(checkpoint).about["progress"])
-    best = stored.pop("best")
-    gathered = tuple(stored.pop("gathered") if "gathered" in stored else ())
-    return Progress(**stored, best=Best(**best) if best else None, gathered=gathered)
+    stored = manifest.read(checkpoint).about
+    try:
+        found: Progress = _PROGRESS.validate_json(json.dumps(stored["progress"]), strict=True)
+    except (KeyError, ValidationError) as error:
+        what = json_files.problems(error)[0] if isinstance(error, ValidationError) else f"{error} is missing"
+        raise DataError(f"{checkpoint / MANIFEST}: says nothing of a training that goes on ({what})") from None
+    return found
+
+
+@contextlib.contextmanager
+def readable(checkpoint: str | Path, what: str) -> Iterator[None]:
+    """What is read of a checkpoint whose files are those that were written, and may be no state nevertheless.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        if memory.ran_out(error):
+            raise
+        text = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{checkpoint}: {what} cannot be read back ({quoted(text)}). Delete this checkpoint to go on from an older "
+            "one, or to begin again"
+        ) from error
+
+
+def check_state(checkpoint: Path, progress: Progress) -> None:
+    """See that the Trainer's own notes are of the step that the checkpoint is of.
+
+    Raises:
+        DataError: they are not, or cannot be read.
+    """
+    path = checkpoint / "trainer_state.json"
+    with readable(path, "it"):
+        stored = TrainerState(**json_files.value(path))
+        if type(stored.global_step) is not int or stored.global_step != progress.step:
+            raise ValueError(
+                f"its global_step is {stored.global_step!r}, and the checkpoint is of step {progress.step}"
+            )
+        for name in _NUMBERS:
+            value = getattr(stored, name)
+            if isinstance(value, bool) or not isinstance(value, int | float | None):
+                raise TypeError(f"{name} is {value!r}")
+        if not isinstance(stored.stateful_callbacks, dict) or not all(isinstance(x, dict) for x in stored.log_history):
+            raise TypeError("stateful_callbacks or log_history is something else")
 
 
 def progress_manifest(progress: Progress) -> dict[str, Any]:

@@ -349,6 +349,18 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         if self.args.should_save:
             checkpoints.rotate(self.folder, self.save_total_limit, step)
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        with checkpoints.readable(resume_from_checkpoint, "its weights"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with checkpoints.readable(str(checkpoint), "its optimizer and schedule"):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with checkpoints.readable(str(checkpoint), "its random state"):
+            super()._load_rng_state(checkpoint)
+
     def _progress(self) -> Progress:
         return Progress(
             step=self.state.global_step,

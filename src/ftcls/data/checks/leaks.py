@@ -60,7 +60,10 @@ def groups(texts: Sequence[str]) -> NDArray[np.int64]:
     def build(folder: Path) -> None:
         np.save(folder / "groups.npy", near.groups(texts))
 
-    found: NDArray[np.int64] = np.load(cache.entry("near", digest.hexdigest(), build) / "groups.npy")
+    def load(folder: Path) -> NDArray[np.int64]:
+        return np.asarray(np.load(folder / "groups.npy"))
+
+    found = cache.read("near", digest.hexdigest(), build, load)
     cache.prune("near", _CACHE_LIMIT_BYTES)
     return found
 

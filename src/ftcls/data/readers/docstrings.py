@@ -67,8 +67,7 @@ def read() -> Raw:
     """
     versions = _versions()
     key = hashlib.sha256(json.dumps([_VERSION, sys.version_info[:2], versions, _roots()]).encode()).hexdigest()[:32]
-    entry = cache.entry("docstrings", key, _build)
-    found = json_files.value(entry / "rows.json")
+    found = cache.read("docstrings", key, _build, lambda entry: json_files.value(entry / "rows.json"))
     files: dict[str, int] = {}
     splits: dict[SplitName, RawSplit] = {
         name: _split([_Row(**row) for row in found["splits"][name]], files) for name in ("train", "validation", "test")

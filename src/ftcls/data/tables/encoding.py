@@ -93,7 +93,10 @@ def _unpacked(path: Path, raw: IO[bytes]) -> IO[bytes] | io.BufferedReader:
         return raw
     if suffix == ".zip":
         name = member(path)
-        return limits.unpacked(zipfile.ZipFile(raw).open(name), path)
+        try:
+            return limits.unpacked(zipfile.ZipFile(raw).open(name), path)
+        except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:  # the last: a way of packing
+            raise DataError(f"{path}: not a whole zip file ({error})") from error
     return limits.unpacked(cast(IO[bytes], gzip.open(raw) if suffix == ".gz" else bz2.open(raw)), path)
 
 

@@ -85,11 +85,14 @@ def _check(file: Path, sheet: str | None) -> None:
     """
     given = [json.dumps(sys.path), str(file), sheet or "", str(limits.SHEET_MEMORY)]
     try:
+        seconds = limits.sheet_seconds(file.stat().st_size)
         found = subprocess.run(
-            [sys.executable, "-I", "-c", _LOOK, *given], capture_output=True, timeout=limits.SHEET_SECONDS, check=False
+            [sys.executable, "-I", "-c", _LOOK, *given], capture_output=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        raise DataError(f"{file}: takes longer than {limits.SHEET_SECONDS} s to read; save it as CSV") from None
+        raise DataError(f"{file}: takes longer than {seconds:.0f} s to read; save it as CSV") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     if found.returncode != 0:
         raise DataError(
             f"{file}: takes more than {limits.SHEET_MEMORY / 1e9:g} GB to read; save what is meant of it as CSV"

@@ -139,6 +139,12 @@ class LinearModel:
         settings, arrays = store.load(folder, KIND, _ARRAYS, {"features": str, "task": str})
         if settings["features"] != _FORM:
             raise DataError(f"{folder}: made by another version of ftcls, which counts words otherwise; train anew")
+        f, m, k = (len(arrays[name]) if arrays[name].ndim else 0 for name in ("features", "machines", "prior"))
+        shapes = {"features": (f,), "idf": (f,), "weights": (f, m), "offsets": (3, m), "machines": (m,)}
+        shapes |= {"seen": (arrays["seen"].size,), "prior": (len(settings["labels"]),)}
+        store.expect(folder, arrays, shapes, {"features": _BUCKETS, "machines": k, "seen": k})
+        if settings["task"] != "multilabel" and m not in (0, 1 if len(arrays["seen"]) == 2 else len(arrays["seen"])):
+            raise DataError(f"{folder / store.ARRAYS}: cannot be read ({m} machines for other labels); train anew")
         return cls(task=settings["task"], **arrays)
 
 

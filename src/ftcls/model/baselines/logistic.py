@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
+from ftcls.errors import DataError
 from ftcls.model.baselines import store
 from ftcls.scoring.decision import Task
 
@@ -66,6 +67,12 @@ class LogisticModel:
             DataError: it is not there, or is damaged.
         """
         settings, arrays = store.load(folder, KIND, _ARRAYS, {"task": str, "strength": float})
+        m, k = (arrays[name].size for name in ("machines", "prior"))
+        width = len(arrays["weights"]) if arrays["weights"].ndim else 0
+        shapes = {"weights": (width, m), "intercepts": (m,), "machines": (m,), "seen": (arrays["seen"].size,)}
+        store.expect(folder, arrays, {**shapes, "prior": (len(settings["labels"]),)}, {"machines": k, "seen": k})
+        if settings["task"] != "multilabel" and m not in (0, arrays["seen"].size):
+            raise DataError(f"{folder / store.ARRAYS}: cannot be read ({m} machines for other labels); train anew")
         return cls(task=settings["task"], strength=settings["strength"], **arrays), settings
 
 

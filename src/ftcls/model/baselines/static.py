@@ -111,6 +111,10 @@ class StaticModel:
             DataError: it is not there, or is damaged.
         """
         settings, arrays = store.load(folder, KIND, _ARRAYS, {"task": str})
+        v, d = arrays["vectors"].shape if arrays["vectors"].ndim == 2 else (0, 0)
+        h, k = arrays["hidden_bias"].size, len(settings["labels"])
+        shapes = {"vectors": (v, d), "hidden": (h, d), "hidden_bias": (h,), "output": (k, h), "output_bias": (k,)}
+        store.expect(folder, arrays, shapes)
         try:
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         except Exception as error:  # noqa: BLE001 - tokenizers raises nothing narrower

@@ -63,6 +63,39 @@ def load(
         raise DataError(f"{folder / ARRAYS}: cannot be read ({error}); train anew") from None
 
 
+def expect(
+    folder: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    shapes: Mapping[str, tuple[int, ...]],
+    below: Mapping[str, int] | None = None,
+) -> None:
+    """See that arrays fit together, and hold numbers.
+
+    Args:
+        folder: where they lie, for the message.
+        arrays: by name.
+        shapes: of each array.
+        below: arrays of indices, and the number that all of them are below.
+
+    Raises:
+        DataError: they do not.
+    """
+    indices = below or {}
+    for name, shape in shapes.items():
+        found = arrays[name]
+        if found.shape != shape:
+            what = f"{list(found.shape)} and not {list(shape)} numbers"
+        elif name not in indices and found.dtype.kind != "f":
+            what = f"{found.dtype} and no numbers with a point"
+        elif name in indices and (
+            found.dtype.kind != "i" or (found.size and not 0 <= found.min() <= found.max() < indices[name])
+        ):
+            what = f"an index that is not below {indices[name]:,}"
+        else:
+            continue
+        raise DataError(f"{folder / ARRAYS}: cannot be read ({name} has {what}); train anew")
+
+
 def load_settings(folder: Path) -> dict[str, Any]:
     """Everything of a model but its arrays.
 
@@ -75,6 +108,8 @@ def load_settings(folder: Path) -> dict[str, Any]:
         found = json_files.value(path)
         if found["schema_version"] != _SCHEMA_VERSION or not isinstance(found["kind"], str):
             raise ValueError(f"schema version {found['schema_version']}")
+        if not (isinstance(found["labels"], list) and all(isinstance(each, str) for each in found["labels"])):
+            raise ValueError("its labels are no names")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); train anew") from None
     return dict(found)
