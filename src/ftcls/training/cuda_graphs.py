@@ -176,7 +176,9 @@ class CudaGraphs:
             log.info("steps      one kernel after the other: they cannot be recorded as a CUDA graph (%s)", error)
             return None
         finally:
-            # Dropout of this pass must not depend on whether its size was recorded before.
+            # Dropout of this pass must not depend on whether its size was recorded before. A recording sets the seed
+            # on the device from a stream of its own, which on a busy card comes after what the replay sets.
+            torch.cuda.synchronize()
             torch.cuda.set_rng_state(random)
         self._graphs[key] = found = _Graph(graph, inputs, loss)
         return found
