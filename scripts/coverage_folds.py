@@ -9,8 +9,9 @@ is what a model scores that learns as many rows as the other folds have. Beside 
 set, which learns all rows, on 2,000 rows of the population that no data set has: a score that varies itself, and is
 higher, since it learns more.
 
-Without --data the population is generated: four labels, texts of common words and of a few of the label's own. With it
-the population is the training split of a data set. Compared are the intervals of ftcls, over rows and folds, and those
+Without --data the populations are generated: four labels, texts of common words and of a few of the label's own, once
+enough of them that 400 rows teach something, and once so few that a model hardly learns. With it the population is the
+training split of a data set. Compared are the intervals of ftcls, over rows and folds, and those
 over rows alone, as if one model had predicted all of them. The uncertainty of a figure is that of a share of so many.
 """
 
@@ -31,6 +32,8 @@ from ftcls.scoring.intervals import certainty
 from ftcls.scoring.metrics import Predictions
 
 METRICS = ("accuracy", "f1_macro", "loss")
+OWN_WORDS = {"generated": 0.25, "generated, hardly learnt": 0.1}
+"""Share of the words of a text that are of its label's own, by the name of the population."""
 HELD_BACK = 2000
 """Rows of the population that the final models are scored on."""
 
@@ -47,10 +50,11 @@ def main() -> None:
     options = parser.parse_args()
     print("| population | rows | folds | score | rows and folds | rows alone | width, to rows alone | final model |")
     print("| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |", flush=True)
-    for source in options.source or ["generated"]:
-        population = (
-            generated() if source == "generated" else read(Data(source=source, path=str(options.data / source)), seed=0)
-        )
+    for source in options.source or OWN_WORDS:
+        if source in OWN_WORDS:
+            population = generated(OWN_WORDS[source])
+        else:
+            population = read(Data(source=source, path=str(options.data / source)), seed=0)
         started = time.perf_counter()
         found = simulate(population, options.rows, options.folds, sets=options.sets, draws=options.draws)
         for name in METRICS:
@@ -58,8 +62,8 @@ def main() -> None:
         print(f"<!-- {source}: {time.perf_counter() - started:.0f} s -->", flush=True)
 
 
-def generated(*, rows: int = 40_000) -> Corpus:
-    """Four labels of different size; a text has 8 to 40 words, a tenth of them from 400 that its label has more of."""
+def generated(share: float, *, rows: int = 40_000) -> Corpus:
+    """Four labels of different size; a text has 8 to 40 words, that share of them from 400 of its label."""
     rng = np.random.default_rng(1)
     common = np.array([f"w{index}" for index in range(4000)])
     zipf = 1 / (np.arange(4000) + 10.0)
@@ -69,7 +73,7 @@ def generated(*, rows: int = 40_000) -> Corpus:
     for target in targets.tolist():
         length = int(rng.integers(8, 41))
         words = rng.choice(4000, length, p=zipf / zipf.sum())
-        words = np.where(rng.random(length) < 0.1, rng.choice(own[target], length), words)
+        words = np.where(rng.random(length) < share, rng.choice(own[target], length), words)
         texts.append(" ".join(common[words]))
     split = Split(texts, targets.astype(np.int64), np.arange(rows))
     return Corpus("generated", "multiclass", ("a", "b", "c", "d"), {"train": split})

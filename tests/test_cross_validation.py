@@ -194,6 +194,11 @@ def test_a_sweep_of_cross_validations_is_refused_and_one_of_folds_is_not(home):
             assert typed(["sweep", str(home / "sweep.yaml"), "--print"]) == 0
 
 
+def test_a_student_of_a_cross_validation_is_refused_with_what_to_do(run):
+    with pytest.raises(ConfigError, match=r"a cross-validation, whose final model has learnt .* run/folds/1"):
+        ftcls.distill(run.path)
+
+
 def test_a_dry_run_says_how_many_trainings_there_are(home, capsys):
     assert typed(["train", str(home / "crossed.yaml"), "--dry-run"]) == 0
     assert "3 such trainings without the rows of a fold, then one of all rows" in capsys.readouterr().out

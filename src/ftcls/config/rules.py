@@ -209,7 +209,7 @@ def _folds(experiment: Experiment) -> Found:
     elif changed(split, "test"):
         text = "has no effect with folds, of which each is the test split once; remove the line"
         yield Problem(("data", "split", "test"), text)
-    if experiment.distillation.teacher is not None:
+    if experiment.distillation.teacher is not None and split.fold is None:
         text = "has learnt rows of the folds that its student is tested on; train the student without data.split.folds"
         yield Problem(("distillation", "teacher"), text)
     if changed(data.subset, "validation"):

@@ -27,6 +27,7 @@ from ftcls.model.baselines import static
 from ftcls.model.baselines.static import StaticModel
 from ftcls.model.tokenize import Encoded, special_tokens
 from ftcls.pipeline import tune_decision
+from ftcls.pipeline.cross_validation import is_whole
 from ftcls.pipeline.same_data import refuse_other_data
 from ftcls.pipeline.teacher import Lesson, ask, record
 from ftcls.pipeline.train import train as train_run
@@ -68,7 +69,7 @@ def distill(
         announce: called with the run directory of a checkpoint as soon as it exists.
 
     Raises:
-        ConfigError: a simple model of a run, which has nothing to distil, or a static student of a run on pairs.
+        ConfigError: a simple model, which has nothing to distil, a cross-validation, or a static student of pairs.
         DataError: no finished run, other data than it was trained on, or no texts in the file.
         UnavailableError: the tokenizer has no fast form, which the student needs.
     """
@@ -79,6 +80,7 @@ def distill(
     if not place.done:
         raise DataError(f"{typed}: not a finished run.{directory.nearest(typed)} Name one that `ftcls train` wrote")
     experiment = load(place.config)
+    _refuse_cross_validation(typed, experiment)
     if to != static.KIND:
         return _run(place, experiment, to, texts, overrides, output=output, command=command, announce=announce)
     if overrides or output is not None:
@@ -110,6 +112,14 @@ def distill(
         seconds = time.perf_counter() - started
         phase("scores", "of the test split, and the difference from the teacher")
         return _kept(place, experiment, corpus, student, lesson, seconds)
+
+
+def _refuse_cross_validation(typed: str, experiment: Experiment) -> None:
+    if is_whole(experiment):
+        raise ConfigError(
+            f"{typed}: a cross-validation, whose final model has learnt every row that a student could be tested on; "
+            f"distil the run of a fold, {typed}/folds/1"
+        )
 
 
 def _run(
