@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from ftcls.config import sweep
 from ftcls.config.load import load
 from ftcls.data.tables.read import read_table
 from ftcls.environment import cache, limits, manifest
-from ftcls.errors import DataError, UnavailableError
+from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.inference.simple_classifier import load_classifier
 from ftcls.model.baselines import logistic, static
+from ftcls.model.checkpoint import resolve
 from ftcls.pipeline import train
 from ftcls.training import checkpoints
 
@@ -120,7 +122,7 @@ def test_cleaning_and_cutting_that_nobody_wrote_are_one_error(bare, values, said
 
 def test_a_tokenizer_whose_library_raises_a_bare_exception_is_one_error(bare):
     changed(bare / "model" / "tokenizer.json", truncation=[1])
-    with pytest.raises(UnavailableError, match="not a checkpoint that transformers can load: .* at line 1 column"):
+    with pytest.raises(UnavailableError, match=r"not a checkpoint that transformers can load: .* at line 1 column"):
         load_classifier(str(bare), device="cpu")
 
 
@@ -218,6 +220,11 @@ def test_a_name_too_long_to_be_a_path_is_a_name(tmp_path):
     long = "a" * 5_000
     (tmp_path / "c.yaml").write_text(f"name: a\ndata: {{source: imdb}}\nmodel: {{checkpoint: {long}}}\n")
     assert load(tmp_path / "c.yaml").model.checkpoint == long
+    (tmp_path / "s.yaml").write_text(f"name: a\nbase: {long}\nsearch: {{method: grid}}\naxes: {{seed: [1, 2]}}\n")
+    with pytest.raises(ConfigError, match=r"base: a+: no such file"):
+        sweep.read(tmp_path / "s.yaml")
+    with pytest.raises(UnavailableError, match="no such folder"):
+        resolve(f"./{long}")
 
 
 def test_a_spreadsheet_without_an_end_takes_seconds_and_not_a_minute(tmp_path, monkeypatch):

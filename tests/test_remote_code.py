@@ -12,8 +12,9 @@ import ftcls
 from ftcls.cli.app import run
 from ftcls.data.readers import hub
 from ftcls.errors import UnavailableError
+from ftcls.exporting import push
 from ftcls.inference.classifier import Classifier
-from ftcls.model import loading
+from ftcls.model import loading, own_code
 
 TEXTS = ["one two three", "four five"]
 CODE = """
@@ -146,7 +147,11 @@ def test_a_data_set_that_is_a_script_is_refused_and_not_run(tmp_path, monkeypatc
     assert not (tmp_path / "ran").exists()
 
 
-def test_every_call_that_could_run_a_checkpoints_code_forbids_it():
+ASKED = ("may_run", "own_code.of_config(config)", "own_code.may_run(place)")
+"""What decides where a checkpoint's code may run; everywhere else it is forbidden."""
+
+
+def test_every_call_that_could_run_a_checkpoints_code_forbids_it_or_asks():
     calls = []
     for path in sorted(Path(ftcls.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -155,8 +160,120 @@ def test_every_call_that_could_run_a_checkpoints_code_forbids_it():
             owner = ast.unparse(node.func.value)
             loads = node.func.attr in ("from_pretrained", "from_config")
             # PEFT adds matrices to a model that is there, and imports no code; a Classifier is loaded by these calls.
-            if loads and owner not in ("PeftModel", "Classifier"):
-                forbidden = {k.arg: ast.unparse(k.value) for k in node.keywords}.get("trust_remote_code") == "False"
+            if loads and owner not in ("PeftModel", "Classifier", "cls"):
+                given = {k.arg: ast.unparse(k.value) for k in node.keywords}.get("trust_remote_code")
+                forbidden = given in (
+                    ("False", *ASKED) if path.name in ("pretrained.py", "estimate.py") else ("False",)
+                )
                 calls.append((f"{path.name}:{node.lineno}", forbidden))
     assert len(calls) >= 6
     assert [place for place, forbidden in calls if not forbidden] == []
+
+
+# --- where it is allowed
+
+
+def allowed(capsys, *words):
+    code = run([str(word) for word in words])
+    return code, capsys.readouterr().err
+
+
+@pytest.fixture
+def owned(planted, silent, monkeypatch, tmp_path):
+    """A config whose checkpoint has an architecture of its own, and the file that shows that its code was run."""
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    folder, mark = planted("strangers_own")
+    return configured(folder), mark
+
+
+def test_the_key_alone_and_the_option_alone_run_nothing(owned, capsys, tmp_path):
+    config, mark = owned
+    code, said = allowed(capsys, "train", config, "--output", tmp_path / "run", "--allow-code")
+    assert (code, "would have to run Python code" in said) == (4, True)
+    code, said = allowed(capsys, "train", config, "model.allow_code=true", "--output", tmp_path / "run2")
+    assert code == 4
+    assert "model.allow_code: lets Python code run that comes with" in said
+    assert "add --allow-code to this command" in said
+    code, _ = allowed(capsys, "train", config, "model.allow_code=true", "--dry-run")
+    assert code == 4
+    assert not mark.exists()
+
+
+def test_with_both_it_trains_keeps_its_code_and_asks_again_for_every_command(owned, capsys, tmp_path):
+    config, mark = owned
+    trained = tmp_path / "run"
+    words = ("train", config, "model.allow_code=true", "report.ladder=[]", "--allow-code", "--output", trained)
+    assert allowed(capsys, *words)[0] == 0
+    assert mark.exists()
+    report = json.loads((trained / "report.json").read_text())
+    assert report["model"]["own_code"] is True
+    assert report["model"]["architecture"] == "Model"
+    assert (trained / "model" / "code.py").is_file()
+    assert "code.py" in json.loads((trained / "model" / "manifest.json").read_text())["files"]
+    mark.unlink()
+    rows = config.parent / "rows.csv"
+    export = tmp_path / "export"
+    commands = [
+        ("predict", trained, "--text", "one"),
+        ("predict", trained, rows, "--output", tmp_path / "out.csv", "--prefix", "new_"),
+        ("eval", trained),
+        ("export", trained, "--to", "torch", "--output", export),
+        ("serve", trained, "--port", "0"),
+    ]
+    for words in commands:
+        code, said = allowed(capsys, *words)
+        assert (code, words[0]) == (4, words[0]), said
+        assert "--allow-code" in said
+        assert not mark.exists()
+    for words in commands[:-1]:
+        code, said = allowed(capsys, *words, "--allow-code")
+        assert (code, words[0]) == (0, words[0]), said
+    assert (export / "code.py").is_file()
+    assert ftcls.Classifier.from_pretrained(export, allow_code=True).predict(["one two"]).shape == (1,)
+
+
+def test_a_permission_ends_with_its_call_and_is_for_its_place_alone(tmp_path):
+    other = tmp_path / "other"
+    for folder in (tmp_path / "mine" / "model", other):
+        folder.mkdir(parents=True)
+    with own_code.permission(tmp_path / "mine", "a/b"):
+        assert own_code.may_run(tmp_path / "mine" / "model")
+        assert own_code.may_run("a/b")
+        assert not own_code.may_run(other)
+        assert not own_code.may_run("a/c")
+        own_code.extend(other)
+        assert own_code.may_run(other)
+    assert not own_code.may_run(tmp_path / "mine")
+    assert not own_code.may_run(other)
+    own_code.extend(other)  # without a permission it gives none
+    assert not own_code.may_run(other)
+
+
+def test_code_of_another_repository_is_not_run_where_that_of_the_checkpoint_is(owned, capsys, tmp_path):
+    config, mark = owned
+    path = config.parent / "config.json"
+    stored = json.loads(path.read_text())
+    stored["auto_map"]["AutoModelForSequenceClassification"] = "other/one--code.Model"
+    path.write_text(json.dumps(stored))
+    words = ("train", config, "model.allow_code=true", "--allow-code", "--output", tmp_path / "run")
+    code, said = allowed(capsys, *words)
+    assert (code, "names the code of another repository, other/one" in said) == (4, True)
+    assert not mark.exists()
+
+
+def test_a_model_that_was_trained_with_its_code_is_not_read_as_one_of_the_same_name(planted, silent, tmp_path):
+    folder, mark = planted("bert")
+    (folder / "ftcls.json").write_text("{}")
+    with pytest.raises(UnavailableError, match="which nobody has allowed"):
+        Classifier.from_pretrained(folder)
+    assert not mark.exists()
+
+
+def test_a_model_with_code_is_not_published(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"auto_map": {"AutoConfig": "code.Config"}}))
+    assert own_code.kept(tmp_path) == []
+    (tmp_path / "code.py").write_text("")
+    assert own_code.kept(tmp_path) == ["code.py"]
+    with pytest.raises(UnavailableError, match=r"needs code\.py, .* ftcls publishes no code"):
+        push._copy_model(tmp_path, tmp_path / "copy")

@@ -38,6 +38,7 @@ def export(
         Path | None,
         typer.Option("--texts", metavar="FILE", help="Compare on these, one per line, not on the validation texts."),
     ] = None,
+    allow_code: options.AllowOwnCode = False,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
@@ -62,6 +63,7 @@ def export(
             tolerance=tolerance,
             rows=rows,
             texts=texts,
+            allow_code=allow_code,
         )
     if as_json:
         console.emit(export_record.document(found))

@@ -39,7 +39,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the Hub; use what is on this machine.")]
 AllowCode = Annotated[
-    bool, typer.Option("--allow-code", help="Let the modules of metrics.evaluate run; they are code of other people.")
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Let code of other people run: the modules of metrics.evaluate, and that of a checkpoint with "
+        "model.allow_code.",
+    ),
+]
+AllowOwnCode = Annotated[
+    bool, typer.Option("--allow-code", help="Let code run that the model was trained with (model.allow_code).")
 ]
 Threshold = Annotated[
     list[str] | None,

@@ -94,6 +94,7 @@ def predict(
     ] = "keep",
     threshold: options.Threshold = None,
     precision: options.Precision = "auto",
+    allow_code: options.AllowOwnCode = False,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
@@ -120,7 +121,7 @@ def predict(
     with console.results_only() as stdout:
         from ftcls.prediction import predict as prediction
 
-        classifier = prediction.loaded(run, thresholds=threshold or (), precision=precision)
+        classifier = prediction.loaded(run, thresholds=threshold or (), precision=precision, allow_code=allow_code)
         if text and prediction.text_columns(classifier).pairs and not second:
             raise ConfigError("--text: the model reads pairs of texts; give the second one of each with --second TEXT")
         if not text:

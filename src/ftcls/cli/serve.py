@@ -47,6 +47,7 @@ def serve(
     ] = None,
     threshold: options.Threshold = None,
     precision: options.Precision = "fp32",
+    allow_code: options.AllowOwnCode = False,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -67,6 +68,7 @@ def serve(
             port=port,
             thresholds=threshold or (),
             precision=precision,
+            allow_code=allow_code,
             max_characters=max_characters,
             max_texts=max_texts,
             max_rows=max_rows,

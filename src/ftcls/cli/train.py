@@ -83,7 +83,7 @@ def train(
     given = tuple(overrides or ())
     console.starting()
     if dry_run:
-        _plan(experiment, given, smoke=smoke, as_json=as_json)
+        _plan(experiment, given, smoke=smoke, allow_code=allow_code, as_json=as_json)
     else:
         _run(
             context,
@@ -118,11 +118,11 @@ def _config(argument: str, label: list[str] | None, text: str | None) -> str:
     return str(made)
 
 
-def _plan(experiment: Experiment, overrides: tuple[str, ...], *, smoke: bool, as_json: bool) -> None:
+def _plan(experiment: Experiment, overrides: tuple[str, ...], *, smoke: bool, allow_code: bool, as_json: bool) -> None:
     with console.results_only():
         from ftcls.pipeline import dry_run as plan
 
-        found = plan.dry_run(plan.smoke(experiment, overrides) if smoke else experiment)
+        found = plan.dry_run(plan.smoke(experiment, overrides) if smoke else experiment, allow_code=allow_code)
     if as_json:
         console.emit(asdict(found))
     else:

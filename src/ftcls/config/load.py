@@ -21,6 +21,7 @@ from ftcls.config.rules import violations
 from ftcls.config.schema import Experiment
 from ftcls.config.section import Section
 from ftcls.config.source import KeyPath, Place, Source
+from ftcls.environment import files
 from ftcls.errors import ConfigError
 
 # Values that are names of the user's own: they are text even where they look like numbers or booleans.
@@ -125,18 +126,18 @@ def find(argument: str | os.PathLike[str]) -> Path:
         ConfigError: there is none; says which names come close.
     """
     path = Path(argument).expanduser()
-    if path.is_file():
+    if files.is_file(path):
         return path
     known = shipped()
     stem = path.stem if path.suffix in (".yaml", ".yml") and path.parent == Path("configs") else str(argument)
     if stem in known:
         return known[stem]
-    if path.is_dir():
+    if files.is_folder(path):
         inside = path / "config.yaml"
         raise ConfigError(
             f"{argument}: is a folder; " + (f"did you mean {inside}?" if inside.is_file() else "name a file")
         )
-    beside = [str(file) for file in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
+    beside = [str(file) for file in sorted(path.parent.glob("*.y*ml"))] if files.is_folder(path.parent) else []
     close = nearest(str(argument), [*beside, *known]) or nearest(path.stem, known)
     hint = f"did you mean {close}? " if close else ""
     raise ConfigError(f"{argument}: no such file; {hint}Shipped configs: {', '.join(known)}".replace("; Sh", "; sh"))
@@ -394,7 +395,6 @@ def _absolute(path: str, place: Place) -> str:
 def _local_or_name(name: str, place: Place) -> str:
     """A path made absolute; what neither looks like one nor is there is a name of the Hub, or of a cache."""
     local = name.startswith(("./", "../", "~", ".\\", "..\\")) or Path(name).is_absolute()
-    # os.path's: what can be no path, such as a name that is too long, is not there.
-    if local or (name and os.path.exists(place.folder / name)):  # noqa: PTH110
+    if local or (name and files.is_there(place.folder / name)):
         return _absolute(name, place)
     return name

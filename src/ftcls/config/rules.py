@@ -59,6 +59,12 @@ def _files_need_path(experiment: Experiment) -> Found:
         yield Problem(("data", "source"), text)
 
 
+def _own_code(experiment: Experiment) -> Found:
+    if experiment.model.allow_code and experiment.adapter.kind != "none" and not experiment.adapter.merge:
+        text = "an adapter would want the code of another folder later; write " + line(("adapter", "merge"), "true")
+        yield Problem(("model", "allow_code"), text)
+
+
 def _hub_needs_dataset(experiment: Experiment) -> Found:
     data = experiment.data
     if data.source == "hub" and data.dataset is None:
@@ -321,6 +327,7 @@ RULES: tuple[Rule, ...] = (
         "data.path",
     ),
     rule(_revision, "data.source", "data.revision", "data.path"),
+    rule(_own_code, "model.allow_code", "adapter.kind", "adapter.merge"),
     rule(_model_revision, "model.checkpoint", "model.revision"),
     rule(_labels, "data.source", "data.task", "data.single_label", "data.labels"),
     rule(_positive_label, "data.source", "data.task", "data.single_label", "data.labels", "data.positive_label"),

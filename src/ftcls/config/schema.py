@@ -196,6 +196,8 @@ class Model(Section):
     """Hub id, local folder, a run, package:NAME/FOLDER, or scratch:bert (small, untrained)."""
     revision: Annotated[str, Field(pattern=r"^[\w][\w./-]*$")] | None = None
     """Commit, tag or branch of a checkpoint on the Hub; null: the newest. The commit that was had is in the report."""
+    allow_code: bool = False
+    """Let Python code run that comes with the checkpoint; also takes --allow-code in each command. Look at it."""
     max_length: Annotated[int, Field(ge=4)] | None = None
     """Longest text in tokens, special tokens included; null: what the checkpoint takes, at most 512."""
     truncation: Literal["head", "tail", "head_tail"] = "head"

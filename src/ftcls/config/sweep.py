@@ -18,6 +18,7 @@ from ftcls.config.explain import Problem, belongs, found, line, nearest, problem
 from ftcls.config.schema import Experiment
 from ftcls.config.section import Positive, Section
 from ftcls.config.source import KeyPath, Source
+from ftcls.environment import files
 from ftcls.errors import ConfigError
 
 Method = Literal["grid", "random", "tpe", "gp"]
@@ -137,12 +138,12 @@ def find(argument: str | os.PathLike[str]) -> Path:
         ConfigError: there is none; says which names come close.
     """
     path, known = Path(argument).expanduser(), shipped()
-    if path.is_file():
+    if files.is_file(path):
         return path
     stem = path.stem if path.suffix in (".yaml", ".yml") and path.parent == Path("configs/sweeps") else str(argument)
     if stem in known:
         return known[stem]
-    if (path / "sweep.yaml").is_file():
+    if files.is_file(path / "sweep.yaml"):
         return path / "sweep.yaml"
     close = nearest(path.stem, known)
     hint = f"did you mean {close}? " if close else ""
@@ -328,7 +329,7 @@ def _settings_of(written: Any) -> bool:
 
 def _base(sweep: Sweep, text: Source) -> Path:
     beside = text.places[()].folder / Path(sweep.base).expanduser()
-    if beside.is_file():
+    if files.is_file(beside):
         return Path(os.path.normpath(beside))
     try:
         return load.find(sweep.base)

@@ -131,6 +131,21 @@ def making(path: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything is there; see `is_file`."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. What can be no path, such as a name that is too long, is none, and no error."""
+    return os.path.isfile(path)  # noqa: PTH113 - pathlib's raises until Python 3.12
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; see `is_file`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def sync(path: Path) -> None:
     """See that the content of a file is on the disk."""
     with path.open("rb+") as file:  # rb+: Windows flushes only files that are open for writing

@@ -65,6 +65,7 @@ def export(
     tolerance: float | None = None,
     rows: int = 2_000,
     texts: str | os.PathLike[str] | Texts | None = None,
+    allow_code: bool = False,
 ) -> Export:
     """Write a model as an ONNX graph or as plain weights, load it back and compare the two on the same texts.
 
@@ -83,6 +84,7 @@ def export(
         rows: most texts to compare on.
         texts: to compare on, or a file with one per line, the texts of a pair with a tab between them; None: the run's
             validation texts.
+        allow_code: whether code that the model was trained with (model.allow_code) may run; it goes with the weights.
 
     Raises:
         ConfigError: the output exists, int8 without onnx, or a graph that has no weights to write again.
@@ -111,7 +113,7 @@ def export(
     tolerance = TOLERANCES[precision] if tolerance is None else tolerance
     with making(Path(output)) as folder:
         trained = Classifier.from_pretrained(
-            os.fspath(run), device="cpu", dequantize=True
+            os.fspath(run), device="cpu", dequantize=True, allow_code=allow_code
         )  # no other engine has these layers
         columns = trained.settings.text
         shown = _validation(place, rows) if texts is None else _given(texts, rows, columns)
@@ -120,7 +122,7 @@ def export(
         if is_run:
             shutil.copyfile(place.config, folder / place.config.name)  # says on which data it is scored
         manifest.write(folder)
-        again = Classifier.from_pretrained(folder, device="cpu")
+        again = Classifier.from_pretrained(folder, device="cpu", allow_code=allow_code)
         # A loss in int8 is judged in points of a score, whatever the run was chosen by.
         judged = "f1_macro" if experiment is None or experiment.metrics.best == "loss" else experiment.metrics.best
         found = Export(

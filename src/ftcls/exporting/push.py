@@ -19,7 +19,7 @@ from ftcls.environment import devices, hub_access, manifest
 from ftcls.environment.files import making, write_text
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.inference import reload_check
-from ftcls.model import adapters, loading
+from ftcls.model import adapters, loading, own_code
 from ftcls.reporting import model_card
 from ftcls.reporting.model_card import Example
 from ftcls.runs import predictions, report_schema
@@ -175,6 +175,11 @@ def _copy_model(model: Path, folder: Path) -> None:
     A repository has digests of its own, and other files beside these: the manifest stays here.
     """
     manifest.check(model)
+    if code := own_code.kept(model):
+        raise UnavailableError(
+            f"{model}: the model needs {', '.join(code)}, code that came with its checkpoint, and ftcls publishes no "
+            "code. Publish the folder yourself if you may"
+        )
     left_behind = shutil.ignore_patterns(reload_check.FILE, manifest.FILE, *adapters.FILES)
     shutil.copytree(model, folder, ignore=left_behind, dirs_exist_ok=True)
     if adapters.is_adapter(model):

@@ -18,7 +18,7 @@ from ftcls.errors import ConfigError, UnavailableError
 from ftcls.inference import onnx_runtime, padding_check, reload_check
 from ftcls.inference.base_classifier import Answer, BaseClassifier
 from ftcls.inference.forward import Backend, Torch
-from ftcls.model import hub_snapshot, loading, padding, quantization, settings
+from ftcls.model import hub_snapshot, loading, own_code, padding, quantization, settings
 from ftcls.model.settings import Settings
 from ftcls.model.tokenize import Encoded, encode, fingerprint
 from ftcls.runs import directory
@@ -56,6 +56,7 @@ class Classifier(BaseClassifier):
         token_budget: int | None = None,
         max_rows: int | None = None,
         dequantize: bool = False,
+        allow_code: bool = False,
     ) -> Self:
         """Load a run, its ``model/``, one of its checkpoints, an export, or any sequence-classification checkpoint.
 
@@ -69,6 +70,7 @@ class Classifier(BaseClassifier):
             token_budget: most tokens, padding included, in one forward pass; None: what suits the device.
             max_rows: most texts in one forward pass.
             dequantize: layers of four or eight bits as numbers of float32, which changes the logits by rounding.
+            allow_code: whether Python code that comes with the checkpoint may run.
 
         Raises:
             UnavailableError: there is nothing to load, an adapter's base is not the one it was trained on, the logits
@@ -76,6 +78,16 @@ class Classifier(BaseClassifier):
             DataError: a file beside the weights is damaged.
             ConfigError: the device is not there, or it or the export cannot compute in that precision.
         """
+        if allow_code:
+            with own_code.permission(path):
+                return cls.from_pretrained(
+                    path,
+                    device=device,
+                    precision=precision,
+                    token_budget=token_budget,
+                    max_rows=max_rows,
+                    dequantize=dequantize,
+                )
         devices.quiet()
         machine = devices.choose(device, precision)
         try:

@@ -19,7 +19,7 @@ from ftcls.errors import ConfigError, DataError, quoted
 from ftcls.inference.base_classifier import Answer, BaseClassifier
 from ftcls.inference.classifier import Classifier
 from ftcls.inference.embedding import embed
-from ftcls.model import loading, settings
+from ftcls.model import loading, own_code, settings
 from ftcls.model.baselines import linear, logistic, static, store
 from ftcls.model.baselines.linear import LinearModel
 from ftcls.model.baselines.logistic import LogisticModel
@@ -159,7 +159,7 @@ def _for_another_thread(model: Model) -> Model:
 
 
 def load_classifier(
-    place: str | Path, *, device: str = "auto", precision: str = "fp32", **options: Any
+    place: str | Path, *, device: str = "auto", precision: str = "fp32", allow_code: bool = False, **options: Any
 ) -> BaseClassifier:
     """A classifier by what a person types: ``RUN``, ``RUN:tfidf``, or whatever `Classifier.from_pretrained` takes.
 
@@ -168,9 +168,10 @@ def load_classifier(
         FtclsError: see `Classifier.from_pretrained`.
     """
     found = reference(str(place))
-    if found.name is None:
-        return Classifier.from_pretrained(place, device=device, precision=precision, **options)
-    return _simple(found, devices.choose(device, precision), options)
+    with own_code.permission(found.path, given=allow_code):
+        if found.name is None:
+            return Classifier.from_pretrained(place, device=device, precision=precision, **options)
+        return _simple(found, devices.choose(device, precision), options)
 
 
 def _simple(wanted: Reference, machine: Machine, options: dict[str, Any]) -> SimpleClassifier:

@@ -7,7 +7,7 @@ from typing import Final
 
 from huggingface_hub import try_to_load_from_cache
 
-from ftcls.environment import manifest
+from ftcls.environment import files, manifest
 from ftcls.errors import ConfigError, UnavailableError
 
 PACKAGE: Final = "package:"
@@ -35,11 +35,11 @@ def resolve(checkpoint: str) -> Path | str:
     if checkpoint.startswith(PACKAGE):
         return _in_package(checkpoint.removeprefix(PACKAGE))
     path = Path(checkpoint).expanduser()
-    if path.is_dir():
+    if files.is_folder(path):
         model = path / "model"
         return model if (model / "config.json").is_file() or (model / manifest.FILE).exists() else path
     plain, _, revision = checkpoint.rpartition("@")
-    if plain and Path(plain).expanduser().is_dir():
+    if plain and files.is_folder(Path(plain).expanduser()):
         raise ConfigError(f"model.revision: {revision}: {plain} is a folder, and only the Hub has revisions; remove it")
     looks_local = path.is_absolute() or checkpoint.startswith(("./", "../", ".\\", "..\\", "~")) or "\\" in checkpoint
     if looks_local or (plain or checkpoint).count("/") > 1:
@@ -74,8 +74,8 @@ def digest(checkpoint: str) -> str | None:
     place = None if checkpoint.startswith(SCRATCH) else resolve(checkpoint)
     if not isinstance(place, Path):
         return None
-    files = sorted(path for path in place.iterdir() if path.suffix in WEIGHTS)
-    sums = [(_sha256(path), path.name) for path in files]
+    weights = sorted(path for path in place.iterdir() if path.suffix in WEIGHTS)
+    sums = [(_sha256(path), path.name) for path in weights]
     if len(sums) == 1:
         return sums[0][0]
     return hashlib.sha256("".join(f"{found}  {name}\n" for found, name in sums).encode()).hexdigest()

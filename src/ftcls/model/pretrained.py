@@ -20,7 +20,7 @@ from transformers.utils import cached_file
 
 from ftcls.environment import hub_access, memory
 from ftcls.errors import UnavailableError
-from ftcls.model import hub_digests, limits
+from ftcls.model import hub_digests, limits, own_code, settings
 from ftcls.model.checkpoint import on_hub, resolve
 
 # What transformers, tokenizers and safetensors raise over files that are damaged or were made to be: none of them
@@ -68,7 +68,9 @@ def without_weights(config: PretrainedConfig, checkpoint: str = "") -> PreTraine
     """
     try:
         with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+            model: PreTrainedModel = AutoModelForSequenceClassification.from_config(
+                config, trust_remote_code=own_code.of_config(config)
+            )
     except _BROKEN as error:
         raise _unavailable(Path(checkpoint or config.name_or_path), error) from error
     return model
@@ -87,8 +89,7 @@ def _unavailable(place: Path | str, error: Exception) -> UnavailableError:
     if _wants_its_own_code(error):
         return UnavailableError(
             f"model.checkpoint: {place}: not a checkpoint that transformers can load: its architecture is none of "
-            "transformers' own: it would have to run Python code that comes with the checkpoint, and ftcls runs none. "
-            "Take a checkpoint whose architecture transformers has"
+            f"transformers' own: {own_code.REFUSED}"
         )
     if isinstance(place, Path) or not isinstance(error, (OSError, ValueError)) or _reason(error) != str(error):
         return UnavailableError(
@@ -102,17 +103,18 @@ def _unavailable(place: Path | str, error: Exception) -> UnavailableError:
 
 
 def _read(kind: Any, place: Path | str, **options: Any) -> Any:
-    """What ``from_pretrained`` gives, without a line of code that came with the checkpoint.
+    """What ``from_pretrained`` gives, without a line of code that came with the checkpoint where nobody allowed it.
 
-    Without trust_remote_code=False transformers asks on standard input whether such code may run.
+    Without trust_remote_code transformers asks on standard input whether such code may run.
     """
+    may_run = own_code.may_run(on_hub(place)[0] if isinstance(place, str) else place)
     if isinstance(place, str):
         place, pinned = on_hub(place)
         options |= {} if pinned is None else {"revision": pinned}
     revision = {name: options[name] for name in ("revision",) if name in options}
     if kind is AutoTokenizer:
         _check_config(place, **revision)  # which transformers reads for a tokenizer too
-        return kind.from_pretrained(place, trust_remote_code=False, **options)
+        return kind.from_pretrained(place, trust_remote_code=may_run, **options)
     if "config" not in options:
         options["config"] = _config(place, **revision)
     if kind is AutoConfig:
@@ -120,7 +122,7 @@ def _read(kind: Any, place: Path | str, **options: Any) -> Any:
     if isinstance(place, Path):
         limits.check_files(place, str(place))
         limits.check_parameters(count_parameters(options["config"], str(place)), place, str(place))
-    found = kind.from_pretrained(place, trust_remote_code=False, **options)
+    found = kind.from_pretrained(place, trust_remote_code=may_run, **options)
     if isinstance(place, str):  # its weights are in the cache now
         hub_digests.check(Path(str(cached_file(place, limits.CONFIG, **revision))).parent, place)
     return found
@@ -131,7 +133,7 @@ def _config(place: Path | str, **revision: str) -> PretrainedConfig:
     _check_config(place, **revision)
     # Just fetched, if it is on the Hub, which is not asked again.
     config: PretrainedConfig = AutoConfig.from_pretrained(
-        place, trust_remote_code=False, local_files_only=True, **revision
+        place, trust_remote_code=own_code.may_run(place), local_files_only=True, **revision
     )
     attention = getattr(config, "_attn_implementation_internal", None)
     names = attention.values() if isinstance(attention, dict) else [attention]
@@ -146,6 +148,11 @@ def _check_config(place: Path | str, **revision: str) -> None:
     file = Path(str(found))
     if file.is_file():
         limits.check_config(file, str(place))
+        if own_code.may_run(place):
+            own_code.check(file.parent, place)
+        elif (file.parent / settings.FILE).is_file() and own_code.kept(file.parent):
+            # Trained with its code. Without it transformers may have an architecture of the same name, another one.
+            raise UnavailableError(f"{place}: {own_code.REFUSED}")
 
 
 def _reason(error: Exception) -> str:

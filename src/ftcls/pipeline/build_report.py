@@ -18,7 +18,7 @@ from ftcls.data.corpus import Corpus, SplitName, fingerprint
 from ftcls.environment.devices import Machine
 from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.classifier import Classifier
-from ftcls.model import adapters
+from ftcls.model import adapters, own_code
 from ftcls.model.adapters import Adapted
 from ftcls.model.baselines.linear import Baseline
 from ftcls.model.tokenize import Encoded, unknown_tokens
@@ -263,6 +263,7 @@ def model(trained: TrainedRun) -> model_section.Model:
         quantization=None if section.adapter.quantization == "none" else section.adapter.quantization,
         max_length=classifier.settings.max_length,
         new_parameters=built.new_parameters,
+        own_code=section.model.allow_code and bool(own_code.kept(trained.run.model)),
         revision=built.revision,
         digest=built.digest,
         pooling=model_section.Pooling(pooling.kind, pooling.reason),

@@ -13,7 +13,7 @@ from ftcls.data.read import read
 from ftcls.environment import cache, devices
 from ftcls.environment.devices import Machine
 from ftcls.errors import ConfigError
-from ftcls.model import adapters, quantization
+from ftcls.model import adapters, own_code, quantization
 from ftcls.pipeline import estimate as forecast
 from ftcls.pipeline.estimate import Forecast
 from ftcls.pipeline.training_plan import plan
@@ -112,12 +112,19 @@ def check_installed(experiment: Experiment, machine: Machine) -> None:
         raise ConfigError(f"training.optim: {optim}: needs a CUDA device, this is {machine.name}; write adamw_bnb_8bit")
 
 
-def dry_run(experiment: Experiment) -> Plan:
+def dry_run(experiment: Experiment, *, allow_code: bool = False) -> Plan:
     """Read the data, load tokenizer and configuration, and say what training would do; no weights, no run directory.
 
     Raises:
         FtclsError: what training would raise before its first step.
     """
+    section = experiment.model
+    own_code.check_given(section.checkpoint, wanted=section.allow_code, given=allow_code)
+    with own_code.permission(section.checkpoint, given=section.allow_code):
+        return _plan(experiment)
+
+
+def _plan(experiment: Experiment) -> Plan:
     devices.quiet()
     machine = devices.choose(experiment.training.device, experiment.training.precision)
     check_installed(experiment, machine)
@@ -201,7 +208,13 @@ def smoke(experiment: Experiment, overrides: Overrides = ()) -> Experiment:
             "name": f"{experiment.name}-smoke",
             "data": data,
             "model": experiment.model.model_copy(
-                update={"checkpoint": "scratch:bert", "revision": None, "max_length": length, "attention": None}
+                update={
+                    "checkpoint": "scratch:bert",
+                    "revision": None,
+                    "allow_code": False,
+                    "max_length": length,
+                    "attention": None,
+                }
             ),
             "adapter": adapter,
             "loss": loss.model_copy(update=dict.fromkeys(by_name)),

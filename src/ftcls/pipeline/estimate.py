@@ -21,7 +21,7 @@ from transformers import AutoModelForSequenceClassification, PretrainedConfig, P
 from ftcls.config.schema import Experiment
 from ftcls.environment import devices, disk
 from ftcls.environment.devices import PASS_COSTS, Machine
-from ftcls.model import adapters, quantization
+from ftcls.model import adapters, own_code, quantization
 from ftcls.model.batching import StepSampler
 from ftcls.model.checkpoint import SCRATCH
 from ftcls.pipeline.prepare import Prepared
@@ -169,7 +169,7 @@ def sketch(experiment: Experiment, config: PretrainedConfig, *, compute: str) ->
     options = {} if experiment.model.attention is None else {"attn_implementation": experiment.model.attention}
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(
-            config, dtype=torch.float32, trust_remote_code=False, **options
+            config, dtype=torch.float32, trust_remote_code=own_code.of_config(config), **options
         )
         if experiment.adapter.quantization != "none":
             quantization.outline(model, compute=compute)

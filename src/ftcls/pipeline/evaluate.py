@@ -18,6 +18,7 @@ from ftcls.environment import devices, manifest
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Thresholds
 from ftcls.inference.simple_classifier import load_classifier as load_any
+from ftcls.model import own_code
 from ftcls.pipeline import build_report, cross_validation, extra_metrics, label_alignment, out_of_fold
 from ftcls.pipeline.own_data import Table, file_of
 from ftcls.pipeline.same_data import refuse_other_data
@@ -57,7 +58,7 @@ def evaluate(
         labels: the model's label names in its order, where its own are not those of the data.
         thresholds: in place of the model's own: one for all labels, one for some, or texts such as ``LABEL=0.3``.
         precision: the arithmetic: auto, that of the run, so that its figures are repeated; fp32, bf16 or fp16.
-        allow_code: whether the modules of metrics.evaluate may run.
+        allow_code: whether the modules of metrics.evaluate may run, and code that came with the checkpoint.
 
     Raises:
         ConfigError: modules that are not allowed to run, or thresholds that are none.
@@ -69,6 +70,7 @@ def evaluate(
     _check(model, is_run=is_run, config=config, checkpoint=checkpoint, labels=labels)
     experiment = _experiment(place, config)
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
+    own_code.check_given(model, wanted=experiment.model.allow_code, given=allow_code)
     weights: Path | str = model if wanted.name or not is_run else _weights(place, checkpoint)
     trained = label_alignment.renamed(
         load_classifier(weights, experiment, _precision(place, experiment, precision, own=is_run and config is None)),
@@ -199,6 +201,7 @@ def load_classifier(model: Path | str, experiment: Experiment, precision: str = 
         precision=precision,
         token_budget=section.token_budget,
         max_rows=section.eval_batch_size,
+        allow_code=experiment.model.allow_code,  # it was looked at whether --allow-code is given
     )
 
 

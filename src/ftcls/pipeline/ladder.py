@@ -174,6 +174,8 @@ def cannot_embed(plan: TrainingPlan) -> str | None:
     checkpoint = plan.experiment.model.checkpoint
     if checkpoint.startswith(SCRATCH):
         return "the checkpoint is not pretrained"
+    if plan.experiment.model.allow_code:
+        return "the checkpoint brings its own code"
     if plan.experiment.adapter.quantization != "none":
         return "its weights are quantized"
     config = plan.prepared.config

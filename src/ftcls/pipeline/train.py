@@ -15,6 +15,7 @@ from ftcls.data.read import read
 from ftcls.environment import devices, manifest, progress
 from ftcls.environment.progress import Phase
 from ftcls.errors import ConfigError
+from ftcls.model import own_code
 from ftcls.model.baselines import linear
 from ftcls.model.tokenize import unknown_tokens
 from ftcls.pipeline import (
@@ -78,7 +79,7 @@ def train(
         output: the run directory; None: ``runs/<name>``, or ``<name>-2`` and so on where it is taken.
         smoke: the same pipeline on a generated miniature, with a small untrained model: under a minute.
         resume: continue that run from its newest checkpoint; start where there is none.
-        allow_code: whether the modules of metrics.evaluate may run.
+        allow_code: whether the modules of metrics.evaluate may run, and with model.allow_code the checkpoint's code.
         command: what the user typed, for the report.
         announce: called with the run directory as soon as it exists.
         label: of a data file: the label column, or a column of 0 and 1 for each label.
@@ -112,15 +113,18 @@ def train(
     elif budget is not None:
         seconds = seconds_of(budget) if isinstance(budget, str) else float(budget)
         experiment = within(experiment, seconds, started=begun)
-    run = _train(
-        experiment,
-        Call(command, smoke=smoke, started=datetime.now(UTC)),
-        output=place,
-        resume=resume,
-        allow_code=allow_code,
-        announce=announce,
-        jobs=jobs,
-    )
+    model = experiment.model
+    own_code.check_given(model.checkpoint, wanted=model.allow_code, given=allow_code)
+    with own_code.permission(model.checkpoint, given=model.allow_code):
+        run = _train(
+            experiment,
+            Call(command, smoke=smoke, started=datetime.now(UTC)),
+            output=place,
+            resume=resume,
+            allow_code=allow_code,
+            announce=announce,
+            jobs=jobs,
+        )
     return Run(run.path)
 
 
@@ -149,6 +153,7 @@ def _train(
         if run.done:
             log.info("%s is done", run.path)
             return run
+        own_code.extend(run.path)  # what is saved is loaded again
         corpus = read(experiment.data, seed=experiment.seed)
         same_data(run, corpus, main=machine.main)
         extra = extra_metrics.load(experiment.metrics.evaluate, corpus)

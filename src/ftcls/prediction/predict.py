@@ -79,6 +79,7 @@ def predict(
     on_bad_row: Literal["keep", "error"] = "keep",
     safe_cells: bool = False,
     precision: str = "auto",
+    allow_code: bool = False,
     resume: bool = False,
     input_kind: Kind | None = None,
     output_kind: Kind | None = None,
@@ -101,6 +102,7 @@ def predict(
         on_bad_row: whether a row without a text stays in its place without a label, or is an error.
         safe_cells: an apostrophe stands before cells of a CSV or TSV that a spreadsheet would run as a formula.
         precision: auto, the quickest arithmetic that the device has; fp32, as plain transformers has it; bf16; fp16.
+        allow_code: whether code that the model was trained with (model.allow_code) may run.
         resume: continue the half-done output of an earlier call.
         input_kind: what a stream holds, or files whose suffix does not say it: csv, tsv, jsonl, txt.
         output_kind: what is written; None: what the suffix says, for a stream the kind of the input.
@@ -115,7 +117,7 @@ def predict(
         UnavailableError: there is no such model.
         Interrupted: SIGINT or SIGTERM; what is half done can be continued.
     """
-    classifier = loaded(run, thresholds=thresholds, precision=precision)
+    classifier = loaded(run, thresholds=thresholds, precision=precision, allow_code=allow_code)
     columns = named_columns(text_column, text_columns(classifier))
     wanted = Wanted(
         columns, prefix=prefix, top=top, abstain=abstain, by=tuple(by), safe_cells=safe_cells, on_bad_row=on_bad_row
@@ -145,13 +147,18 @@ def predict(
         )
 
 
-def loaded(run: Place | BaseClassifier, *, thresholds: Thresholds = (), precision: str) -> BaseClassifier:
+def loaded(
+    run: Place | BaseClassifier, *, thresholds: Thresholds = (), precision: str, allow_code: bool = False
+) -> BaseClassifier:
     """A classifier for prediction, with thresholds in place of its own.
 
     Raises:
         FtclsError: see `Classifier.from_pretrained` and `Classifier.with_thresholds`.
     """
-    found = run if isinstance(run, BaseClassifier) else load_classifier(os.fspath(run), precision=precision)
+    if isinstance(run, BaseClassifier):
+        found = run
+    else:
+        found = load_classifier(os.fspath(run), precision=precision, allow_code=allow_code)
     return found.with_thresholds(thresholds) if thresholds else found
 
 

@@ -49,6 +49,8 @@ class Model:
     """Weights that the checkpoint did not hold, or that start anew."""
     pooling: Pooling | None = None
     """None: a run of an earlier version."""
+    own_code: bool = False
+    """Whether Python code that came with the checkpoint ran, and is kept with the model."""
     revision: str | None = None
     """The commit of a checkpoint that came from the Hub."""
     digest: str | None = None

@@ -63,7 +63,7 @@ def sweep(
         gpus_per_trial: GPUs, or the part of one, likewise; None: 1 where the cluster has any.
         smoke: every trial in small.
         offline: no trial asks the Hub.
-        allow_code: the modules of metrics.evaluate may run.
+        allow_code: the modules of metrics.evaluate may run, and with model.allow_code the checkpoint's code.
 
     Returns:
         What came of every trial; `failed` and `interrupted` say what did not.

@@ -20,6 +20,7 @@ def serve(
     token: str | None = None,
     thresholds: Thresholds = (),
     precision: str = "fp32",
+    allow_code: bool = False,
     max_characters: int = 100_000,
     max_texts: int = 256,
     max_rows: int = 20_000,
@@ -43,6 +44,7 @@ def serve(
         token: what every request has to bring; None: that of the variable FTCLS_TOKEN, if it is set.
         thresholds: in place of the model's own.
         precision: the arithmetic: fp32, auto, bf16, fp16.
+        allow_code: whether code that the model was trained with (model.allow_code) may run.
         max_characters: of one text; longer ones are refused.
         max_texts: of one request.
         max_rows: of one CSV.
@@ -66,7 +68,7 @@ def serve(
             f'ftcls serve: {error.name} is not installed; run\n  pip install -c constraints.txt "ftcls[serve]"'
         ) from None
     address = server.Address(host, port, token or os.environ.get("FTCLS_TOKEN") or None)
-    classifier = loaded(run, thresholds=thresholds, precision=precision)
+    classifier = loaded(run, thresholds=thresholds, precision=precision, allow_code=allow_code)
     server.run(
         classifier,
         classifier.source,
