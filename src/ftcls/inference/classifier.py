@@ -78,16 +78,20 @@ class Classifier(BaseClassifier):
             DataError: a file beside the weights is damaged.
             ConfigError: the device is not there, or it or the export cannot compute in that precision.
         """
-        if allow_code:
-            with own_code.permission(path):
-                return cls.from_pretrained(
-                    path,
-                    device=device,
-                    precision=precision,
-                    token_budget=token_budget,
-                    max_rows=max_rows,
-                    dequantize=dequantize,
-                )
+        with own_code.permission(path, given=allow_code):
+            return cls._loaded(path, device, precision, token_budget, max_rows, dequantize=dequantize)
+
+    @classmethod
+    def _loaded(
+        cls,
+        path: str | Path,
+        device: str,
+        precision: str,
+        token_budget: int | None,
+        max_rows: int | None,
+        *,
+        dequantize: bool,
+    ) -> Self:
         devices.quiet()
         machine = devices.choose(device, precision)
         try:

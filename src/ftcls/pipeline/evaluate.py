@@ -69,8 +69,7 @@ def evaluate(
     is_run = place.config.is_file()
     _check(model, is_run=is_run, config=config, checkpoint=checkpoint, labels=labels)
     experiment = _experiment(place, config)
-    extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
-    own_code.check_given(model, wanted=experiment.model.allow_code, given=allow_code)
+    _check_code(experiment, model, allow_code=allow_code)
     weights: Path | str = model if wanted.name or not is_run else _weights(place, checkpoint)
     trained = label_alignment.renamed(
         load_classifier(weights, experiment, _precision(place, experiment, precision, own=is_run and config is None)),
@@ -142,6 +141,11 @@ def _out_of_fold(
             trained.with_thresholds(thresholds).predictions_of(take(rows, np.flatnonzero(rows.folds == number)))
         )
     return out_of_fold.pooled(said, rows)
+
+
+def _check_code(experiment: Experiment, model: str, *, allow_code: bool) -> None:
+    extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
+    own_code.check_given(model, wanted=experiment.model.allow_code, given=allow_code)
 
 
 def _experiment(run: RunDir, config: Config | None) -> Experiment:

@@ -91,9 +91,8 @@ def predict(
         data: n texts (pairs of texts as tuples), a Series, a DataFrame; or files: one, a pattern such as
             ``reviews/*.csv``, several paths; or a stream.
         output: the file or stream that labelled rows are written to; None: they are returned.
-        text_column: the text column, or several, joined by a space; of a model of pairs two, that of the first text and
-            that of the second, or ``{first: a, second: b}``, also for a checkpoint that ftcls did not write; None:
-            those of the run's config.
+        text_column: the text column, or several, joined by a space; of a model of pairs two, or ``{first: a, second:
+            b}``, also for a checkpoint that ftcls did not write; None: those of the run's config.
         thresholds: in place of the model's own; for a binary model that of the positive label.
         top: so many most probable labels instead of the probability of each.
         abstain: no label where it is less probable than this.
