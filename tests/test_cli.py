@@ -70,6 +70,7 @@ class Pipeline(types.ModuleType):
         allow_code=False,
         budget=None,
         started=None,
+        jobs=None,
     ):
         if smoke:
             experiment = self.smoke(experiment)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.data.split import Targets, sequence
+from ftcls.environment import memory
 from ftcls.model.baselines.linear import fit_predict
 from ftcls.scoring.confident_learning import Suspicion, multilabel_suspicion, suspicion
 from ftcls.scoring.decision import Task
@@ -57,7 +58,7 @@ def judge(
         groups: int64 [n], equal for rows that must be in one fold.
         seed: draws folds and rows.
         work: characters to read at most, more of them for several labels; a million take a quarter of a second of one
-            core. Rows are drawn at random until it is spent. None: all rows are judged.
+            core. Rows are drawn at random until it is spent, and fewer where memory runs out. None: all are judged.
 
     Returns:
         None where there are fewer than `FEWEST` rows or groups or five rows a label, or all rows have the same labels.
@@ -65,7 +66,25 @@ def judge(
     labels = np.arange(k)
     if task == "multilabel":
         labels = np.flatnonzero(targets.sum(axis=0) >= FEWEST)
-    rows = _drawn(texts, 1 + _LABEL_WORK * len(labels) if task == "multilabel" else 1.0, work, seed)
+    every = _drawn(texts, 1 + _LABEL_WORK * len(labels) if task == "multilabel" else 1.0, work, seed)
+
+    def of(size: int) -> Judged | None:
+        rows = every if size == len(every) else np.sort(np.random.default_rng([seed, 4]).permutation(every)[:size])
+        return _judged(texts, targets, rows, labels, task=task, groups=groups, seed=seed)
+
+    return memory.smaller(of, len(every), least=min(len(every), FEWEST), what="labels of rows are judged")
+
+
+def _judged(
+    texts: Sequence[str],
+    targets: Targets,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    *,
+    task: Task,
+    groups: NDArray[np.int64],
+    seed: int,
+) -> Judged | None:
     chosen = targets[rows] if task != "multilabel" else targets[rows][:, labels]
     if len(rows) < FEWEST or len(np.unique(groups[rows])) < FEWEST or not _tells_apart(chosen):
         return None

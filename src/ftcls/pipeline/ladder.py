@@ -157,8 +157,12 @@ def _rung(setting: Setting, each: Contender) -> Rung:
 
 def _tfidf(setting: Setting, simple: SimpleModels) -> Contender:
     keep_linear(simple.model, simple.decision, setting.run, setting.plan.corpus.labels)
+    learnt = simple.model.rows
+    # Where memory was too small for all of them.
+    few = learnt is not None and learnt < len(setting.plan.corpus.splits["train"])
+    about = {"training_rows": learnt} if few else {}
     return Contender(
-        linear.KIND, simple.probabilities, simple.decision, simple.tfidf.seconds, simple.texts_per_second, {}
+        linear.KIND, simple.probabilities, simple.decision, simple.tfidf.seconds, simple.texts_per_second, about
     )
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcls.environment import memory
 from ftcls.errors import DataError
 from ftcls.scoring import folds, resampling, wilson
 from ftcls.scoring.metrics import AREAS, Counts, Predictions, Statistics, in_range, names
@@ -353,13 +354,32 @@ def _resample(
     areas_of_labels: bool = False,
 ) -> _Draws:
     """The wanted metrics and the counts over the draws; areas over the first `for_areas` of them."""
+
+    def drawn(size: int) -> _Draws:
+        how = {"seed": seed, "draws": draws, "for_areas": for_areas, "size": size}
+        return _resample_in_blocks(statistics, wanted, areas_of_labels=areas_of_labels, **how)
+
+    first = min(draws, resampling.block(len(statistics.predictions)))
+    return memory.smaller(drawn, first, least=1, what="draws of the bootstrap are scored at once")
+
+
+def _resample_in_blocks(
+    statistics: Statistics,
+    wanted: tuple[str, ...],
+    *,
+    seed: int,
+    draws: int,
+    for_areas: int,
+    size: int,
+    areas_of_labels: bool,
+) -> _Draws:
     cheap = tuple(name for name in wanted if name not in AREAS)
     costly = tuple(name for name in wanted if name in AREAS)
     parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in wanted}
     counts: list[Counts] = []
     areas: list[NDArray[np.float64]] = []
     done = 0
-    for weights in resampling.weights(statistics.predictions, seed=seed, draws=draws):
+    for weights in resampling.weights(statistics.predictions, seed=seed, draws=draws, size=size):
         counts.append(statistics.counts(weights))
         found = statistics.at(weights, cheap, counts=counts[-1])
         if done < for_areas and (costly or areas_of_labels):

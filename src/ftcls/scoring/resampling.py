@@ -13,7 +13,14 @@ _BLOCK = 32
 """Fewest draws in a block: sums over rows want many side by side, and 32 draws of a million rows are 128 MB."""
 
 
-def weights(predictions: Predictions, *, seed: int, draws: int) -> Iterator[NDArray[np.float32]]:
+def block(n: int) -> int:
+    """Draws of n rows that are made at once, where memory is enough."""
+    return max(_BLOCK, _WEIGHTS // max(n, 1))
+
+
+def weights(
+    predictions: Predictions, *, seed: int, draws: int, size: int | None = None
+) -> Iterator[NDArray[np.float32]]:
     """Blocks [d, n] of how often each row is drawn, a row's side by side; the same whatever the size of a block."""
     rng = np.random.default_rng(seed)
     n, members = len(predictions), None
@@ -21,7 +28,7 @@ def weights(predictions: Predictions, *, seed: int, draws: int) -> Iterator[NDAr
     if predictions.clusters is not None:
         clusters, members = np.unique(predictions.clusters, return_inverse=True)
         units = len(clusters)
-    size = max(_BLOCK, _WEIGHTS // n)
+    size = size or block(n)
     for start in range(0, draws, size):
         count = min(size, draws - start)
         drawn = np.empty((count, units), dtype=np.float32)

@@ -13,9 +13,11 @@ from ftcls.data.checks import near_duplicates as near
 from ftcls.data.checks.pooled import Pooled, short
 from ftcls.data.corpus import Check, Corpus, SplitName
 from ftcls.data.texts import are_pairs, parts
-from ftcls.environment import cache
+from ftcls.environment import cache, memory
 
 _SHOWN = 3
+_FEWEST = 50
+"""Texts below which none are left out where memory runs out."""
 _MANY = 0.01
 """Share of a split's rows that nearly equal an earlier one, from which on it is a warning."""
 # Part of the cache key: raise it when near.py finds other groups.
@@ -47,7 +49,28 @@ def leaks(corpus: Corpus, split: SplitName) -> Leaks:
 
 
 def groups(texts: Sequence[str]) -> NDArray[np.int64]:
-    """int64 [n]: `near.groups`, from the cache where it was found before."""
+    """int64 [n]: `near.groups`, from the cache where it was found before.
+
+    Where memory runs out it is looked among half of the texts, drawn by chance, and so on; the others are alone.
+
+    Raises:
+        TrainingError: a few texts are too much.
+    """
+
+    def of(size: int) -> NDArray[np.int64]:
+        if size == len(texts):
+            return _of_all(texts)
+        some = np.sort(np.random.default_rng(0).permutation(len(texts))[:size])
+        found = np.arange(len(texts))
+        found[some] = some[near.groups([texts[row] for row in some.tolist()])]
+        return found
+
+    return memory.smaller(
+        of, len(texts), least=min(len(texts), _FEWEST), what="near duplicates are looked for among texts"
+    )
+
+
+def _of_all(texts: Sequence[str]) -> NDArray[np.int64]:
     digest = hashlib.sha256(_FORMAT)
     if are_pairs(texts):
         digest.update(b"pairs")

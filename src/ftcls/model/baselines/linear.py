@@ -32,6 +32,7 @@ from scipy.special import expit
 
 from ftcls.data.corpus import Corpus
 from ftcls.data.texts import are_pairs, parts
+from ftcls.environment import memory
 from ftcls.errors import DataError
 from ftcls.model.baselines import store
 from ftcls.scoring import decision
@@ -61,6 +62,8 @@ _FOLDS = 3
 """Where rows or positives are few, every row is held out once instead, in so many parts."""
 _FEW_ROWS = 5000
 _FEW_POSITIVES = 30
+_FEWEST = 50
+"""Rows below which none are left out where memory runs out."""
 
 
 KIND: Final = "tfidf"
@@ -100,9 +103,20 @@ class LinearModel:
     """Labels that share the probability of a single-label task; with two of them there is one machine."""
     prior: NDArray[np.float64]
     """[k] share of the training rows, for what no machine says."""
+    rows: int | None = None
+    """How many were learnt: fewer than there were where memory ran out. None: read from a file."""
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Probabilities [n, k] of n cleaned texts."""
+        """Probabilities [n, k] of n cleaned texts.
+
+        Raises:
+            MemoryError: one text is too much.
+        """
+        if not len(texts):
+            return self._probabilities(texts)
+        return np.concatenate([found for _, found in memory.in_halves(self._probabilities, texts)])
+
+    def _probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         found: NDArray[np.float64] = np.tile(self.prior, (len(texts), 1))
         if not len(self.machines) or not len(texts):
             return found
@@ -145,7 +159,7 @@ class LinearModel:
         store.expect(folder, arrays, shapes, {"features": _BUCKETS, "machines": k, "seen": k})
         if settings["task"] != "multilabel" and m not in (0, 1 if len(arrays["seen"]) == 2 else len(arrays["seen"])):
             raise DataError(f"{folder / store.ARRAYS}: cannot be read ({m} machines for other labels); train anew")
-        return cls(task=settings["task"], **arrays)
+        return cls(task=settings["task"], rows=None, **arrays)
 
 
 def baseline(corpus: Corpus, probabilities: NDArray[np.float64], how: Decision, seconds: float) -> Baseline:
@@ -218,8 +232,30 @@ def learn(
     """Learn n cleaned texts.
 
     `targets` is int64 [n], or float32 [n, k] of 0 and 1 for multilabel. Labels that the training rows do not tell
-    apart (all or none have it, or no text has a word) get their share of the training rows as probability.
+    apart (all or none have it, or no text has a word) get their share of the training rows as probability. Where memory
+    runs out half of the rows are learnt, drawn by chance, and so on.
+
+    Raises:
+        TrainingError: a few rows are too much.
     """
+
+    def of(size: int) -> LinearModel:
+        if size == len(texts):
+            return _learn(texts, targets, task=task, k=k, seed=seed)
+        some = np.sort(np.random.default_rng(seed).permutation(len(texts))[:size])
+        return _learn([texts[row] for row in some.tolist()], targets[some], task=task, k=k, seed=seed)
+
+    return memory.smaller(of, len(texts), least=min(len(texts), _FEWEST), what="TF-IDF and a linear model learn rows")
+
+
+def _learn(
+    texts: Sequence[str],
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    *,
+    task: Task,
+    k: int,
+    seed: int,
+) -> LinearModel:
     features, idf, train = _features(texts)
     positive: NDArray[np.bool_] = targets > 0 if targets.ndim == 2 else targets[:, None] == np.arange(k)
     counts = positive.sum(axis=0)
@@ -239,6 +275,7 @@ def learn(
         machines=machines,
         seen=seen,
         prior=prior,
+        rows=len(texts),
     )
 
 
