@@ -8,7 +8,7 @@ from transformers import TrainerCallback
 
 import fitting
 from ftcls.cli import app
-from ftcls.environment import disk
+from ftcls.environment import disk, files
 from ftcls.errors import TrainingError, UnavailableError
 from ftcls.training.trainer import Trainer
 
@@ -105,3 +105,22 @@ def test_a_place_that_cannot_be_written_is_no_bug(monkeypatch, capsys, error, sa
     assert said in found
     assert "bug" not in found
     assert "Traceback" not in found
+
+
+@pytest.mark.parametrize("made", [files.replacing, files.making, files.naming])
+def test_a_full_disk_names_what_was_to_be_written_and_not_where_one_stands(tmp_path, made):
+    with pytest.raises(OSError, match="No space") as caught, made(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "out")
+    with pytest.raises(RuntimeError, match="PytorchStreamWriter") as caught, made(tmp_path / "out"):
+        raise RuntimeError("PytorchStreamWriter failed writing file data/1")
+    assert caught.value.filename == str(tmp_path / "out")
+    with pytest.raises(FileNotFoundError) as caught, made(tmp_path / "out"):
+        (tmp_path / "other").read_text()
+    assert caught.value.filename == str(tmp_path / "other")
+
+
+def test_a_file_under_the_name_that_it_is_written_with_first_is_named_as_itself(tmp_path):
+    with pytest.raises(OSError, match="Read-only") as caught, files.replacing(tmp_path / "out") as staged:
+        raise OSError(errno.EROFS, "Read-only file system", str(staged))
+    assert caught.value.filename == str(tmp_path / "out")

@@ -42,13 +42,32 @@ def replacing(path: Path) -> Iterator[Path]:
     os.close(handle)
     staged = Path(name)
     try:
-        yield staged
-        sync(staged)
-        staged.chmod(_mode(path))  # mkstemp's 0600 would hide the result from everybody else
-        staged.replace(path)
-        sync_folder(path.parent)
+        with naming(path, staged):
+            yield staged
+            sync(staged)
+            staged.chmod(_mode(path))  # mkstemp's 0600 would hide the result from everybody else
+            staged.replace(path)
+            sync_folder(path.parent)
     finally:
         staged.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path, staged: Path | None = None) -> Iterator[None]:
+    """Have an error of writing say what was to be written: a full disk names nothing, and so do libraries.
+
+    Args:
+        path: what is written.
+        staged: where it is written first, which nobody knows.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = getattr(error, "filename", None)
+        if found is None or (staged is not None and str(found).startswith(str(staged))):
+            with contextlib.suppress(AttributeError):
+                error.filename = str(path)  # type: ignore[attr-defined]
+        raise
 
 
 def staged_prefix(name: str) -> str:
@@ -121,12 +140,13 @@ def making(path: Path) -> Iterator[Path]:
     sweep(path.parent, path.name)
     staged = Path(tempfile.mkdtemp(prefix=staged_prefix(path.name), dir=path.absolute().parent))
     try:
-        yield staged
-        staged.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would hide the result from everybody else
-        if path.is_dir():
-            path.rmdir()  # empty; Windows moves nothing onto a folder
-        staged.replace(path)
-        sync_folder(path.absolute().parent)
+        with naming(path, staged):
+            yield staged
+            staged.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would hide the result from everybody else
+            if path.is_dir():
+                path.rmdir()  # empty; Windows moves nothing onto a folder
+            staged.replace(path)
+            sync_folder(path.absolute().parent)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 

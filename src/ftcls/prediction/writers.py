@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from ftcls.data.tables.delimited import Dialect
 from ftcls.data.tables.records import Kind
 from ftcls.environment import json_files
-from ftcls.environment.files import replacing, write_json
+from ftcls.environment.files import naming, replacing, write_json
 from ftcls.errors import ConfigError, DataError, FtclsError
 from ftcls.prediction import csv_table
 from ftcls.prediction.columns import Columns
@@ -342,7 +342,8 @@ def _alone(output: Path) -> Iterator[None]:
     except Timeout:
         raise ConfigError(f"--output {output}: another process is writing it; name another file") from None
     try:
-        yield
+        with naming(output):
+            yield
     finally:
         with contextlib.suppress(PermissionError):  # Windows keeps a file that is open
             Path(lock.lock_file).unlink(missing_ok=True)

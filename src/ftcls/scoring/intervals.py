@@ -344,26 +344,17 @@ class _Draws:
     """[d, k] average precision of the labels"""
 
 
-def _resample(
-    statistics: Statistics,
-    wanted: tuple[str, ...],
-    *,
-    seed: int,
-    draws: int,
-    for_areas: int,
-    areas_of_labels: bool = False,
-) -> _Draws:
+def _resample(statistics: Statistics, wanted: tuple[str, ...], *, draws: int, **how: Any) -> _Draws:
     """The wanted metrics and the counts over the draws; areas over the first `for_areas` of them."""
+    return memory.smaller(
+        lambda size: _in_blocks(statistics, wanted, draws=draws, size=size, **how),
+        min(draws, resampling.block(len(statistics.predictions))),
+        least=1,
+        what="draws of the bootstrap are scored at once",
+    )
 
-    def drawn(size: int) -> _Draws:
-        how = {"seed": seed, "draws": draws, "for_areas": for_areas, "size": size}
-        return _resample_in_blocks(statistics, wanted, areas_of_labels=areas_of_labels, **how)
 
-    first = min(draws, resampling.block(len(statistics.predictions)))
-    return memory.smaller(drawn, first, least=1, what="draws of the bootstrap are scored at once")
-
-
-def _resample_in_blocks(
+def _in_blocks(
     statistics: Statistics,
     wanted: tuple[str, ...],
     *,
@@ -371,7 +362,7 @@ def _resample_in_blocks(
     draws: int,
     for_areas: int,
     size: int,
-    areas_of_labels: bool,
+    areas_of_labels: bool = False,
 ) -> _Draws:
     cheap = tuple(name for name in wanted if name not in AREAS)
     costly = tuple(name for name in wanted if name in AREAS)

@@ -107,11 +107,7 @@ class LinearModel:
     """How many were learnt: fewer than there were where memory ran out. None: read from a file."""
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Probabilities [n, k] of n cleaned texts.
-
-        Raises:
-            MemoryError: one text is too much.
-        """
+        """Probabilities [n, k] of n cleaned texts."""
         if not len(texts):
             return self._probabilities(texts)
         return np.concatenate([found for _, found in memory.in_halves(self._probabilities, texts)])
@@ -249,12 +245,7 @@ def learn(
 
 
 def _learn(
-    texts: Sequence[str],
-    targets: NDArray[np.int64] | NDArray[np.float32],
-    *,
-    task: Task,
-    k: int,
-    seed: int,
+    texts: Sequence[str], targets: NDArray[np.int64] | NDArray[np.float32], *, task: Task, k: int, seed: int
 ) -> LinearModel:
     features, idf, train = _features(texts)
     positive: NDArray[np.bool_] = targets > 0 if targets.ndim == 2 else targets[:, None] == np.arange(k)
