@@ -17,6 +17,7 @@ about the labels that the rows show. Coverage is measured by ``scripts/coverage.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
