@@ -53,7 +53,7 @@ class Pipeline(types.ModuleType):
         self.calls.append("smoke")
         return experiment.model_copy(update={"name": "small"})
 
-    def dry_run(self, experiment):
+    def dry_run(self, experiment, *, allow_code=False):
         sys.stdout.write("noise of a library\n")
         return Plan(7)
 

@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         while kills < (2 if given.short else given.kills * 2 // 3):
             found, problems = training(home, chance)
             kills, wrong = kills + found, wrong + problems
+            print(f"so far {kills} kills, {len(wrong)} differences", flush=True)  # of a call that is stopped
         print(f"training: {kills} kills, {len(wrong)} differences")
         for command in () if given.short else COMMANDS:
             most = 1 if given.short else -(-(given.kills - given.kills * 2 // 3) // len(COMMANDS))
