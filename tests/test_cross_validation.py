@@ -195,7 +195,7 @@ def test_a_sweep_of_cross_validations_is_refused_and_one_of_folds_is_not(home):
 
 
 def test_a_student_of_a_cross_validation_is_refused_with_what_to_do(run):
-    with pytest.raises(ConfigError, match=r"a cross-validation, whose final model has learnt .* run/folds/1"):
+    with pytest.raises(ConfigError, match=r"a cross-validation, whose final model has learnt .*run/folds/1"):
         ftcls.distill(run.path)
 
 
