@@ -83,13 +83,16 @@ def test_a_case_that_ends_its_process_or_hangs_in_other_code_is_counted(tmp_path
         "    fuzz.Target('ends', 'a', (b'x',), lambda path: os._exit(3)),\n"
         "    fuzz.Target('dies', 'a', (b'x',), lambda path: os.kill(os.getpid(), signal.SIGSEGV)),\n"
         "    fuzz.Target('hangs', 'a', (b'x',), hang, seconds=0.2),\n"
+        "    fuzz.Target('escapes', 'a', (b'xyz',), lambda path: 1 / 0),\n"
         "    fuzz.Target('reads', 'a', (b'x',), lambda path: path.read_bytes()),\n"
         "]\n"
         "home = Path(sys.argv[1])\n"
         "found = fuzz.run_all(targets, seconds=2, cases=None, seed=0, kept=home / 'kept', folder=home / 'case')\n"
         "counts = {name: set(each) for name, each in found.counts.items()}\n"
-        "assert counts == {'ends': {'died'}, 'dies': {'died'}, 'hangs': {'late'}, 'reads': {'read'}}, counts\n"
+        "assert counts == {'ends': {'died'}, 'dies': {'died'}, 'hangs': {'late'}, 'escapes': {'escaped'},\n"
+        "                  'reads': {'read'}}, counts\n"
         "assert (home / 'kept' / 'ends-1-a').is_file()\n"
+        "assert [*(home / 'kept').glob('escapes-*-a')]\n"
     )
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=120, check=False

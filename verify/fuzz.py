@@ -128,6 +128,8 @@ class Worker:
             if found is None:
                 return
             yield found
+            if found[0] in WRONG:
+                self._pipe.send(None)  # its input is kept now
 
     def close(self) -> None:
         """End the process."""
@@ -156,7 +158,10 @@ def _work(pipe: Connection, targets: Sequence[Target], seed: int, folder: Path) 
             path.write_bytes(fuzz_changes.changed(target, chance))
             # Kept beside what the reader may change or take away.
             path.with_name(f"{target.file}.case").write_bytes(path.read_bytes())
-            pipe.send(outcome(target, path, target.seconds))
+            found = outcome(target, path, target.seconds)
+            pipe.send(found)
+            if found[0] in WRONG:
+                pipe.recv()
             if time.monotonic() > ends:
                 break
         pipe.send(None)
