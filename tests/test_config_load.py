@@ -325,6 +325,11 @@ def test_sections_of_data_fit_together(config, section, line):
         ("loss: {gamma: 3}", "loss.gamma: has no effect with kind cross_entropy; write kind: focal"),
         ("loss: {pos_weight: {}}", "loss.pos_weight: is empty"),
         ("loss: {pos_weight: balanced}", "loss.pos_weight: is for multilabel tasks, and this one is"),
+        ("loss: {kind: distribution_balanced}", "loss.kind: distribution_balanced is for multilabel tasks"),
+        (
+            "loss: {kind: distribution_balanced, label_smoothing: 0.1}",
+            "loss.label_smoothing: has no effect with kind distribution_balanced, which has weights of its own",
+        ),
         ("loss: {kind: asymmetric}", "loss.kind: asymmetric is for multilabel tasks, and this one is"),
         (
             "adapter: {kind: lora}\ntraining: {freeze: 2}",

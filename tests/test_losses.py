@@ -200,6 +200,40 @@ def test_asymmetric_without_gammas_and_margin_is_binary_cross_entropy(logits, ma
     assert_equal_with_gradients(found, objective(multilabel=True)(logits, many), logits)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_distribution_balanced_is_its_formula(logits, many, gamma):
+    counts = torch.tensor([200.0, 20.0, 4.0, 90.0])
+    found = objective("distribution_balanced", multilabel=True, gamma=gamma, rarity=1 / counts, adjustment=ODDS)
+    z = logits.double() + ODDS
+    rows = many.double()
+    share = (1 / counts.double()) / (rows / counts.double()).sum(1, keepdim=True)
+    weight = 0.1 + 1 / (1 + torch.exp(-10 * (share - 0.9)))
+    p, q = torch.sigmoid(z), torch.sigmoid(-2 * z)
+    terms = -rows * (1 - p) ** gamma * torch.log(p) - (1 - rows) / 2 * (1 - q) ** gamma * torch.log(q)
+    assert_equal_with_gradients(found(logits, many), (weight * terms).mean(-1).float(), logits, rtol=1e-4)
+
+
+def test_a_frequent_label_beside_a_rare_one_counts_little_and_a_row_without_labels_counts_in_full():
+    rarity = losses.rarities(np.array([[1, 1], [1, 0], [1, 0], [1, 0], [1, 0]], dtype=np.float32))
+    assert rarity.tolist() == [pytest.approx(0.2), 1.0]
+    balanced = objective("distribution_balanced", multilabel=True, gamma=0.0, rarity=rarity)
+    logits = torch.zeros(3, 2, requires_grad=True)
+    loss = balanced(logits, torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]))
+    slopes = torch.autograd.grad(loss.sum(), logits)[0].abs()
+    assert slopes[0, 0] < slopes[1, 0] / 5
+    assert slopes[2] == pytest.approx([1.1 * 0.5 / 2] * 2, rel=1e-3)
+
+
+def test_a_new_head_starts_where_labels_that_weigh_the_same_cost_least():
+    targets = np.zeros((40, 2), dtype=np.float32)
+    targets[:10, 0] = targets[:4, 1] = 1
+    balanced = objective("distribution_balanced", multilabel=True, gamma=0.0, rarity=losses.rarities(targets))
+    start = losses.best_constant(losses.without_rarity(balanced), targets)
+    # n_1 (1 - s(z)) = n_0 s(2 z)
+    for z, ones in zip(start, (10.5, 4.5), strict=True):
+        assert ones / (1 + np.exp(z)) == pytest.approx((41 - ones) / (1 + np.exp(-2 * z)), rel=0.02)
+
+
 def test_below_the_margin_a_label_that_does_not_apply_costs_nothing_and_pulls_nowhere():
     logits = torch.tensor([[-5.0, -3.2, 0.0]], requires_grad=True)  # probabilities .007, .039 and .5
     loss = objective("asymmetric", multilabel=True)(logits, torch.zeros(1, 3))

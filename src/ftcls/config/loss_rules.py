@@ -25,16 +25,25 @@ def _weights_by_name(key: str) -> Callable[[Experiment], Found]:
     return check
 
 
-# Keys that mean something for one kind of loss only.
-_LOSS_KEYS = {"gamma": "focal", "gamma_positive": "asymmetric", "gamma_negative": "asymmetric", "margin": "asymmetric"}
+# Keys that mean something for some kinds of loss only.
+_LOSS_KEYS = {
+    "gamma": ("focal", "distribution_balanced"),
+    "gamma_positive": ("asymmetric",),
+    "gamma_negative": ("asymmetric",),
+    "margin": ("asymmetric",),
+}
+_NOT_BALANCED = ("class_weights", "pos_weight", "label_smoothing")
 
 
 def _loss_keys(experiment: Experiment) -> Found:
     loss = experiment.loss
-    for key, kind in _LOSS_KEYS.items():
-        if loss.kind != kind and changed(loss, key):
-            text = f"has no effect with kind {loss.kind or 'cross_entropy'}; write kind: {kind}, or remove the line"
+    for key, kinds in _LOSS_KEYS.items():
+        if loss.kind not in kinds and changed(loss, key):
+            text = f"has no effect with kind {loss.kind or 'cross_entropy'}; write kind: {kinds[0]}, or remove the line"
             yield Problem(("loss", key), text)
+    for key in _NOT_BALANCED if loss.kind == "distribution_balanced" else ():
+        if changed(loss, key):
+            yield Problem(("loss", key), "has no effect with kind distribution_balanced, which has weights of its own")
     if loss.class_weights != "effective_number" and changed(loss, "beta"):
         text = f"has no effect without {line(('loss', 'class_weights'), 'effective_number')}; write that, or remove it"
         yield Problem(("loss", "beta"), text)
@@ -46,9 +55,9 @@ def _loss_of_several_labels(experiment: Experiment) -> Found:
         yield Problem(("loss", "kind"), f"squared_emd is for labels in order, task: ordinal, and this one is {task}")
     if task in (None, "multilabel"):
         return
-    if loss.kind == "asymmetric":
+    if loss.kind in ("asymmetric", "distribution_balanced"):
         yield Problem(
-            ("loss", "kind"), f"asymmetric is for multilabel tasks, and this one is {task}; write kind: focal"
+            ("loss", "kind"), f"{loss.kind} is for multilabel tasks, and this one is {task}; write kind: focal"
         )
     if loss.pos_weight is not None:
         text = f"is for multilabel tasks, and this one is {task}; write {line(('loss', 'class_weights'), 'balanced')}"
@@ -77,6 +86,9 @@ RULES: tuple[Rule, ...] = (
     rule(_distillation, "distillation", "loss", "training.sampling", "training.augmentation"),
     rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
     rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),
-    rule(_loss_keys, "loss.kind", "loss.class_weights", "loss.beta", *(f"loss.{key}" for key in _LOSS_KEYS)),
+    rule(
+        _loss_keys,
+        *("loss.kind", "loss.beta", *(f"loss.{key}" for key in (*_LOSS_KEYS, *_NOT_BALANCED))),
+    ),
     rule(_loss_of_several_labels, "data.source", "data.task", "data.single_label", "loss.kind", "loss.pos_weight"),
 )

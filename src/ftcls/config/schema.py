@@ -242,15 +242,18 @@ class Adapter(Section):
     """The frozen weights of the layers in four bits (nf4, double quantization) or eight; never the head."""
 
 
+LossKind = Literal["cross_entropy", "focal", "asymmetric", "distribution_balanced", "squared_emd"]
+
+
 class Loss(Section):
     """The loss of one example; a step's loss is the mean over its examples."""
 
-    kind: Literal["cross_entropy", "focal", "asymmetric", "squared_emd"] | None = None
-    """Cross-entropy, the focal loss, the asymmetric loss (multilabel), or cross-entropy with the squared earth mover's
-    distance between labels in order (ordinal). multilabel: the binary form, as a mean over the labels. null:
-    squared_emd for task ordinal, cross_entropy for any other."""
+    kind: LossKind | None = None
+    """Cross-entropy, the focal loss, the asymmetric or the distribution-balanced loss (multilabel), or cross-entropy
+    with the squared earth mover's distance between labels in order (ordinal). multilabel: the binary form, as a mean
+    over the labels. null: squared_emd for task ordinal, cross_entropy for any other."""
 
-    def kind_for(self, task: Task) -> Literal["cross_entropy", "focal", "asymmetric", "squared_emd"]:
+    def kind_for(self, task: Task) -> LossKind:
         """The kind for a task."""
         return self.kind or ("squared_emd" if task == "ordinal" else "cross_entropy")
 
@@ -268,7 +271,7 @@ class Loss(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the target spread evenly over all labels; multilabel: over applies and does not apply."""
     gamma: Annotated[float, Field(ge=0)] = 2.0
-    """How strongly the focal loss turns away from easy examples."""
+    """How strongly the focal and the distribution-balanced loss turn away from easy examples."""
     gamma_positive: Annotated[float, Field(ge=0)] = 0.0
     """The asymmetric loss's gamma where a label applies."""
     gamma_negative: Annotated[float, Field(ge=0)] = 4.0

@@ -76,7 +76,7 @@ def settings(experiment: Experiment, *, epochs: float, max_length: int) -> Setti
         truncation=experiment.model.truncation,
         thresholds=decision.thresholds,
         temperature=decision.temperature,
-        weighted=loss.kind in ("focal", "asymmetric")
+        weighted=loss.kind in ("focal", "asymmetric", "distribution_balanced")
         or bool(loss.class_weights or loss.pos_weight or loss.logit_adjustment or training.sampling),
         # `rest` makes test of what training leaves.
         subset=experiment.data.subset.train is not None and experiment.data.split.test != "rest",

@@ -90,6 +90,7 @@ def objective(section: Loss, targets: Targets, labels: tuple[str, ...], *, task:
                 f"loss.{key}: {', '.join(map(repr, unknown))}: no such label in the data; it has {', '.join(labels)}"
             )
     several = task == "multilabel"
+    balanced = section.kind == "distribution_balanced"
     return losses.build(
         section.kind_for(task),
         multilabel=several,
@@ -100,7 +101,10 @@ def objective(section: Loss, targets: Targets, labels: tuple[str, ...], *, task:
         label_smoothing=section.label_smoothing,
         class_weights=losses.weights(section.class_weights, targets, labels, beta=section.beta),
         pos_weight=losses.pos_weights(section.pos_weight, targets, labels) if several else None,
-        adjustment=losses.logit_adjustment(section.logit_adjustment, targets, labels),
+        adjustment=losses.logit_adjustment(
+            section.logit_adjustment + (losses.KAPPA if balanced else 0.0), targets, labels
+        ),
+        rarity=losses.rarities(targets) if balanced else None,
     )
 
 
@@ -111,7 +115,8 @@ def first_answer(training: Training, loss: Loss, targets: Targets, labels: tuple
         ConfigError: see `objective`.
     """
     shares = balanced_shares(targets, len(labels)) if training.sampling else None
-    return losses.best_constant(objective(loss, targets, labels, task="multilabel"), targets, shares)
+    aim = losses.without_rarity(objective(loss, targets, labels, task="multilabel"))
+    return losses.best_constant(aim, targets, shares)
 
 
 def augmentation(

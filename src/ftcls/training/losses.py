@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ftcls.config.schema import LossKind
+
 Objective = Callable[[Tensor, Tensor], Tensor]
 """(logits [b, k], targets) -> loss of each example [b]."""
 
@@ -118,6 +120,47 @@ def binary(
     return (terms if class_weights is None else terms * class_weights.to(terms)).mean(-1)
 
 
+# The constants that Huang et al. (2021) used for Reuters-21578, in the notation of Wu et al. (2020).
+_ALPHA, _BETA, _MU = 0.1, 10.0, 0.9
+_LAMBDA = 2.0
+KAPPA = 0.05
+"""How much of the log odds of a label the distribution-balanced loss adds to its logits."""
+
+
+def distribution_balanced(
+    logits: Tensor, targets: Tensor, *, gamma: float, rarity: Tensor | None, adjustment: Tensor | None
+) -> Tensor:
+    """The distribution-balanced loss of k independent labels with its focal factor: the mean over the labels.
+
+    Rows are drawn for their rarest label, and their other labels come along. So each label of a row weighs by the share
+    of its own rarity in that of the row's labels, through a sigmoid: a frequent label on a row with a rare one counts
+    little, a rare label that does not apply counts fully. And a label that does not apply is easily forgiven: its
+    logit counts twice, its loss half (negative-tolerant regularization).
+
+    Wu et al. 2020, equations 3 to 9; for text Huang et al. 2021, whose constants for Reuters-21578 these are.
+
+    Args:
+        logits: float [b, k].
+        targets: float32 [b, k] of 0 and 1.
+        gamma: exponent of the focal factor (1 - p)^gamma, p the probability of what is true.
+        rarity: 1 over the training rows of each label, float32 [k]; None: all weigh the same.
+        adjustment: float32 [k]; added to the logits: `logit_adjustment` by `KAPPA` and more.
+
+    Returns:
+        float32 [b].
+    """
+    logits = _adjusted(logits, adjustment)
+    applies = targets.to(logits.dtype)
+    log_true = torch.where(applies > 0, functional.logsigmoid(logits), functional.logsigmoid(-_LAMBDA * logits))
+    terms = -log_true * (1 - log_true.exp()).clamp_min(torch.finfo(logits.dtype).eps) ** gamma
+    terms = terms * torch.where(applies > 0, 1.0, 1 / _LAMBDA)
+    if rarity is not None:
+        of_row = (applies * rarity.to(applies)).sum(-1, keepdim=True)
+        share = rarity.to(applies) / of_row  # infinite where no label applies: the weight is then the largest
+        terms = terms * (torch.sigmoid(_BETA * (share - _MU)) + _ALPHA)
+    return terms.mean(-1)
+
+
 def _adjusted(logits: Tensor, adjustment: Tensor | None) -> Tensor:
     """In float32, unless they are more precise."""
     logits = logits if logits.dtype == torch.float64 else logits.float()
@@ -130,6 +173,13 @@ def on_device(objective: Objective, device: torch.device) -> Objective:
         return objective
     moved = {name: each.to(device) if isinstance(each, Tensor) else each for name, each in objective.keywords.items()}
     return partial(objective.func, *objective.args, **moved)
+
+
+def without_rarity(objective: Objective) -> Objective:
+    """The same with every label of a row weighing the same, so that its terms depend on one label each."""
+    if not isinstance(objective, partial) or objective.keywords.get("rarity") is None:
+        return objective
+    return partial(objective.func, *objective.args, **{**objective.keywords, "rarity": None})
 
 
 def counts(targets: NDArray[np.int64] | NDArray[np.float32], k: int) -> NDArray[np.float64]:
@@ -238,8 +288,17 @@ def _by_name(choice: Mapping[str, float], labels: Sequence[str]) -> NDArray[np.f
     return np.array([choice[label] if label in choice else 1.0 for label in labels])
 
 
+def rarities(targets: NDArray[np.int64] | NDArray[np.float32]) -> Tensor:
+    """1 over the training rows of each label, float32 [k]; a label without a row counts as if it had one.
+
+    Args:
+        targets: [n, k] of 0 and 1.
+    """
+    return torch.tensor(1.0 / np.maximum(counts(targets, targets.shape[1]), 1.0), dtype=torch.float32)
+
+
 def build(
-    kind: Literal["cross_entropy", "focal", "asymmetric", "squared_emd"],
+    kind: LossKind,
     *,
     multilabel: bool,
     gamma: float,
@@ -250,16 +309,18 @@ def build(
     class_weights: Tensor | None,
     pos_weight: Tensor | None,
     adjustment: Tensor | None,
+    rarity: Tensor | None = None,
 ) -> Objective:
     """The objective that the trainer minimizes; see `categorical` and `binary` for what the settings mean.
 
-    ``gamma`` is of the focal loss, ``gamma_positive``, ``gamma_negative`` and ``margin`` of the asymmetric one, which
-    like ``pos_weight`` is for several labels per row only; ``squared_emd`` is for one label of an order.
+    ``rarity`` is of the distribution-balanced loss (`distribution_balanced`), ``gamma`` of that and of the focal one,
+    ``gamma_positive``, ``gamma_negative`` and ``margin`` of the asymmetric one; these and ``pos_weight`` are for
+    several labels per row only, but for the focal one. ``squared_emd`` is for one label of an order.
     """
     focal = gamma if kind == "focal" else 0.0
     if not multilabel:
-        if kind == "asymmetric" or pos_weight is not None:
-            raise ValueError("the asymmetric loss and pos_weight are for multilabel tasks")
+        if kind in ("asymmetric", "distribution_balanced") or pos_weight is not None:
+            raise ValueError(f"{kind} or pos_weight: for multilabel tasks")
         return partial(
             categorical,
             gamma=focal,
@@ -268,6 +329,8 @@ def build(
             class_weights=class_weights,
             adjustment=adjustment,
         )
+    if kind == "distribution_balanced":
+        return partial(distribution_balanced, gamma=gamma, rarity=rarity, adjustment=adjustment)
     asymmetric = kind == "asymmetric"
     return partial(
         binary,
