@@ -202,8 +202,8 @@ def test_several_labels_at_one_half_get_thresholds():
     ("truncated", "tokens", "max_length", "expected"),
     [
         (80, 200, 64, []),
-        (400, 200, 64, [{"model.max_length": 208}]),
-        (400, 900, 64, [{"model.max_length": 512}]),
+        (400, 200, 64, [{"model.max_length": 208}, {"model.truncation": "head_tail"}]),
+        (400, 900, 64, [{"model.max_length": 512}, {"model.truncation": "head_tail"}]),
         (400, 900, 512, [{"model.truncation": "head_tail"}]),
         (400, 60, 64, [{"model.truncation": "head_tail"}]),
     ],

@@ -263,11 +263,11 @@ def _texts(facts: Facts) -> Iterator[_Step]:
     longer = min(_TOKENS * math.ceil(facts.tokens / _TOKENS), LONGEST)
     if longer > settings.max_length:
         cost = longer / settings.max_length
-        words += f": let the model read up to {longer}, at up to {cost:.1f} times the time a step."
-        yield _Step(0.2 * share, words, {"model.max_length": longer})
-    elif settings.truncation != "head_tail":
-        words += ", as many as it takes: keep the end of a text beside its beginning."
-        yield _Step(0.1 * share, words, {"model.truncation": "head_tail"})
+        more = f"{words}: let the model read up to {longer}, at up to {cost:.1f} times the time a step."
+        yield _Step(0.2 * share, more, {"model.max_length": longer})
+    if settings.truncation != "head_tail":
+        both = f"{words}: keep the end of a text beside its beginning, which costs nothing."
+        yield _Step(0.1 * share, both, {"model.truncation": "head_tail"})
 
 
 def _baseline(facts: Facts) -> Iterator[_Step]:
