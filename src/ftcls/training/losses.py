@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ftcls.config.schema import LossKind
-
 Objective = Callable[[Tensor, Tensor], Tensor]
 """(logits [b, k], targets) -> loss of each example [b]."""
 
@@ -298,7 +296,7 @@ def rarities(targets: NDArray[np.int64] | NDArray[np.float32]) -> Tensor:
 
 
 def build(
-    kind: LossKind,
+    kind: Literal["cross_entropy", "focal", "asymmetric", "distribution_balanced", "squared_emd"],
     *,
     multilabel: bool,
     gamma: float,
