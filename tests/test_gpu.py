@@ -7,13 +7,14 @@ from transformers import TrainerCallback
 
 import fitting
 from ftcls.config.load import load
+from ftcls.config.schema import Loss
 from ftcls.inference.classifier import Classifier
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.padding import pad
 from ftcls.pipeline.dry_run import smoke
 from ftcls.pipeline.evaluate import evaluate
 from ftcls.pipeline.train import train
-from ftcls.training import cuda_graphs, losses
+from ftcls.training import cuda_graphs, fit
 from ftcls.training.cuda_graphs import CudaGraphs
 from small_encoders import OURS, built
 
@@ -25,18 +26,7 @@ TEXTS = ["a short text", "a text that is rather longer than the one before it, a
 
 
 def objective():
-    return losses.build(
-        "cross_entropy",
-        multilabel=False,
-        gamma=0.0,
-        gamma_positive=0.0,
-        gamma_negative=0.0,
-        margin=0.0,
-        label_smoothing=0.0,
-        class_weights=None,
-        pos_weight=None,
-        adjustment=None,
-    )
+    return fit.objective(Loss(), np.arange(3), ("a", "b", "c"), task="multiclass")
 
 
 def trained(folder, name, *overrides):

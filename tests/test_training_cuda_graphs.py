@@ -8,11 +8,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ftcls.config.schema import Loss
 from ftcls.model import flash_attention
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.packing import PackedTexts
 from ftcls.model.padding import pad
-from ftcls.training import cuda_graphs, losses
+from ftcls.training import cuda_graphs, fit, losses
 from ftcls.training.cuda_graphs import CudaGraphs
 from small_encoders import OURS, built
 
@@ -50,18 +51,8 @@ def graphs(monkeypatch):
 
 
 def objective(multilabel=False):
-    return losses.build(
-        "cross_entropy",
-        multilabel=multilabel,
-        gamma=0.0,
-        gamma_positive=0.0,
-        gamma_negative=0.0,
-        margin=0.0,
-        label_smoothing=0.1,
-        class_weights=None,
-        pos_weight=None,
-        adjustment=None,
-    )
+    task = "multilabel" if multilabel else "multiclass"
+    return fit.objective(Loss(label_smoothing=0.1), targets(9, multilabel), ("a", "b", "c"), task=task)
 
 
 def batch(lengths, seed=1):
@@ -130,18 +121,8 @@ def test_sizes_are_few_and_every_text_that_is_added_has_a_token_and_is_not_too_l
 
 
 def test_the_weights_of_a_loss_are_moved_and_it_stays_the_same():
-    aim = losses.build(
-        "cross_entropy",
-        multilabel=False,
-        gamma=0.0,
-        gamma_positive=0.0,
-        gamma_negative=0.0,
-        margin=0.0,
-        label_smoothing=0.0,
-        class_weights=torch.tensor([1.0, 2.0, 3.0]),
-        pos_weight=None,
-        adjustment=None,
-    )
+    weights = {"a": 1.0, "b": 2.0, "c": 3.0}
+    aim = fit.objective(Loss(class_weights=weights), np.arange(3), ("a", "b", "c"), task="multiclass")
     moved = losses.on_device(aim, torch.device("meta"))
     assert moved.keywords["class_weights"].device.type == "meta"
     logits, goal = torch.randn(4, 3), torch.tensor([0, 1, 2, 2])

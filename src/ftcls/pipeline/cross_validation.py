@@ -192,7 +192,7 @@ def _report(found: OutOfFold, trained: TrainedRun, tuned: Tuned, phase: Phase) -
         speed=trained.speed,
         precision_agreement=trained.precision_agreement,
         slices=build_report.length_slices(found.own, encoded),
-        decision=_decision(tuned, corpus.labels),
+        decision=tune_decision.as_chosen(tuned, corpus.labels),
         metrics_without_leaks=out_of_fold.scored_without_leaks(found.own, rows, seed=seed),
         cross_validation=_section(found, trained, scores[OUT_OF_FOLD]),
     )
@@ -214,19 +214,6 @@ def _seconds(found: OutOfFold, rung: str) -> float:
     """Of a simple model in one fold, on average."""
     each = [getattr(report, rung) for report in found.reports]
     return float(np.mean([one.seconds for one in each if one is not None]))
-
-
-def _decision(tuned: Tuned, labels: tuple[str, ...]) -> report_schema.DecisionReport:
-    chosen = tuned.decision
-    return report_schema.DecisionReport(
-        thresholds=None if chosen.thresholds is None else dict(zip(labels, chosen.thresholds, strict=True)),
-        temperature=chosen.temperature,
-        shift=chosen.shift,
-        calibration_error=report_schema.CalibrationError(tuned.error_before, tuned.error_after),
-        objective=tuned.objective,
-        shared=tuned.shared,
-        unreachable=tuned.unreachable,
-    )
 
 
 def _section(found: OutOfFold, trained: TrainedRun, scores: Scores) -> folds_section.CrossValidation:

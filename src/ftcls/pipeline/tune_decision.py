@@ -1,8 +1,8 @@
 """How a trained model's probabilities become labels: tuned on validation, and compared with the default on test."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +31,20 @@ class Decided:
     report: report_schema.DecisionReport
     metrics_at_default: dict[str, report_schema.Metrics] | None
     """None where nothing is tuned: the metrics are at the default."""
+
+
+def as_chosen(tuned: Tuned, labels: Sequence[str]) -> report_schema.DecisionReport:
+    """What the report says of a decision that was tuned, without what it is worth."""
+    chosen = tuned.decision
+    return report_schema.DecisionReport(
+        thresholds=None if chosen.thresholds is None else dict(zip(labels, chosen.thresholds, strict=True)),
+        temperature=chosen.temperature,
+        shift=chosen.shift,
+        calibration_error=report_schema.CalibrationError(tuned.error_before, tuned.error_after),
+        objective=tuned.objective,
+        shared=tuned.shared,
+        unreachable=tuned.unreachable,
+    )
 
 
 def tune(
@@ -106,14 +120,8 @@ def compare(
     labels = found["test"].labels
     chosen, plain = tuned.decision, default(found["test"].task, len(labels))
     differs = chosen != plain
-    report = report_schema.DecisionReport(
-        thresholds=None if chosen.thresholds is None else dict(zip(labels, chosen.thresholds, strict=True)),
-        temperature=chosen.temperature,
-        shift=chosen.shift,
-        calibration_error=report_schema.CalibrationError(tuned.error_before, tuned.error_after),
-        objective=tuned.objective,
-        shared=tuned.shared,
-        unreachable=tuned.unreachable,
+    report = replace(
+        as_chosen(tuned, labels),
         intervals_at_default={name: intervals(rows, seed=seed) for name, rows in at_default.items()}
         if differs
         else None,
