@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
-from ftcls.config.schema import Adapter, Loss, Training
+from ftcls.config.loss_schema import Loss
+from ftcls.config.schema import Adapter, Training
 from ftcls.environment import devices
 from ftcls.errors import FtclsError
 from ftcls.model import adapters, loading, scratch

@@ -15,7 +15,8 @@ from tokenizers.trainers import BpeTrainer
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
 from ftcls.config.load import load
-from ftcls.config.schema import Adapter, Loss, Model, Training
+from ftcls.config.loss_schema import Loss
+from ftcls.config.schema import Adapter, Model, Training
 from ftcls.environment import devices
 from ftcls.inference.classifier import Classifier
 from ftcls.inference.forward import logits

@@ -330,6 +330,9 @@ def test_sections_of_data_fit_together(config, section, line):
             "loss: {kind: distribution_balanced, label_smoothing: 0.1}",
             "loss.label_smoothing: has no effect with kind distribution_balanced, which has weights of its own",
         ),
+        ("loss: {negative_scale: 2}", "loss.negative_scale: is for multilabel tasks, and this one is multiclass"),
+        ("loss: {kind: asymmetric, negative_scale: 2}", "loss.negative_scale: has no effect with kind asymmetric"),
+        ("loss: {negative_scale: 0.5}", "loss.negative_scale: found 0.5, expected a number of at least 1"),
         ("loss: {kind: asymmetric}", "loss.kind: asymmetric is for multilabel tasks, and this one is"),
         (
             "adapter: {kind: lora}\ntraining: {freeze: 2}",

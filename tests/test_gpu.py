@@ -7,7 +7,7 @@ from transformers import TrainerCallback
 
 import fitting
 from ftcls.config.load import load
-from ftcls.config.schema import Loss
+from ftcls.config.loss_schema import Loss
 from ftcls.inference.classifier import Classifier
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.padding import pad

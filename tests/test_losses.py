@@ -6,7 +6,8 @@ import torch
 from scipy import optimize
 from torch.nn import functional
 
-from ftcls.training import losses
+from ftcls.config.loss_schema import Loss
+from ftcls.training import fit, losses
 
 K = 4
 SMOOTHINGS = [0.0, 0.1]
@@ -37,6 +38,7 @@ def objective(kind="cross_entropy", *, multilabel=False, **settings):
         "gamma_positive": 0.0,
         "gamma_negative": 4.0,
         "margin": 0.05,
+        "negative_scale": 1.0,
         "label_smoothing": 0.0,
         "class_weights": None,
         "pos_weight": None,
@@ -201,22 +203,24 @@ def test_asymmetric_without_gammas_and_margin_is_binary_cross_entropy(logits, ma
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_distribution_balanced_is_its_formula(logits, many, gamma):
+@pytest.mark.parametrize("scale", [2.0, 5.0])
+def test_distribution_balanced_is_its_formula(logits, many, gamma, scale):
     counts = torch.tensor([200.0, 20.0, 4.0, 90.0])
-    found = objective("distribution_balanced", multilabel=True, gamma=gamma, rarity=1 / counts, adjustment=ODDS)
+    settings = {"gamma": gamma, "negative_scale": scale, "rarity": 1 / counts, "adjustment": ODDS}
+    found = objective("distribution_balanced", multilabel=True, **settings)
     z = logits.double() + ODDS
     rows = many.double()
     share = (1 / counts.double()) / (rows / counts.double()).sum(1, keepdim=True)
     weight = 0.1 + 1 / (1 + torch.exp(-10 * (share - 0.9)))
-    p, q = torch.sigmoid(z), torch.sigmoid(-2 * z)
-    terms = -rows * (1 - p) ** gamma * torch.log(p) - (1 - rows) / 2 * (1 - q) ** gamma * torch.log(q)
+    p, q = torch.sigmoid(z), torch.sigmoid(-scale * z)
+    terms = -rows * (1 - p) ** gamma * torch.log(p) - (1 - rows) / scale * (1 - q) ** gamma * torch.log(q)
     assert_equal_with_gradients(found(logits, many), (weight * terms).mean(-1).float(), logits, rtol=1e-4)
 
 
 def test_a_frequent_label_beside_a_rare_one_counts_little_and_a_row_without_labels_counts_in_full():
     rarity = losses.rarities(np.array([[1, 1], [1, 0], [1, 0], [1, 0], [1, 0]], dtype=np.float32))
     assert rarity.tolist() == [pytest.approx(0.2), 1.0]
-    balanced = objective("distribution_balanced", multilabel=True, gamma=0.0, rarity=rarity)
+    balanced = objective("distribution_balanced", multilabel=True, gamma=0.0, negative_scale=2.0, rarity=rarity)
     logits = torch.zeros(3, 2, requires_grad=True)
     loss = balanced(logits, torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]))
     slopes = torch.autograd.grad(loss.sum(), logits)[0].abs()
@@ -227,11 +231,38 @@ def test_a_frequent_label_beside_a_rare_one_counts_little_and_a_row_without_labe
 def test_a_new_head_starts_where_labels_that_weigh_the_same_cost_least():
     targets = np.zeros((40, 2), dtype=np.float32)
     targets[:10, 0] = targets[:4, 1] = 1
-    balanced = objective("distribution_balanced", multilabel=True, gamma=0.0, rarity=losses.rarities(targets))
+    settings = {"gamma": 0.0, "negative_scale": 2.0, "rarity": losses.rarities(targets)}
+    balanced = objective("distribution_balanced", multilabel=True, **settings)
     start = losses.best_constant(losses.without_rarity(balanced), targets)
     # n_1 (1 - s(z)) = n_0 s(2 z)
     for z, ones in zip(start, (10.5, 4.5), strict=True):
         assert ones / (1 + np.exp(z)) == pytest.approx((41 - ones) / (1 + np.exp(-2 * z)), rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "focal"])
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_negative_tolerance_is_its_formula(logits, many, kind, smoothing):
+    settings = {"negative_scale": 3.0, "adjustment": ODDS, "class_weights": WEIGHTS, "label_smoothing": smoothing}
+    found = objective(kind, multilabel=True, **settings)(logits, many)
+    z, gamma = logits.double() + ODDS, 2.0 if kind == "focal" else 0.0
+    goal = many.double() * (1 - smoothing) + smoothing / 2
+    p, q = torch.sigmoid(z), torch.sigmoid(-3 * z)
+    terms = -goal * (1 - p) ** gamma * torch.log(p) - (1 - goal) / 3 * (1 - q) ** gamma * torch.log(q)
+    assert_equal_with_gradients(found, (WEIGHTS * terms).mean(-1).float(), logits, rtol=1e-4)
+
+
+def test_the_class_balanced_loss_with_negative_tolerance_is_its_published_form(logits, many):
+    """Focal, weighted by the effective number of rows, beta .9; bias .05 times the log odds, scale 2."""
+    rows = np.array([100, 20, 4, 1])
+    targets = np.stack([np.arange(200) < each for each in rows], axis=1).astype(np.float32)
+    section = Loss(kind="focal", class_weights="effective_number", beta=0.9, negative_scale=2.0, logit_adjustment=0.05)
+    found = fit.objective(section, targets, tuple("abcd"), task="multilabel")(logits, many)
+    z = logits.detach().double().numpy() + 0.05 * np.log((rows + 0.5) / (200.5 - rows))
+    weight = (1 - 0.9) / (1 - 0.9**rows)
+    rows_said = many.numpy()
+    p, q = 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(2 * z))
+    terms = -rows_said * (1 - p) ** 2 * np.log(p) - (1 - rows_said) / 2 * (1 - q) ** 2 * np.log(q)
+    np.testing.assert_allclose(found.detach().numpy(), (weight / weight.mean() * terms).mean(-1), rtol=1e-4)
 
 
 def test_below_the_margin_a_label_that_does_not_apply_costs_nothing_and_pulls_nowhere():
@@ -254,6 +285,8 @@ def test_an_adjustment_is_added_to_the_logits(logits, classes, many, kind):
 @pytest.mark.parametrize(("kind", "multilabel"), KINDS)
 def test_the_gradients_of_every_loss_are_right_to_double_precision(logits, classes, many, multilabel, kind):
     extra = {"pos_weight": WEIGHTS} if multilabel else {}
+    if multilabel and kind != "asymmetric":
+        extra["negative_scale"] = 2.0
     loss = objective(
         kind, multilabel=multilabel, gamma=1.5, label_smoothing=0.1, class_weights=WEIGHTS, adjustment=ODDS, **extra
     )
@@ -317,7 +350,7 @@ def test_a_label_without_a_row_and_one_of_every_row_have_a_best_constant_answer(
     np.testing.assert_allclose(found, np.log([0.5 / 20.5, 20.5 / 0.5]), atol=0.006)
 
 
-@pytest.mark.parametrize("settings", [{"kind": "asymmetric"}, {"pos_weight": WEIGHTS}])
+@pytest.mark.parametrize("settings", [{"kind": "asymmetric"}, {"pos_weight": WEIGHTS}, {"negative_scale": 2.0}])
 def test_losses_of_several_labels_refuse_a_single_one(settings):
     with pytest.raises(ValueError, match="multilabel"):
         objective(**{"kind": "cross_entropy", **settings})

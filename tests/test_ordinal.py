@@ -91,6 +91,7 @@ def emd(logits, target):
         gamma_positive=0.0,
         gamma_negative=0.0,
         margin=0.0,
+        negative_scale=1.0,
         label_smoothing=0.0,
         class_weights=None,
         pos_weight=None,

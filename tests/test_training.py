@@ -12,7 +12,8 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 import fitting
-from ftcls.config.schema import Adapter, Loss, Training
+from ftcls.config.loss_schema import Loss
+from ftcls.config.schema import Adapter, Training
 from ftcls.errors import ConfigError, TrainingError, UnavailableError
 from ftcls.runs import history
 from ftcls.runs.directory import RunDir

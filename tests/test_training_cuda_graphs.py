@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ftcls.config.schema import Loss
+from ftcls.config.loss_schema import Loss
 from ftcls.model import flash_attention
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.packing import PackedTexts

@@ -31,6 +31,7 @@ _LOSS_KEYS = {
     "gamma_positive": ("asymmetric",),
     "gamma_negative": ("asymmetric",),
     "margin": ("asymmetric",),
+    "negative_scale": ("distribution_balanced", "focal", "cross_entropy", None),
 }
 _NOT_BALANCED = ("class_weights", "pos_weight", "label_smoothing")
 
@@ -62,6 +63,8 @@ def _loss_of_several_labels(experiment: Experiment) -> Found:
     if loss.pos_weight is not None:
         text = f"is for multilabel tasks, and this one is {task}; write {line(('loss', 'class_weights'), 'balanced')}"
         yield Problem(("loss", "pos_weight"), text)
+    if changed(loss, "negative_scale"):
+        yield Problem(("loss", "negative_scale"), f"is for multilabel tasks, and this one is {task}; remove the line")
 
 
 def _distillation(experiment: Experiment) -> Found:
@@ -73,7 +76,7 @@ def _distillation(experiment: Experiment) -> Found:
                 yield Problem(("distillation", key), text)
         return
     text = "is for labels, and distillation.teacher gives probabilities; remove one of the two lines"
-    for key in ("kind", "class_weights", "pos_weight", "logit_adjustment"):
+    for key in ("kind", "class_weights", "pos_weight", "logit_adjustment", "negative_scale"):
         if changed(loss, key):
             yield Problem(("loss", key), text)
     if experiment.training.sampling is not None:
@@ -90,5 +93,8 @@ RULES: tuple[Rule, ...] = (
         _loss_keys,
         *("loss.kind", "loss.beta", *(f"loss.{key}" for key in (*_LOSS_KEYS, *_NOT_BALANCED))),
     ),
-    rule(_loss_of_several_labels, "data.source", "data.task", "data.single_label", "loss.kind", "loss.pos_weight"),
+    rule(
+        _loss_of_several_labels,
+        *("data.source", "data.task", "data.single_label", "loss.kind", "loss.pos_weight", "loss.negative_scale"),
+    ),
 )

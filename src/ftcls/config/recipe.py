@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ftcls.config.schema import Experiment, Task
+from ftcls.config.schema import Experiment
+from ftcls.config.section import Task
 
 SMALL: Final = 40_000_000
 """Parameters up to which an encoder counts as small."""

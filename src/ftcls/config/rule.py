@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ftcls.config.explain import Problem
-from ftcls.config.schema import Data, Experiment, Task
-from ftcls.config.section import Section
+from ftcls.config.schema import Data, Experiment
+from ftcls.config.section import Section, Task
 
 Found = Iterator[Problem]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from ftcls.config import loss_rules
 from ftcls.config.explain import Problem, line, nearest
 from ftcls.config.rule import SOURCE_TASKS, Found, Rule, changed, rule, task_of, written
-from ftcls.config.schema import Experiment, LabelColumns, SeparatedLabels, SplitPaths, Task, TextPair
+from ftcls.config.schema import Experiment, LabelColumns, SeparatedLabels, SplitPaths, TextPair
+from ftcls.config.section import Task
 from ftcls.config.source import KeyPath, flow
 
 # Keys that mean something for one source only.

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ftcls.config.loss_schema import Loss
 from ftcls.config.outcome_schema import Decision, Metrics, Report
-from ftcls.config.section import NonNegative, Positive, Section, Share
+from ftcls.config.section import NonNegative, Positive, Section, Share, Task
 
 CleaningStep = Literal[
     "lower_case", "html_breaks", "entities", "backslashes", "reuter", "special_characters", "spaces", "unicode"
 ]
-Task = Literal["binary", "multiclass", "multilabel", "ordinal"]
 
 
 class SplitPaths(Section):
@@ -240,44 +240,6 @@ class Adapter(Section):
     """Leave a plain checkpoint in model/, with the updates added to the weights, in place of an adapter."""
     quantization: Literal["none", "nf4", "int8"] = "none"
     """The frozen weights of the layers in four bits (nf4, double quantization) or eight; never the head."""
-
-
-LossKind = Literal["cross_entropy", "focal", "asymmetric", "distribution_balanced", "squared_emd"]
-
-
-class Loss(Section):
-    """The loss of one example; a step's loss is the mean over its examples."""
-
-    kind: LossKind | None = None
-    """Cross-entropy, the focal loss, the asymmetric or the distribution-balanced loss (multilabel), or cross-entropy
-    with the squared earth mover's distance between labels in order (ordinal). multilabel: the binary form, as a mean
-    over the labels. null: squared_emd for task ordinal, cross_entropy for any other."""
-
-    def kind_for(self, task: Task) -> LossKind:
-        """The kind for a task."""
-        return self.kind or ("squared_emd" if task == "ordinal" else "cross_entropy")
-
-    class_weights: Literal["balanced", "effective_number"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
-    """Weight per label name; `balanced`: inverse frequency; `effective_number`: gentler, by `beta`. Scaled to mean 1
-    over the training rows."""
-    beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """How many rows of a label add something, of class_weights: effective_number: about 1 / (1 - beta)."""
-    pos_weight: Literal["balanced", "square_root"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
-    """How much more a label counts where it applies: by label name, `balanced` (negatives over positives), or the
-    square root of that (multilabel)."""
-    logit_adjustment: Annotated[float, Field(ge=0)] = 0.0
-    """While training, the logits get so many times the log prior of their label: predictions then lean on frequent
-    labels less. 0: none, 1: as if all labels were equally frequent."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the target spread evenly over all labels; multilabel: over applies and does not apply."""
-    gamma: Annotated[float, Field(ge=0)] = 2.0
-    """How strongly the focal and the distribution-balanced loss turn away from easy examples."""
-    gamma_positive: Annotated[float, Field(ge=0)] = 0.0
-    """The asymmetric loss's gamma where a label applies."""
-    gamma_negative: Annotated[float, Field(ge=0)] = 4.0
-    """The asymmetric loss's gamma where a label does not apply."""
-    margin: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Probability up to which a label that does not apply costs nothing, of the asymmetric loss."""
 
 
 Rate = Annotated[float, Field(ge=0, le=0.5)]

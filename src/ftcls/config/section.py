@@ -1,12 +1,13 @@
 """What every section of a config is made of."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Task = Literal["binary", "multiclass", "multilabel", "ordinal"]
 
 
 class Section(BaseModel):

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from ftcls.config import schema
 from ftcls.config.load import Overrides, load
+from ftcls.config.loss_schema import Loss
 from ftcls.config.schema import Experiment
 from ftcls.data.columns import text_of
 from ftcls.data.corpus import Corpus, Split
@@ -147,7 +148,7 @@ def _run(
                 pair_truncation=experiment.model.pair_truncation,
             ),
             "adapter": schema.Adapter(),
-            "loss": schema.Loss(),
+            "loss": Loss(),
             "distillation": schema.Distillation(
                 teacher=str(teacher.path), texts=None if texts is None else str(Path(texts).absolute())
             ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ftcls.config import schema
+from ftcls.config.section import Task
 from ftcls.config.source import flow
 from ftcls.data.columns import typed_pair
 from ftcls.data.corpus import Corpus
@@ -74,7 +75,7 @@ def _of_folder(path: Path, label: Sequence[str], text: str | None) -> Contents:
     data = schema.Data(source="files", path=str(path.absolute()), task="multiclass", on_bad_row="drop")
     corpus = assemble(data, seed=_SEED)
     reason = f"there are {len(corpus.labels)} folders"
-    task: schema.Task = "binary" if len(corpus.labels) == 2 else "multiclass"
+    task: Task = "binary" if len(corpus.labels) == 2 else "multiclass"
     return _whole(path, data.model_copy(update={"task": task}), reason, guessed=None, notes=())
 
 

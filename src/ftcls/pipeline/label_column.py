@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftcls.config import schema
-from ftcls.config.schema import Task
+from ftcls.config.section import Task
 from ftcls.config.source import flow
 from ftcls.data.labels import as_name
 from ftcls.data.readers.label_columns import Indicators, labels_of, vector_length, written_lists

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from ftcls.config.explain import line
 from ftcls.config.load import find, shipped
 from ftcls.config.recipe import Recipe, recommended
-from ftcls.config.schema import Task, TextPair
+from ftcls.config.schema import TextPair
+from ftcls.config.section import Task
 from ftcls.config.source import flow
 from ftcls.errors import ConfigError
 

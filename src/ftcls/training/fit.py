@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
-from ftcls.config.schema import Augmentation, Loss, Training
+from ftcls.config.loss_schema import Loss
+from ftcls.config.schema import Augmentation, Training
 from ftcls.data.corpus import Task
 from ftcls.environment import disk
 from ftcls.environment.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
@@ -98,6 +99,7 @@ def objective(section: Loss, targets: Targets, labels: tuple[str, ...], *, task:
         gamma_positive=section.gamma_positive,
         gamma_negative=section.gamma_negative,
         margin=section.margin,
+        negative_scale=section.scale_of_negatives(),
         label_smoothing=section.label_smoothing,
         class_weights=losses.weights(section.class_weights, targets, labels, beta=section.beta),
         pos_weight=losses.pos_weights(section.pos_weight, targets, labels) if several else None,

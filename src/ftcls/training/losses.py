@@ -71,6 +71,7 @@ def binary(
     gamma_positive: float,
     gamma_negative: float,
     margin: float,
+    negative_scale: float,
     label_smoothing: float,
     class_weights: Tensor | None,
     pos_weight: Tensor | None,
@@ -82,12 +83,18 @@ def binary(
     q = max(p - margin, 0), so that below the margin it costs nothing (Ridnik et al. 2021, eq. 7). Equal gammas without
     a margin are the focal loss (Lin et al. 2017), gammas of 0 plain binary cross-entropy.
 
+    With ``negative_scale`` the logit of a label that does not apply counts so many times and its loss as many times
+    less: it is forgiven as soon as it is a little below zero, and costs more only well above (negative-tolerant
+    regularization, Wu et al. 2020, eq. 8, whose class bias is a small `logit_adjustment`). With the focal form and
+    `weights` by the effective number this is the class-balanced loss of Huang et al. 2021 (CB-NTR, their beta .9).
+
     Args:
         logits: float [b, k].
         targets: float32 [b, k] of 0 and 1.
         gamma_positive: exponent for labels that apply.
         gamma_negative: exponent for labels that do not.
         margin: probability up to which a label that does not apply costs nothing.
+        negative_scale: at least 1; 1 is none.
         label_smoothing: targets are drawn this share of the way towards 0.5.
         class_weights: float32 [k]; scales each label's term.
         pos_weight: float32 [k]; scales each label's term where the label applies.
@@ -105,6 +112,8 @@ def binary(
         positive = positive * (gamma_positive * log_q).exp()
     if pos_weight is not None:
         positive = positive * pos_weight.to(positive)
+    if negative_scale != 1:
+        log_p, log_q = functional.logsigmoid(negative_scale * logits), functional.logsigmoid(-negative_scale * logits)
     if margin:
         shifted = (log_p.exp() - margin).clamp_min(0)
         negative = -(1 - goal) * torch.log1p(-shifted)
@@ -114,26 +123,31 @@ def binary(
         negative = -(1 - goal) * log_q
         if gamma_negative:
             negative = negative * (gamma_negative * log_p).exp()
-    terms = positive + negative
+    terms = positive + negative / negative_scale
     return (terms if class_weights is None else terms * class_weights.to(terms)).mean(-1)
 
 
 # The constants that Huang et al. (2021) used for Reuters-21578, in the notation of Wu et al. (2020).
 _ALPHA, _BETA, _MU = 0.1, 10.0, 0.9
-_LAMBDA = 2.0
 KAPPA = 0.05
 """How much of the log odds of a label the distribution-balanced loss adds to its logits."""
 
 
 def distribution_balanced(
-    logits: Tensor, targets: Tensor, *, gamma: float, rarity: Tensor | None, adjustment: Tensor | None
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma: float,
+    negative_scale: float,
+    rarity: Tensor | None,
+    adjustment: Tensor | None,
 ) -> Tensor:
     """The distribution-balanced loss of k independent labels with its focal factor: the mean over the labels.
 
     Rows are drawn for their rarest label, and their other labels come along. So each label of a row weighs by the share
     of its own rarity in that of the row's labels, through a sigmoid: a frequent label on a row with a rare one counts
     little, a rare label that does not apply counts fully. And a label that does not apply is easily forgiven: its
-    logit counts twice, its loss half (negative-tolerant regularization).
+    logit counts ``negative_scale`` times, its loss as many times less (negative-tolerant regularization).
 
     Wu et al. 2020, equations 3 to 9; for text Huang et al. 2021, whose constants for Reuters-21578 these are.
 
@@ -141,6 +155,7 @@ def distribution_balanced(
         logits: float [b, k].
         targets: float32 [b, k] of 0 and 1.
         gamma: exponent of the focal factor (1 - p)^gamma, p the probability of what is true.
+        negative_scale: at least 1; 2 for text, 5 and 2 for the image sets of Wu et al.
         rarity: 1 over the training rows of each label, float32 [k]; None: all weigh the same.
         adjustment: float32 [k]; added to the logits: `logit_adjustment` by `KAPPA` and more.
 
@@ -149,9 +164,9 @@ def distribution_balanced(
     """
     logits = _adjusted(logits, adjustment)
     applies = targets.to(logits.dtype)
-    log_true = torch.where(applies > 0, functional.logsigmoid(logits), functional.logsigmoid(-_LAMBDA * logits))
+    log_true = torch.where(applies > 0, functional.logsigmoid(logits), functional.logsigmoid(-negative_scale * logits))
     terms = -log_true * (1 - log_true.exp()).clamp_min(torch.finfo(logits.dtype).eps) ** gamma
-    terms = terms * torch.where(applies > 0, 1.0, 1 / _LAMBDA)
+    terms = terms * torch.where(applies > 0, 1.0, 1 / negative_scale)
     if rarity is not None:
         of_row = (applies * rarity.to(applies)).sum(-1, keepdim=True)
         share = rarity.to(applies) / of_row  # infinite where no label applies: the weight is then the largest
@@ -303,6 +318,7 @@ def build(
     gamma_positive: float,
     gamma_negative: float,
     margin: float,
+    negative_scale: float,
     label_smoothing: float,
     class_weights: Tensor | None,
     pos_weight: Tensor | None,
@@ -312,13 +328,14 @@ def build(
     """The objective that the trainer minimizes; see `categorical` and `binary` for what the settings mean.
 
     ``rarity`` is of the distribution-balanced loss (`distribution_balanced`), ``gamma`` of that and of the focal one,
-    ``gamma_positive``, ``gamma_negative`` and ``margin`` of the asymmetric one; these and ``pos_weight`` are for
-    several labels per row only, but for the focal one. ``squared_emd`` is for one label of an order.
+    ``gamma_positive``, ``gamma_negative`` and ``margin`` of the asymmetric one; these, ``pos_weight`` and a
+    ``negative_scale`` other than 1 are for several labels per row only, but for the focal one. ``squared_emd`` is for
+    one label of an order.
     """
     focal = gamma if kind == "focal" else 0.0
     if not multilabel:
-        if kind in ("asymmetric", "distribution_balanced") or pos_weight is not None:
-            raise ValueError(f"{kind} or pos_weight: for multilabel tasks")
+        if kind in ("asymmetric", "distribution_balanced") or pos_weight is not None or negative_scale != 1:
+            raise ValueError(f"{kind}, pos_weight or negative_scale: for multilabel tasks")
         return partial(
             categorical,
             gamma=focal,
@@ -328,13 +345,16 @@ def build(
             adjustment=adjustment,
         )
     if kind == "distribution_balanced":
-        return partial(distribution_balanced, gamma=gamma, rarity=rarity, adjustment=adjustment)
+        return partial(
+            distribution_balanced, gamma=gamma, negative_scale=negative_scale, rarity=rarity, adjustment=adjustment
+        )
     asymmetric = kind == "asymmetric"
     return partial(
         binary,
         gamma_positive=gamma_positive if asymmetric else focal,
         gamma_negative=gamma_negative if asymmetric else focal,
         margin=margin if asymmetric else 0.0,
+        negative_scale=negative_scale,
         label_smoothing=label_smoothing,
         class_weights=class_weights,
         pos_weight=pos_weight,
