@@ -37,7 +37,8 @@ from transformers import (
     set_seed,
 )
 
-from ftcls.config.schema import Loss, Training
+from ftcls.config.loss_schema import Loss
+from ftcls.config.schema import Training
 from ftcls.environment import devices
 from ftcls.model import scratch
 from ftcls.model.tokenize import Encoded
