@@ -198,7 +198,7 @@ class _Layer(nn.Module):
             keys, values = self.key(rounded), self.value(rounded)
             states, rounded = states[layout.first], rounded[layout.first]
             queries = self.query(rounded)
-        elif layout.starts is not None:  # a GPU is a tenth quicker with one product in place of three, a CPU is not
+        elif layout.starts is not None:  # a GPU is quicker with one product in place of three, a CPU is not
             queries, keys, values = _together((self.query, self.key, self.value), rounded)
         else:
             queries, keys, values = self.query(rounded), self.key(rounded), self.value(rounded)
