@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,18 @@ def examples(multilabel=False):
     return texts, (low > 0.5).astype(np.int64)
 
 
-def encoded(multilabel=False):
+def encoded(multilabel=False, of_rows=None, repeats=None):
     from ftcls.model.tokenize import encode
 
     texts, targets = examples(multilabel)
     tokenizer = scratch.train_tokenizer(texts)
-    return tokenizer, encode(texts, tokenizer, max_length=32, truncation="head", targets=targets, cached=False)
+    if repeats is not None:
+        texts, targets = (
+            [text for text, n in zip(texts, repeats, strict=True) for _ in range(n)],
+            targets.repeat(repeats, 0),
+        )
+    rows = encode(texts, tokenizer, max_length=32, truncation="head", targets=targets, cached=False)
+    return tokenizer, rows if of_rows is None else replace(rows, weights=of_rows * (len(of_rows) / of_rows.sum()))
 
 
 def run(
@@ -54,13 +61,18 @@ def run(
     best_metric: str = "f1_macro",
     trackers: tuple[str, ...] = (),
     adapter: Adapter | None = None,
+    of_rows=None,
+    repeats=None,
 ) -> fit.Fit:
-    """One training on one thread; the final weights go to ``folder/weights-RANK.pt``."""
+    """One training on one thread; the final weights go to ``folder/weights-RANK.pt``.
+
+    ``of_rows`` is how much each row counts, ``repeats`` how often each is there.
+    """
     torch.set_num_threads(1)
     devices.quiet()
     labels = ("a", "b", "c") if multilabel else ("a", "b")
     task = "multilabel" if multilabel else "binary"
-    tokenizer, rows = encoded(multilabel)
+    tokenizer, rows = encoded(multilabel, of_rows, repeats)
     config = loading.load_config("scratch:bert", tokenizer, labels=labels, task=task)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
     kind = adapter.quantization if adapter else "none"
@@ -76,6 +88,7 @@ def run(
             model,
             tokenizer,
             rows,
+            rows.targets,
             Validation(rows, labels, task, None if multilabel else 1),
             training=section,
             loss=loss or Loss(),
@@ -202,8 +215,8 @@ def one_of_two(rank, port, target, *arguments):
     torch.distributed.destroy_process_group()
 
 
-def trained(folder, training, multilabel, adapter):
-    run(Path(folder), training=training, multilabel=multilabel, adapter=adapter)
+def trained(folder, training, multilabel, adapter, of_rows=None):
+    run(Path(folder), training=training, multilabel=multilabel, adapter=adapter, of_rows=of_rows)
 
 
 def terminated(folder, training, step):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ftcls.data.corpus import Check
-from ftcls.runs import model_section, report_schema, training_section
+from ftcls.runs import data_section, model_section, report_schema, training_section
 from ftcls.scoring.intervals import paired_difference
 from ftcls.scoring.metrics import Predictions
 
@@ -62,10 +62,10 @@ def evaluation(made):
 
 
 def split(examples, labels, origin):
-    return report_schema.Split(
+    return data_section.Split(
         examples=examples,
         label_counts=dict.fromkeys(labels, examples // len(labels)),
-        tokens=report_schema.TokenLengths(p50=38, p95=71, max=190),
+        tokens=data_section.TokenLengths(p50=38, p95=71, max=190),
         truncated=3,
         origin=origin,
     )
@@ -104,7 +104,7 @@ def report(task, *, n=200, labels=None, with_baseline=True, clusters=None):
             precision_reason="the processor has bfloat16 in hardware",
             packages={"torch": "2.13.0"},
         ),
-        data=report_schema.Data(
+        data=data_section.Data(
             source="ag_news",
             fingerprint="abc",
             task=task,

@@ -203,3 +203,17 @@ def test_a_key_that_there_is_not_is_named():
         small().set_params(learning_rate=1e-3)
     with pytest.raises(ftcls.ConfigError, match=r"training\.learning_rat=1: unknown key, did you mean 'learning_rate'"):
         small(training__learning_rat=1).fit(TEXTS, LABELS)
+
+
+def test_a_text_of_weight_zero_is_left_out_and_the_others_count(monkeypatch):
+    seen = []
+    monkeypatch.setattr("ftcls.sklearn.fit_classifier", lambda experiment, corpus, folder: seen.append(corpus))
+    weights = np.arange(60.0)
+    small().fit(TEXTS, LABELS, sample_weight=weights)
+    (corpus,) = seen
+    found = {text: w for each in corpus.splits.values() for text, w in zip(each.texts, each.weights, strict=True)}
+    assert found == dict(zip(TEXTS[1:], weights[1:], strict=True))
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        small().fit(TEXTS, LABELS, sample_weight=np.zeros(60))
+    with pytest.raises(ValueError, match=r"[Nn]egative"):
+        small().fit(TEXTS, LABELS, sample_weight=-np.ones(60))

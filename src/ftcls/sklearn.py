@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, column_or_1d
 
 from ftcls.config.load import Config, load, shipped
 from ftcls.config.schema import Experiment
@@ -60,19 +60,27 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.config_or_checkpoint = config_or_checkpoint
         self.keys = keys
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fine-tune on n texts and their labels.
 
+        ``sample_weight`` [n] is how much each text counts, in the loss and in the choice of the best step; a text of
+        weight 0 is left out. None: all count the same.
+
         Raises:
-            ValueError: X is no list of texts, or y does not fit it.
+            ValueError: X is no list of texts, or y or the weights do not fit it.
             FtclsError: a key is wrong, the checkpoint cannot be had, or training failed.
         """
         texts = _texts(X)
         if y is not None:
             check_consistent_length(texts, y)
         targets, self.classes_, task = _targets(y)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, texts, dtype=np.float64, ensure_non_negative=True)
+            kept = np.flatnonzero(weights)
+            texts, targets, weights = [texts[row] for row in kept.tolist()], targets[kept], weights[kept]
         experiment = self._experiment(task)
-        corpus = _corpus(experiment, texts, targets, tuple(map(str, self.classes_)), task)
+        corpus = _corpus(experiment, texts, targets, tuple(map(str, self.classes_)), task, weights)
         with tempfile.TemporaryDirectory(prefix="ftcls-") as folder:
             self.classifier_: Classifier = fit_classifier(experiment, corpus, Path(folder) / "run")
         return self
@@ -189,6 +197,7 @@ def _corpus(
     targets: NDArray[np.int64] | NDArray[np.float32],
     labels: tuple[str, ...],
     task: Task,
+    weights: NDArray[np.float64] | None,
 ) -> Corpus:
     """Train and validation rows."""
     wanted = experiment.data.split
@@ -201,7 +210,12 @@ def _corpus(
     )
     cleaned = clean(texts, experiment.data.clean)
     splits = {
-        name: Split([cleaned[row] for row in rows.tolist()], targets[rows], rows)
+        name: Split(
+            [cleaned[row] for row in rows.tolist()],
+            targets[rows],
+            rows,
+            weights=None if weights is None else weights[rows],
+        )
         for name, rows in (("train", train), ("validation", validation))
     }
     positive = experiment.data.positive_label or labels[1]

@@ -101,6 +101,13 @@ def _columns(experiment: Experiment) -> Found:
             yield Problem(("data", "columns", index), f"{name!r} is the text already; remove it here")
 
 
+def _weight(experiment: Experiment) -> Found:
+    data = experiment.data
+    for names, what in ((data.text_columns, "text"), (data.label_columns, "label")):
+        if data.weight is not None and data.weight in names:
+            yield Problem(("data", "weight"), f"{data.weight!r} is the {what}; name the column that holds the weights")
+
+
 def _pair_truncation(experiment: Experiment) -> Found:
     if changed(experiment.model, "pair_truncation") and not isinstance(experiment.data.text, TextPair):
         text = f"has no effect without a pair of texts; write {line(('data', 'text'), _PAIR)}, or remove the line"
@@ -127,7 +134,7 @@ def _known_source(experiment: Experiment) -> Found:
     own = task_of(data)
     if data.task not in (None, own):
         yield Problem(("data", "task"), f"{data.task} contradicts {data.source}, which is {own}; remove the line")
-    for key in ("text", "columns", "label"):
+    for key in ("text", "columns", "label", "weight"):
         if changed(data, key):
             yield Problem(("data", key), f"has no effect on {data.source}, which knows its columns; remove the line")
     if isinstance(data.path, SplitPaths):
@@ -315,6 +322,7 @@ RULES: tuple[Rule, ...] = (
     rule(_task_is_declared, "data.source", "data.task"),
     rule(_own_keys, "data.source", *(f"data.{key}" for key in _OWN_KEYS)),
     rule(_columns, "data.columns", "data.text", "data.label"),
+    rule(_weight, "data.weight", "data.text", "data.label"),
     rule(_pair_truncation, "data.text", "model.pair_truncation"),
     rule(_topics, "data.source", "data.topics", "data.labels"),
     rule(
@@ -325,6 +333,7 @@ RULES: tuple[Rule, ...] = (
         "data.text",
         "data.columns",
         "data.label",
+        "data.weight",
         "data.path",
     ),
     rule(_revision, "data.source", "data.revision", "data.path"),

@@ -150,6 +150,9 @@ class Data(Section):
     does not have is left out (`files`, `hub`)."""
     label: str | SeparatedLabels | LabelColumns = "label"
     """The label column; {column, separator} or {columns} for several labels (`files`, `hub`)."""
+    weight: str | None = None
+    """A column with a number of 0 or more for each row: how much the row counts, in the loss, in every metric and in
+    the simple models. 0 leaves the row out. Validation and test files may lack it (`files`, `hub`)."""
     task: Task | None = None
     """Required for `files` and `hub`; a known data set declares its own."""
     labels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None

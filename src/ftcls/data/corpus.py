@@ -32,11 +32,18 @@ class Split:
 
     folds: NDArray[np.int64] | None = None
     """[n] fold of each row, from 1, where the split is all rows of a cross-validation."""
+    weights: NDArray[np.float64] | None = None
+    """[n] how much each row counts, above 0; None: all the same."""
     origin: str = ""
     """Where the rows come from, such as ``cut from train``; empty: the source's split of that name."""
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def shares(self) -> NDArray[np.float64] | None:
+        """[n] the weights with mean 1, so that a loss keeps its scale; None: all rows count the same."""
+        return None if self.weights is None else self.weights * (len(self) / self.weights.sum())
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class Corpus:
     """What the texts depend on besides the files: library versions, Hub revision."""
     text: TextColumns = PLAIN
     """The columns that the texts were read from."""
+    weight: str | None = None
+    """The column that the weights were read from."""
 
     @property
     def positive(self) -> int | None:
@@ -93,4 +102,6 @@ def fingerprint(corpus: Corpus) -> str:
             digest.update("".join(split.texts[start : start + 10_000]).encode("utf-8", "surrogatepass"))
         digest.update(split.targets.astype("<i8" if split.targets.ndim == 1 else "<f4").tobytes())
         digest.update(split.rows.astype("<i8").tobytes())
+        if split.weights is not None:
+            digest.update(split.weights.astype("<f8").tobytes())
     return digest.hexdigest()

@@ -50,6 +50,8 @@ class RawSplit:
     """Where a person finds the i-th of the n rows: ``train.csv:7``."""
     bad: BadRows = field(default_factory=BadRows)
     """Rows that could not be read at all; they are not among the n."""
+    weights: NDArray[np.float64] | None = None
+    """[n] how much each row counts, 0 or more; None: all the same."""
     clusters: NDArray[np.int64] | None = None
     """[n] cluster of each row, numbered over all splits; see `corpus.Split.clusters`."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ftcls.config import schema
 from ftcls.data import folds, labels, rest, split
-from ftcls.data.checks import completeness
+from ftcls.data.checks import completeness, weights
 from ftcls.data.clean import clean
 from ftcls.data.columns import label_of, text_of
 from ftcls.data.corpus import Check, Corpus, Split, SplitName
@@ -75,8 +75,9 @@ def assemble(data: schema.Data, *, seed: int) -> Corpus:
         *completeness.checks(splits, names),
         *about_folds,
         *_alike(names),
+        *weights.checks(raw.splits, data.weight),
     )
-    return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions, text_of(data))
+    return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions, text_of(data), data.weight)
 
 
 def _listed(data: schema.Data) -> tuple[str, ...] | None:
@@ -156,6 +157,7 @@ def _hub(data: schema.Data) -> Raw:
         text=text_of(data),
         label=label_of(data),
         task=data.task,
+        weight=data.weight,
     )
 
 
@@ -168,7 +170,7 @@ def _docstrings(data: schema.Data) -> Raw:
 
 
 def _only_for_files(data: schema.Data) -> None:
-    for key in ("text", "columns", "label"):
+    for key in ("text", "columns", "label", "weight"):
         if getattr(data, key) != schema.Data.model_fields[key].default:
             raise ConfigError(f"data.{key}: {data.source} knows its columns; leave the key out")
 
@@ -193,6 +195,7 @@ def _files(data: schema.Data) -> Raw:
         task=data.task,
         names=_listed(data),
         split_column=data.split.column,
+        weight=data.weight,
     )
 
 
@@ -217,6 +220,11 @@ def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[
             splits[name] = same[0]
             continue
         kept, targets, unlabelled = labels.encode(found, names, task=raw.task)
+        if found.weights is not None and len(kept):
+            counts = found.weights[kept] > 0
+            kept, targets = kept[counts], targets[counts]
+            if not len(kept):
+                raise DataError(f"data.weight: every row of the {name} split has weight 0 in column {data.weight!r}")
         bad.join(found.bad)
         bad.join(unlabelled)
         splits[name] = Split(
@@ -224,6 +232,7 @@ def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[
             targets=targets,
             rows=found.rows[kept],
             clusters=None if found.clusters is None else found.clusters[kept],
+            weights=None if found.weights is None else found.weights[kept],
         )
         done.append((found, splits[name]))
     if bad.count and data.on_bad_row == "error":
@@ -327,6 +336,10 @@ def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]
     present = [name for name in SPLITS if name in splits]
     starts = _starts(splits, raw)
     clusters = [splits[name].clusters for name in present]
+    counts = [splits[name].weights for name in present]
+    if len({one is None for one in counts}) > 1:
+        lacking = ", ".join(name for name in present if splits[name].weights is None)
+        raise DataError(f"data.weight: {lacking} has no such column, and all rows are put together; add the column")
     return Split(
         texts=[text for name in present for text in splits[name].texts],
         targets=np.concatenate([splits[name].targets for name in present]),
@@ -334,6 +347,7 @@ def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]
         clusters=None
         if any(one is None for one in clusters)
         else np.concatenate([c for c in clusters if c is not None]),
+        weights=None if any(one is None for one in counts) else np.concatenate([c for c in counts if c is not None]),
     )
 
 
@@ -365,4 +379,5 @@ def take(whole: Split, rows: np.ndarray) -> Split:
         rows=whole.rows[rows],
         clusters=None if whole.clusters is None else whole.clusters[rows],
         folds=None if whole.folds is None else whole.folds[rows],
+        weights=None if whole.weights is None else whole.weights[rows],
     )

@@ -37,5 +37,6 @@ def rest(every: Split, taken: Mapping[SplitName, Split], *, part_equal_texts: bo
         targets=every.targets[rows],
         rows=every.rows[rows],
         clusters=None if every.clusters is None else every.clusters[rows],
+        weights=None if every.weights is None else every.weights[rows],
         origin=ORIGIN,
     )

@@ -2,7 +2,25 @@
 
 from dataclasses import dataclass
 
-from ftcls.data.corpus import Check, Task
+from ftcls.data.corpus import Check, Split, Task
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much the rows of a split count."""
+
+    min: float
+    max: float
+    effective_rows: float
+    """Rows of equal weight that a mean is as sure of: (sum of weights)^2 / sum of their squares (Kish 1965)."""
+
+
+def weights_of(split: Split) -> Weights | None:
+    """How much the rows of a split count; None: all the same."""
+    if split.shares is None or split.weights is None:
+        return None
+    effective = len(split) ** 2 / float((split.shares**2).sum())
+    return Weights(float(split.weights.min()), float(split.weights.max()), effective)
 
 
 @dataclass(frozen=True)
@@ -34,6 +52,7 @@ class SplitProfile:
     """Rows whose text occurs before in this split: rows minus distinct texts."""
     duplicates_with_other_labels: int
     """Of these, the rows whose labels differ from those of the first row with this text."""
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -91,3 +110,5 @@ class Profile:
     checks: tuple[Check, ...]
     leaks: dict[str, Leaking]
     """Every split but train."""
+    weight: str | None = None
+    """The column of the rows' weights; None: all count the same."""

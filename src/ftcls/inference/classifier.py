@@ -194,6 +194,7 @@ class Classifier(BaseClassifier):
             positive=self.positive,
             rows=split.rows,
             clusters=split.clusters,
+            weights=split.weights,
         )
 
     def say(self, texts: Sequence[str]) -> Answer:

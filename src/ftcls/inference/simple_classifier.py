@@ -140,6 +140,7 @@ class SimpleClassifier(BaseClassifier):
             probabilities=found,
             rows=split.rows,
             clusters=split.clusters,
+            weights=split.weights,
             positive=self.positive,
         )
 

@@ -157,19 +157,25 @@ def narrow(
     return [replace(batch, rows=part.rows, copies=part.copies) for part in parts]
 
 
-def balanced_shares(targets: NDArray[np.int64] | NDArray[np.float32], k: int) -> NDArray[np.float64]:
+def balanced_shares(
+    targets: NDArray[np.int64] | NDArray[np.float32], k: int, weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """How often each of n rows is to come in an epoch of n draws, on average, float64 [n] with mean 1.
 
     One label per row: every label gets the same number of draws. Several: a row is drawn by the square root of the
     inverse frequency of its rarest label, as in repeat factor sampling (Gupta et al. 2019, section 4): all of it would
     repeat the few rows of the rarest labels hundreds of times. Rows without any label count as rows of one more label.
+
+    With weights [n] a label is as frequent as its rows weigh: drawn so, and with their weights on their losses, all
+    labels count the same.
     """
     if targets.ndim == 1:
         labels = targets.astype(np.int64)
-        raw = 1.0 / np.bincount(labels, minlength=k)[labels]
+        raw = 1.0 / np.bincount(labels, weights, minlength=k)[labels]
     else:
         bare = ~targets.any(axis=1)
-        counts = np.append(targets.sum(axis=0, dtype=np.float64), bare.sum())
+        rows = np.ones(len(targets)) if weights is None else weights
+        counts = np.append(rows @ targets, rows @ bare)
         given = np.column_stack([targets > 0, bare])
         raw = np.sqrt(1.0 / np.where(given, counts, np.inf).min(axis=1))
     shares: NDArray[np.float64] = raw / raw.mean()

@@ -78,6 +78,8 @@ class Encoded:
     """[n] tokens of each text before it was cut to max_length, special tokens included."""
     targets: NDArray[np.int64] | NDArray[np.float32] | None = None
     """int64 [n] class index, float32 [n, k] for multilabel and for probabilities, None for texts without labels."""
+    weights: NDArray[np.float64] | None = None
+    """[n] how much each text counts, 1 on average; None: all the same."""
     padding_side: padding.Side = "right"
     """Where shorter texts are filled in a batch."""
     template: Template = BARE
@@ -125,6 +127,7 @@ class Encoded:
             offsets=end,
             full_lengths=self.full_lengths[:count],
             targets=None if self.targets is None else self.targets[:count],
+            weights=None if self.weights is None else self.weights[:count],
             first=None if self.first is None else self.first[:count],
         )
 

@@ -15,6 +15,7 @@ import ftcls
 from ftcls.config.schema import Adapter
 from ftcls.data.checks import leaks
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
+from ftcls.data.summary import weights_of
 from ftcls.environment.devices import Machine
 from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.classifier import Classifier
@@ -26,7 +27,7 @@ from ftcls.pipeline import data_checks, extra_metrics, tune_decision
 from ftcls.pipeline.label_noise import Judged
 from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.trained_run import SimpleModels, TrainedRun
-from ftcls.runs import history, model_section, report_schema, training_section
+from ftcls.runs import data_section, history, model_section, report_schema, training_section
 from ftcls.scoring import metrics, slices
 from ftcls.scoring import without_leaks as unleaked
 from ftcls.scoring.diagnosis import constant_loss, diagnose
@@ -43,7 +44,7 @@ PACKAGES: Final = (
 )
 
 
-def report(trained: TrainedRun, simple: SimpleModels, about: report_schema.Data) -> report_schema.Report:
+def report(trained: TrainedRun, simple: SimpleModels, about: data_section.Data) -> report_schema.Report:
     """The whole of report.json but for the ladder and what to try next.
 
     Args:
@@ -53,6 +54,7 @@ def report(trained: TrainedRun, simple: SimpleModels, about: report_schema.Data)
     """
     plan, found = trained.plan, trained.predictions
     seed, best = plan.experiment.seed, plan.experiment.metrics.best
+    validation = plan.corpus.splits["validation"]
     scores = {
         name: report_schema.scores(
             rows,
@@ -82,13 +84,14 @@ def report(trained: TrainedRun, simple: SimpleModels, about: report_schema.Data)
         diagnosis=diagnose(
             history.read(trained.run.history),
             metric=best,
-            chance=constant_loss(plan.corpus.splits["validation"].targets),
+            chance=constant_loss(validation.targets, validation.weights),
             error=standard_error(scores["validation"].intervals["loss"]),
         ),
         slices=length_slices(found["test"], plan.prepared.encoded["test"]),
         decision=decided.report,
         metrics_at_default=decided.metrics_at_default,
         metrics_without_leaks=without_leaks(plan.corpus, "test", found["test"], seed=seed),
+        metrics_unweighted=report_schema.unweighted(scores),
     )
 
 
@@ -146,6 +149,7 @@ def evaluation(
             task=corpus.task,
             labels=corpus.labels,
             positive_label=corpus.positive_label,
+            weight=None if predictions.weights is None else corpus.weight,
         ),
         metrics=found.metrics,
         intervals=found.intervals,
@@ -154,6 +158,7 @@ def evaluation(
         metrics_without_leaks=metrics_without_leaks,
         label_intervals=found.label_intervals,
         precision=trained.precision,
+        metrics_unweighted=found.unweighted,
     )
 
 
@@ -204,7 +209,7 @@ def git_commit() -> str | None:
     return found.stdout.strip()
 
 
-def data(corpus: Corpus, prepared: Prepared, *, seed: int, judged: Judged | None = None) -> report_schema.Data:
+def data(corpus: Corpus, prepared: Prepared, *, seed: int, judged: Judged | None = None) -> data_section.Data:
     """The corpus as it was used, and all that was found about it; `seed` draws the folds of the label check.
 
     ``judged`` are rows whose labels were judged already.
@@ -220,7 +225,7 @@ def data(corpus: Corpus, prepared: Prepared, *, seed: int, judged: Judged | None
         work=data_checks.BRIEF,
         judged=judged,
     )
-    return report_schema.Data(
+    return data_section.Data(
         source=corpus.source,
         fingerprint=fingerprint(corpus),
         task=corpus.task,
@@ -230,21 +235,23 @@ def data(corpus: Corpus, prepared: Prepared, *, seed: int, judged: Judged | None
         checks=found,
         versions=dict(corpus.versions),
         text=corpus.text,
+        weight=corpus.weight,
     )
 
 
-def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> report_schema.Split:
+def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> data_section.Split:
     targets = corpus.splits[name].targets
     counts = targets.sum(0) if targets.ndim == 2 else np.bincount(targets, minlength=len(corpus.labels))
     lengths = encoded.full_lengths
-    return report_schema.Split(
+    return data_section.Split(
         examples=len(encoded),
         label_counts={label: int(count) for label, count in zip(corpus.labels, counts, strict=True)},
-        tokens=report_schema.TokenLengths(
+        tokens=data_section.TokenLengths(
             p50=int(np.percentile(lengths, 50)), p95=int(np.percentile(lengths, 95)), max=int(lengths.max())
         ),
         truncated=int(encoded.truncated.sum()),
         origin=corpus.splits[name].origin or name,
+        weights=weights_of(corpus.splits[name]),
     )
 
 

@@ -77,7 +77,7 @@ def _kept(found: OutOfFold, trained: TrainedRun, names: Sequence[str]) -> dict[s
     kept: dict[str, dict[str, Any]] = {}
     if linear.KIND in names:
         k, seed = len(corpus.labels), plan.experiment.seed
-        model = linear.learn(rows.texts, rows.targets, task=corpus.task, k=k, seed=seed)
+        model = linear.learn(rows.texts, rows.targets, task=corpus.task, k=k, seed=seed, weights=rows.shares)
         keep_linear(model, _decided(trained, found.simple["baseline"].probabilities), run, corpus.labels)
         kept[linear.KIND] = {}
     if logistic.KIND in names:
@@ -89,14 +89,15 @@ def _kept(found: OutOfFold, trained: TrainedRun, names: Sequence[str]) -> dict[s
             task=corpus.task,
             k=len(corpus.labels),
             strength=float(np.quantile(strengths, 0.5, method="lower")),  # one of those that were tried
+            weights=rows.shares,
         )
         how = _decided(trained, found.simple["frozen"].probabilities)
         kept[logistic.KIND] = keep_frozen(frozen, how, embedding, run, corpus.labels)
     if STACK in names:
         parts = [name for name in (linear.KIND, logistic.KIND) if name in names]
         said = np.stack([*(found.simple[_FILES[name]].probabilities for name in parts), found.own.probabilities])
-        crossed = mixture.cross_fitted(said, rows.targets, folds=FOLDS, seed=plan.experiment.seed)
-        mixed = mixture.fit(said, rows.targets)
+        crossed = mixture.cross_fitted(said, rows.targets, rows.shares, folds=FOLDS, seed=plan.experiment.seed)
+        mixed = mixture.fit(said, rows.targets, rows.shares)
         kept[STACK] = keep_mixture(mixed, _decided(trained, crossed), [*parts, FINE_TUNED], run, corpus.labels)
     return kept
 

@@ -195,6 +195,7 @@ def _report(found: OutOfFold, trained: TrainedRun, tuned: Tuned, phase: Phase) -
         decision=tune_decision.as_chosen(tuned, corpus.labels),
         metrics_without_leaks=out_of_fold.scored_without_leaks(found.own, rows, seed=seed),
         cross_validation=_section(found, trained, scores[OUT_OF_FOLD]),
+        metrics_unweighted=report_schema.unweighted(scores),
     )
     phase("ladder", ", ".join(plan.experiment.report.ladder) or "none")
     return replace(report, ladder=cross_ladder(found, trained, report))

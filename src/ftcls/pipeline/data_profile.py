@@ -4,7 +4,7 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from ftcls.data.checks import leaks
 from ftcls.data.corpus import Corpus, Split, SplitName, fingerprint
 from ftcls.data.read import read
 from ftcls.data.split import label_sets, text_ids
-from ftcls.data.summary import Leaking, Lengths, Overview, Profile, Shared, SplitProfile
+from ftcls.data.summary import Leaking, Lengths, Overview, Profile, Shared, SplitProfile, weights_of
 from ftcls.data.texts import is_blank, mapped, parts
 from ftcls.errors import UnavailableError
 from ftcls.model.loading import LONGEST
@@ -49,6 +49,8 @@ def inspect_data(
         corpus = read(experiment.data, seed=experiment.seed)
     measured = _measure(corpus, experiment)
     rows = _rows(corpus, np.concatenate(list(measured.lengths.values())), measured.max_length)
+    used = _overview(rows, _used(corpus), corpus.labels)
+    splits = {str(name): replace(used.splits[name], weights=weights_of(split)) for name, split in corpus.splits.items()}
     return Profile(
         name=experiment.name,
         source=corpus.source,
@@ -59,7 +61,7 @@ def inspect_data(
         checkpoint=experiment.model.checkpoint,
         max_length=measured.max_length,
         unit=measured.unit,
-        used=_overview(rows, _used(corpus), corpus.labels),
+        used=replace(used, splits=splits),
         given=_overview(rows, _given(corpus), corpus.labels),
         checks=checks.found(
             corpus,
@@ -71,6 +73,7 @@ def inspect_data(
             work=None if thorough else checks.USUAL,
         ),
         leaks={name: _leaking(leaks.leaks(corpus, name)) for name in corpus.splits if name != "train"},
+        weight=corpus.weight,
     )
 
 

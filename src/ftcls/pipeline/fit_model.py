@@ -79,7 +79,8 @@ def build_model(plan: TrainingPlan) -> Built:
         )
     log.info("pooling    %s: %s", prepared.pooling.kind, prepared.pooling.reason)
     if corpus.task == "multilabel":
-        start_at(built, first_answer(section, experiment.loss, corpus.splits["train"].targets, corpus.labels))
+        train = corpus.splits["train"]
+        start_at(built, first_answer(section, experiment.loss, train.targets, corpus.labels, train.shares))
     adapted = None
     if experiment.adapter.kind != "none":
         adapted = adapters.add(
@@ -111,6 +112,7 @@ def fit_model(built: Built, plan: TrainingPlan, *, run: RunDir, resume: bool) ->
         built.model,
         prepared.tokenizer,
         plan.training,
+        corpus.splits["train"].targets,
         Validation(prepared.encoded.get("validation"), corpus.labels, corpus.task, corpus.positive),
         training=experiment.training,
         loss=experiment.loss,

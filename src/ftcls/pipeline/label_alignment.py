@@ -34,6 +34,7 @@ def elsewhere(section: Data, data: Path, *, task: Task, labels: tuple[str, ...] 
         text=section.text,
         columns=section.columns,
         label=section.label,
+        weight=section.weight,
         task=task,
         labels=labels,
         positive_label=section.positive_label,

@@ -74,6 +74,7 @@ class Setting:
             probabilities=found,
             rows=split.rows,
             clusters=split.clusters,
+            weights=split.weights,
             positive=corpus.positive,
         )
 
@@ -227,13 +228,15 @@ def _frozen(setting: Setting) -> Contender:
     corpus = setting.plan.corpus
     embedding = Embedding(setting.plan)
     train, validation = embedding.vectors("train"), embedding.vectors("validation")
+    learnt, unseen = corpus.splits["train"], corpus.splits["validation"]
     model = logistic.learn(
         train,
-        corpus.splits["train"].targets,
-        (validation, corpus.splits["validation"].targets),
+        learnt.targets,
+        (validation, unseen.targets),
         task=corpus.task,
         k=len(corpus.labels),
         seed=setting.plan.experiment.seed,
+        weights=(learnt.shares, unseen.shares),
     )
     seconds = time.perf_counter() - started
     started = time.perf_counter()
@@ -261,10 +264,10 @@ def _stack(setting: Setting, parts: Sequence[Contender]) -> Rung:
     """The mixture of the parts; better only if it is on validation, where its weights were fitted on other rows."""
     started = time.perf_counter()
     corpus, seed, metric = setting.plan.corpus, setting.plan.experiment.seed, setting.plan.experiment.metrics.best
-    gold = corpus.splits["validation"].targets
+    gold, rows = corpus.splits["validation"].targets, corpus.splits["validation"].shares
     said = {name: np.stack([part.probabilities[name] for part in parts]) for name in SCORED}
-    mixed = mixture.fit(said["validation"], gold)
-    crossed = mixture.cross_fitted(said["validation"], gold, folds=FOLDS, seed=seed)
+    mixed = mixture.fit(said["validation"], gold, rows)
+    crossed = mixture.cross_fitted(said["validation"], gold, rows, folds=FOLDS, seed=seed)
     how = _decided(setting, crossed)
     about = keep_mixture(mixed, how, [part.name for part in parts], setting.run, corpus.labels)
     found = setting.predictions("test", mixed.probabilities(said["test"]), how)

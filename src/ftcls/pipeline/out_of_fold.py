@@ -87,6 +87,7 @@ def pooled(parts: Sequence[Predictions], rows: Split) -> Predictions:
         probabilities=joined("probabilities"),
         rows=joined("rows"),
         clusters=rows.clusters,
+        weights=rows.weights,
         positive=parts[0].positive,
         folds=fold.astype(np.int64),
     )

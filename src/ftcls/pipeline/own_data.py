@@ -20,7 +20,10 @@ Table: TypeAlias = pd.DataFrame | str | os.PathLike[str]
 """A table in memory, or the file of one."""
 Data: TypeAlias = Table | Mapping[str, Table]
 """One table, or one for each split."""
-_KEPT: Final = ("text", "columns", "label", "labels", "positive_label", "clean", "split", "subset", "on_bad_row")
+_KEPT: Final = (
+    *("text", "columns", "label", "weight", "labels", "positive_label"),
+    *("clean", "split", "subset", "on_bad_row"),
+)
 """What the data section says of any table."""
 
 
@@ -60,6 +63,7 @@ def file_of(table: Table, section: schema.Data, folder: Path, name: str) -> str:
     """The absolute path of a table's file; that of a DataFrame is written first."""
     if isinstance(table, pd.DataFrame):
         split = [name for name in (section.split.column,) if name in table.columns]
-        columns = (*text_of(section).names, *columns_of(label_of(section)), *filter(None, split))
+        weight = [name for name in (section.weight,) if name in table.columns]
+        columns = (*text_of(section).names, *columns_of(label_of(section)), *filter(None, (*split, *weight)))
         return str(frames.store(table, columns, folder, name).absolute())
     return str(Path(table).expanduser().absolute())

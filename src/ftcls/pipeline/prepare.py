@@ -75,7 +75,9 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized
         tokenizer=tokenizer,
         config=config,
         encoded={
-            name: replace(encode_texts(split.texts, tokenizer, section, max_length), targets=split.targets)
+            name: replace(
+                encode_texts(split.texts, tokenizer, section, max_length), targets=split.targets, weights=split.shares
+            )
             for name, split in corpus.splits.items()
         },
         settings=Settings(

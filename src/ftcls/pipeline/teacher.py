@@ -87,7 +87,9 @@ def teach(plan: TrainingPlan) -> tuple[TrainingPlan, Teacher | None]:
         "teacher    %s: %s texts, %s of them without labels",
         *(section.teacher, f"{len(lesson.texts):,}", f"{lesson.unlabelled:,}"),
     )
-    return replace(plan, lesson=replace(plan.lesson, targets=targets)), Teacher(classifier, lesson)
+    weights = None if train.shares is None else np.append(train.shares, np.ones(lesson.unlabelled))
+    learnt = replace(plan.lesson, targets=targets, weights=weights)
+    return replace(plan, lesson=learnt), Teacher(classifier, lesson)
 
 
 def compare(trained: TrainedRun, teacher: Teacher) -> Distillation:

@@ -142,7 +142,14 @@ def fit_simple_models(plan: TrainingPlan) -> SimpleModels:
     """Fit the linear model to the training rows, and decide by it as the run's own model decides."""
     corpus, train = plan.corpus, plan.corpus.splits["train"]
     started = time.perf_counter()
-    model = linear.learn(train.texts, train.targets, task=corpus.task, k=len(corpus.labels), seed=plan.experiment.seed)
+    model = linear.learn(
+        train.texts,
+        train.targets,
+        task=corpus.task,
+        k=len(corpus.labels),
+        seed=plan.experiment.seed,
+        weights=train.shares,
+    )
     learnt = time.perf_counter()
     found = {name: model.probabilities(corpus.splits[name].texts) for name in SCORED}
     seconds = time.perf_counter() - learnt

@@ -63,6 +63,7 @@ def tune(
         min_positives=section.min_positives,
         shrinkage=section.shrinkage,
         temperature=section.temperature == "tuned",
+        rows=validation.shares,
     )
     if found.unreachable:
         log.warning(
@@ -99,6 +100,7 @@ def of_probabilities(
         min_positives=section.min_positives,
         shrinkage=section.shrinkage,
         temperature=False,
+        rows=split.shares,
     ).decision
 
 

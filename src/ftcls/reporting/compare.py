@@ -21,7 +21,8 @@ from ftcls.runs.references import reference
 from ftcls.scoring import metrics
 from ftcls.scoring.differences import SURE
 from ftcls.scoring.folds import extra_of_difference
-from ftcls.scoring.intervals import Difference, difference_of, refuse_unlike, resampled, score_of
+from ftcls.scoring.intervals import Difference, difference_of, resampled, score_of
+from ftcls.scoring.likeness import refuse_unlike
 from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.significance import holm, mcnemar, over_seeds
 from ftcls.scoring.wilson import Interval
@@ -290,8 +291,9 @@ def _pair(
             clusters=clusters,
             extra=extra_of_difference(said, second[0].said, metric, seed=seed),
         )
-        # Of folds it would take rows that share a model for independent ones.
-        right = mcnemar(_right(said), _right(second[0].said)) if said.folds is None else None
+        # Of folds it would take rows that share a model for independent ones; and it knows no weights.
+        plain = said.folds is None and said.weights is None
+        right = mcnemar(_right(said), _right(second[0].said)) if plain else None
     else:
         estimate = over_seeds([(1, values[0]), (-1, values[1])], sums[0] - sums[1])
         found = Difference(metric, estimate.value, estimate.interval, estimate.p_value, len(said), clusters)

@@ -29,7 +29,7 @@ def profile(found: "Profile") -> RenderableType:
     title = Text(found.name, style="bold")
     title.append(f"  {found.source}: {found.task}, {len(found.labels)} labels", style="not bold")
     parts: list[RenderableType] = [title, Text(), _splits(found.used.splits), Text(), *_lengths(found), Text()]
-    parts += [*_labels(found), Text(), *_texts(found.used, "Equal texts")]
+    parts += [*_labels(found), Text(), *_weights(found), *_texts(found.used, "Equal texts")]
     if found.given.splits.keys() != found.used.splits.keys():
         parts += [Text(), *_texts(found.given, "The same rows in the splits of the source")]
     parts += [Text(), *_leaks(found.leaks)]
@@ -93,6 +93,20 @@ def _labels(found: "Profile") -> Iterator[RenderableType]:
         counts = (f"{split.label_counts[name]:,}" for split in splits.values())
         table.add_row(Text(on_one_line(" ".join(name.split())) + positive), *counts, f"{share:6.1%} {bar}")
     yield table
+
+
+def _weights(found: "Profile") -> Iterator[RenderableType]:
+    if found.weight is None:
+        return
+    yield Text(f"Rows count by {found.weight}", style="bold")
+    table = _table("split", "examples", "lowest", "highest", "as many of equal weight")
+    for name, split in found.used.splits.items():
+        weights = split.weights
+        cells = ("all the same", "", "") if weights is None else (f"{weights.min:g}", f"{weights.max:g}")
+        equal = [] if weights is None else [f"{weights.effective_rows:,.0f}"]
+        table.add_row(name, f"{split.examples:,}", *cells, *equal)
+    yield table
+    yield Text()
 
 
 def _texts(overview: "Overview", title: str) -> Iterator[RenderableType]:

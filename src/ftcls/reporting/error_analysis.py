@@ -4,7 +4,7 @@ Pure numpy on `Predictions`; nothing here knows of a page or a plot.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -171,7 +171,7 @@ def _mistakes(predictions: Predictions, places: list[int], sure: NDArray[np.floa
     """These rows, with how sure their wrong answers [len(places), k] were."""
     if not places:
         return
-    part = _rows(predictions, places)
+    part = predictions.take(np.array(places, dtype=np.int64))
     losses, names = row_losses(part), np.array(part.labels, dtype=object)
     multilabel = part.task == "multilabel"
     for index, place in enumerate(places):
@@ -186,11 +186,6 @@ def _mistakes(predictions: Predictions, places: list[int], sure: NDArray[np.floa
             loss=float(losses[index]),
             worst=names[worst] if wrong else None,
         )
-
-
-def _rows(predictions: Predictions, places: list[int]) -> Predictions:
-    taken = {name: getattr(predictions, name)[places] for name in ("gold", "predicted", "probabilities", "rows")}
-    return replace(predictions, clusters=None, folds=None, **taken)
 
 
 def _at(targets: NDArray[Any], place: int) -> NDArray[Any]:

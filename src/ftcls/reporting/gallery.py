@@ -82,7 +82,7 @@ def _scores(found: Report, test: Predictions) -> dict[str, Drawing]:
     if curves:
         words = f"Precision against recall of {', '.join(curve.name for curve in curves)}."
         drawings["precision_recall"] = Drawing(plots.precision_recall(curves), words)
-    calibration = reliability(test.probabilities, test.gold, test.task)
+    calibration = reliability(test.probabilities, test.gold, test.task, test.weights)
     words = f"Share that is right by probability; expected calibration error {calibration.error:.4f}."
     drawings["reliability"] = Drawing(plots.reliability(calibration), words)
     return drawings

@@ -245,7 +245,8 @@ def _reliability(predictions: Predictions) -> list[list[list[float]]]:
     gold = predictions.gold if predictions.task == "multilabel" else predictions.gold[:, None] == np.arange(k)
     labels = range(k) if predictions.positive is None else [predictions.positive]
     found = [
-        reliability(predictions.probabilities[:, [label]], gold[:, [label]], "multilabel").bins for label in labels
+        reliability(predictions.probabilities[:, [label]], gold[:, [label]], "multilabel", predictions.weights).bins
+        for label in labels
     ]
     return [[[round(b.confidence, 4), round(b.observed, 4), b.count] for b in bins] for bins in found]
 

@@ -147,7 +147,7 @@ def _context(
     content = _content(run, found, predictions, texts)
     words = mistake_words.read(run)
     pairs = error_analysis.pairs(test, most=_PAIRS)
-    calibration = reliability(test.probabilities, test.gold, test.task)
+    calibration = reliability(test.probabilities, test.gold, test.task, test.weights)
     lengths = () if rows.lengths is None else slices.by_length(test, rows.lengths)
     truncation = () if rows.truncated is None else slices.by_truncation(test, rows.truncated)
     return {
@@ -176,6 +176,7 @@ def _context(
         "use": commands.use(run.path, several=found.data.task == "multilabel", text=found.data.text),
         "label_intervals": (document.get("label_intervals") or {}).get(found.held_out),
         "without_leaks": document.get("metrics_without_leaks"),
+        "unweighted": (found.metrics_unweighted or {}).get(found.held_out),
         "notes": problems,
         "warnings": [check for check in found.data.checks if check.severity == "warning"],
         "checked": [check for check in found.data.checks if check.severity != "warning"],

@@ -15,7 +15,7 @@ from rich.text import Text
 from ftcls.data.corpus import Check
 from ftcls.environment import disk
 from ftcls.errors import on_one_line
-from ftcls.reporting import commands
+from ftcls.reporting import beside_scores, commands
 from ftcls.reporting.figures_as_text import duration, interval, number, signed
 from ftcls.reporting.fold_table import folds
 from ftcls.reporting.outcome import VERDICTS, outcome
@@ -25,7 +25,6 @@ from ftcls.scoring.diagnosis import Spike
 from ftcls.scoring.differences import verdict
 from ftcls.scoring.intervals import Difference
 from ftcls.scoring.metrics import names as metric_names
-from ftcls.scoring.without_leaks import WithoutLeaks
 
 _LABELS = 15
 """Most labels shown one by one."""
@@ -70,8 +69,9 @@ def _tables(report: Report) -> list[RenderableType]:
         Text(),
         _metrics(report.metrics, report.intervals, report.baseline, chosen=report.training.best.metric),
         *_notes(report.metrics[report.held_out], report.data.positive_label),
+        *beside_scores.weights(report),
         *_decision(report),
-        *_without_leaks(report.metrics_without_leaks, report.held_out_words, report.training.best.metric),
+        *beside_scores.without_leaks(report.metrics_without_leaks, report.held_out_words, report.training.best.metric),
         Text(),
         *_labels(
             report.per_label[report.held_out],
@@ -144,7 +144,8 @@ def evaluation(evaluation: Evaluation) -> RenderableType:
         Text(),
         _metrics({data.split: evaluation.metrics}, {data.split: evaluation.intervals}, None, chosen=""),
         *_notes(evaluation.metrics, data.positive_label),
-        *_without_leaks(evaluation.metrics_without_leaks, data.split, "f1_macro"),
+        *beside_scores.weights_of_evaluation(evaluation),
+        *beside_scores.without_leaks(evaluation.metrics_without_leaks, data.split, "f1_macro"),
         Text(),
         *_labels(evaluation.per_label, evaluation.label_intervals, data.split),
     )
@@ -290,21 +291,6 @@ def _decision(report: Report) -> list[Text]:
     if decided.unreachable:
         names = textwrap.shorten(", ".join(map(_line, decided.unreachable)), _EXAMPLE_WIDTH, placeholder=" ...")
         lines.append(Text(f"  not precise enough at any threshold: {names}", style="yellow"))
-    return lines
-
-
-def _without_leaks(found: WithoutLeaks | None, split: str, metric: str) -> list[Text]:
-    """The scores of the rows that are new, and how many are not."""
-    if found is None:
-        return []
-    count = found.equal + found.near
-    lines = [
-        Text(),
-        Text(f"Without the {count:,} {split} rows whose text is in an earlier split", style="bold"),
-        Text(f"({found.equal:,} equal, {found.near:,} nearly equal; {found.examples:,} rows are left)"),
-    ]
-    for name in dict.fromkeys((metric, "accuracy")):
-        lines.append(Text(f"  {name:<{_NAME_WIDTH}} {number(found.metrics[name])}  {interval(found.intervals[name])}"))
     return lines
 
 

@@ -45,7 +45,7 @@ def write(
 ) -> None:
     """Write predictions as Parquet, whole or not at all; the same predictions give the same bytes.
 
-    Columns: row, gold and predicted (label names; lists of them for multilabel), cluster and fold where there is one,
+    Columns: row, gold and predicted (label names; lists of them for multilabel), cluster, fold and weight if any,
     ``probability:<label>`` for every label, and text, tokens and truncated where they are given (see `Rows`); of a pair
     of texts the second one is ``second_text``. Task, label order and positive label stand in the schema's metadata.
 
@@ -57,10 +57,7 @@ def write(
         "gold": _names(predictions, predictions.gold),
         "predicted": _names(predictions, predictions.predicted),
     }
-    if predictions.clusters is not None:
-        columns["cluster"] = pa.array(predictions.clusters, pa.int64())
-    if predictions.folds is not None:
-        columns["fold"] = pa.array(predictions.folds, pa.int64())
+    columns |= _of_rows(predictions)
     for index, label in enumerate(predictions.labels):
         columns[f"probability:{label}"] = pa.array(predictions.probabilities[:, index], pa.float64())
     about_rows = {"text": texts, "tokens": lengths, "truncated": truncated}
@@ -115,6 +112,7 @@ def _predictions(table: Any, about: Any) -> Predictions:
         clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
         positive=None if positive is None else labels.index(positive),
         folds=table["fold"].to_numpy() if "fold" in table.column_names else None,
+        weights=table["weight"].to_numpy() if "weight" in table.column_names else None,
     )
 
 
@@ -164,6 +162,14 @@ def _no_predictions(path: Path, error: Exception) -> DataError:
 def whole_characters(text: str) -> str:
     """The text with U+FFFD for every lone surrogate, which UTF-8 cannot hold."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _of_rows(predictions: Predictions) -> dict[str, Any]:
+    numbers = {"cluster": predictions.clusters, "fold": predictions.folds}
+    columns = {name: pa.array(values, pa.int64()) for name, values in numbers.items() if values is not None}
+    if predictions.weights is not None:
+        columns["weight"] = pa.array(predictions.weights, pa.float64())
+    return columns
 
 
 def _names(predictions: Predictions, targets: NDArray[Any]) -> Any:

@@ -6,19 +6,18 @@ Keys are added, never renamed. Numbers that are not finite are written as null.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ftcls.data.corpus import Check
-from ftcls.data.texts import TextColumns
 from ftcls.environment import json_files, manifest
 from ftcls.environment.files import json_text, write_json, write_text
 from ftcls.errors import DataError
 from ftcls.runs import directory
+from ftcls.runs.data_section import Data
 from ftcls.runs.folds_section import CrossValidation
 from ftcls.runs.model_section import Model
 from ftcls.runs.speed_section import PrecisionAgreement, Speed
@@ -60,6 +59,8 @@ class Scores:
     label_intervals: LabelCertainty
     widening: dict[str, float]
     """Of the intervals, by the trainings of a cross-validation; else empty."""
+    unweighted: Metrics | None
+    """The metrics as if all rows counted the same; None: they do."""
 
 
 @dataclass(frozen=True)
@@ -91,44 +92,6 @@ class Environment:
     precision: str
     precision_reason: str
     packages: dict[str, str]
-
-
-@dataclass(frozen=True)
-class TokenLengths:
-    """Tokens per text, special tokens included, before truncation."""
-
-    p50: int
-    p95: int
-    max: int
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split."""
-
-    examples: int
-    label_counts: dict[str, int]
-    tokens: TokenLengths
-    truncated: int
-    """Texts that were longer than model.max_length."""
-    origin: str
-    """Where its rows come from, such as ``test`` or ``cut from train``."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """The data as it was used."""
-
-    source: str
-    fingerprint: str
-    task: Task
-    labels: tuple[str, ...]
-    positive_label: str | None
-    splits: dict[str, Split]
-    checks: tuple[Check, ...]
-    versions: dict[str, str]
-    text: TextColumns | None = None
-    """The columns that a text was made of, or the first and the second text of a pair; None: of an older run."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +192,8 @@ class Report:
     """From the simplest model to the mixture of all."""
     cross_validation: CrossValidation | None = None
     """None where there is one training."""
+    metrics_unweighted: dict[str, Metrics] | None = None
+    """Of each split whose rows have weights: the metrics as if all counted the same; None: no split's have."""
     schema_version: Literal[1] = 1
 
     @property
@@ -258,6 +223,8 @@ class EvaluatedData:
     task: Task
     labels: tuple[str, ...]
     positive_label: str | None
+    weight: str | None = None
+    """The column of the rows' weights; None: all count the same."""
 
 
 @dataclass(frozen=True)
@@ -276,6 +243,8 @@ class Evaluation:
     label_intervals: LabelCertainty | None = None
     precision: str | None = None
     """What it was computed in: fp32, bf16 or fp16; an export also int8."""
+    metrics_unweighted: Metrics | None = None
+    """As if all rows counted the same; None: they do."""
     schema_version: Literal[1] = 1
 
 
@@ -295,6 +264,7 @@ def scores(
     `extra` are figures of other metrics; nothing is known about them, so they have no interval.
     """
     found = certainty(predictions, seed=seed)
+    alike = None if predictions.weights is None else replace(predictions, weights=None)
     return Scores(
         metrics=metrics.score(predictions) | dict(extra or {}),
         intervals=found.metrics | dict.fromkeys(extra or {}),
@@ -302,7 +272,13 @@ def scores(
         confusion=_tuples(metrics.confusion(predictions).tolist()),
         label_intervals=found.labels,
         widening=found.widening,
+        unweighted=None if alike is None else metrics.score(alike),
     )
+
+
+def unweighted(found: Mapping[Any, Scores]) -> dict[str, Metrics] | None:
+    """By split the metrics without the weights of its rows; None where no split's rows have any."""
+    return {str(name): each.unweighted for name, each in found.items() if each.unweighted is not None} or None
 
 
 def scores_of(report: Report, name: str | None) -> tuple[Metrics, Intervals]:

@@ -17,6 +17,7 @@ def apply(
     positive: int | None,
     rows: NDArray[np.int64] | None = None,
     clusters: NDArray[np.int64] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Predictions:
     """Predictions of n texts from their logits, float [n, k].
 
@@ -29,6 +30,7 @@ def apply(
         positive: index of the positive label of a binary task.
         rows: int64 [n] row number in the source split; None: 0 to n - 1.
         clusters: int64 [n] cluster of each row where rows are not independent.
+        weights: [n] how much each row counts; None: all the same.
     """
     found = probabilities(logits, task, decision.temperature, decision.shift)
     return Predictions(
@@ -40,4 +42,5 @@ def apply(
         rows=np.arange(len(gold)) if rows is None else rows,
         clusters=clusters,
         positive=positive,
+        weights=weights,
     )

@@ -41,7 +41,9 @@ class Reliability:
     eq. 3)."""
 
 
-def reliability(found: NDArray[np.float64], gold: NDArray[np.generic], task: Task) -> Reliability:
+def reliability(
+    found: NDArray[np.float64], gold: NDArray[np.generic], task: Task, rows: NDArray[np.float64] | None = None
+) -> Reliability:
     """How often decisions of each confidence are right; bins of equal width, empty ones left out.
 
     binary and multiclass: one decision a row, the most probable label. multilabel: one for each row and label, that the
@@ -51,27 +53,32 @@ def reliability(found: NDArray[np.float64], gold: NDArray[np.generic], task: Tas
         found: probabilities [n, k].
         gold: int [n], or [n, k] of 0 and 1.
         task: binary, multiclass or multilabel.
+        rows: [n] how much each row counts; None: all the same.
     """
+    each = np.ones(len(found)) if rows is None else rows
     if task == "multilabel":
-        confidence, right = found.ravel(), gold.astype(bool).ravel()
+        confidence, right, each = found.ravel(), gold.astype(bool).ravel(), np.repeat(each, found.shape[1])
     else:
         confidence, right = found.max(axis=1), found.argmax(axis=1) == gold
     place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     counts = np.bincount(place, minlength=BINS)
-    sums = np.bincount(place, weights=confidence, minlength=BINS)
-    hits = np.bincount(place, weights=right, minlength=BINS)
+    totals = np.bincount(place, weights=each, minlength=BINS)
+    sums = np.bincount(place, weights=each * confidence, minlength=BINS)
+    hits = np.bincount(place, weights=each * right, minlength=BINS)
     bins = tuple(
-        Bin(i / BINS, (i + 1) / BINS, int(counts[i]), float(sums[i] / counts[i]), float(hits[i] / counts[i]))
+        Bin(i / BINS, (i + 1) / BINS, int(counts[i]), float(sums[i] / totals[i]), float(hits[i] / totals[i]))
         for i in np.flatnonzero(counts).tolist()
     )
-    return Reliability(bins, error=float(np.abs(sums - hits).sum() / counts.sum()))
+    return Reliability(bins, error=float(np.abs(sums - hits).sum() / totals.sum()))
 
 
-def temperature(logits: NDArray[np.floating[Any]], gold: NDArray[np.generic], task: Task) -> float:
+def temperature(
+    logits: NDArray[np.floating[Any]], gold: NDArray[np.generic], task: Task, rows: NDArray[np.float64] | None = None
+) -> float:
     """What to divide logits [n, k] by for the lowest log loss on these rows, between .05 and 20 (Guo et al. 2017).
 
     The loss is convex in 1 / temperature, so the bounded search finds the minimum. multilabel: the sigmoid's loss, one
-    temperature for all labels; `scale_and_shift` finds a shift beside it.
+    temperature for all labels; `scale_and_shift` finds a shift beside it. `rows` [n] is how much each row counts.
     """
 
     def loss(inverse: float) -> float:
@@ -80,24 +87,28 @@ def temperature(logits: NDArray[np.floating[Any]], gold: NDArray[np.generic], ta
             said = np.where(gold.astype(bool), found, 1 - found)
         else:
             said = found[np.arange(len(gold)), gold.astype(np.int64)]
-        return float(-np.log(np.maximum(said, np.finfo(np.float64).tiny)).mean())
+        likelihoods = np.log(np.maximum(said, np.finfo(np.float64).tiny)).reshape(len(gold), -1).mean(axis=1)
+        return float(-np.average(likelihoods, weights=rows))
 
     best = minimize_scalar(loss, bounds=(1 / _FLATTEST, 1 / _SHARPEST), method="bounded", options={"xatol": 1e-6})
     return float(1 / best.x)
 
 
-def scale_and_shift(logits: NDArray[np.floating[Any]], gold: NDArray[np.generic]) -> tuple[float, float]:
+def scale_and_shift(
+    logits: NDArray[np.floating[Any]], gold: NDArray[np.generic], rows: NDArray[np.float64] | None = None
+) -> tuple[float, float]:
     """What to multiply the logits [n, k] of independent labels by, and then add, for the lowest log loss (Platt 1999).
 
     The same for all labels. One more decision speaks for leaving all as it is, so that both stay finite where every
-    answer is right.
+    answer is right. `rows` [n] is how much each row counts, 1 on average.
     """
+    each = np.ones(logits.size) if rows is None else np.repeat(rows, logits.shape[1])
     said, true = logits.astype(np.float64).ravel(), gold.astype(bool).ravel().astype(np.float64)
 
     def cost(how: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         scaled = how[0] * said + how[1]
-        error, away = expit(scaled) - true, how - _UNCHANGED
-        value = np.logaddexp(0, scaled).sum() - true @ scaled + (away**2).sum() / 2
+        error, away = each * (expit(scaled) - true), how - _UNCHANGED
+        value = each @ (np.logaddexp(0, scaled) - true * scaled) + (away**2).sum() / 2
         return float(value), np.array([error @ said, error.sum()]) + away
 
     bounds = [(1 / _FLATTEST, 1 / _SHARPEST), (None, None)]

@@ -122,16 +122,17 @@ def diagnose(
     )
 
 
-def constant_loss(targets: NDArray[Any]) -> float:
+def constant_loss(targets: NDArray[Any], rows: NDArray[np.float64] | None = None) -> float:
     """Loss in nats of the best answer that is the same for every row: the entropy of the labels.
 
     Args:
         targets: [n] label numbers, or [n, k] of 0 and 1; then it is the mean over the k labels.
+        rows: [n] how much each counts; None: all the same.
     """
     if targets.ndim == 1:
-        shares = np.bincount(targets.astype(np.int64)) / len(targets)
-        return _entropy(shares)
-    given: NDArray[np.float64] = targets.astype(np.float64).mean(axis=0)
+        found = np.bincount(targets.astype(np.int64), rows)
+        return _entropy(found / found.sum())
+    given: NDArray[np.float64] = np.average(targets.astype(np.float64), axis=0, weights=rows)
     return (_entropy(given) + _entropy(1 - given)) / int(targets.shape[1])
 
 

@@ -50,7 +50,7 @@ def fold_scores(
     statistics = Statistics(predictions)
     inside = folds == np.unique(folds)[:, None]
     draws = min(_DRAWS, max(50, _AREA_WORK // (len(predictions) * len(predictions.labels))))
-    values = statistics.at(inside.astype(np.float64), wanted)
+    values = statistics.at(inside * predictions.counting, wanted)
     drawn: dict[str, list[list[NDArray[np.float64]]]] = {name: [[] for _ in inside] for name in values}
     for block in resampling.weights(predictions, seed=seed, draws=draws):
         for index, rows in enumerate(inside):

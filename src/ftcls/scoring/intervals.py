@@ -9,6 +9,7 @@
 - Everything else: the 2.5th to the 97.5th percentile of a bootstrap. Rows are drawn with replacement, n of them; where
   rows belong together (one file, one author), whole clusters are drawn instead. Draws in which a metric has no value
   are left out; a metric that has none in any draw has no interval: None.
+- Rows with weights are drawn like others and count by their weights; Wilson's takes their effective number.
 - Out-of-fold predictions of a cross-validation: the above over all rows, and wider by what the trainings of the folds
   add (`folds`). The labels' own intervals are over rows alone.
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from ftcls.environment import memory
 from ftcls.errors import DataError
 from ftcls.scoring import folds, resampling, wilson
+from ftcls.scoring.likeness import refuse_unlike
 from ftcls.scoring.metrics import AREAS, Counts, Predictions, Statistics, in_range, names
 from ftcls.scoring.wilson import Interval
 
@@ -118,13 +120,13 @@ def _certainty(predictions: Predictions, *, seed: int, draws: int, areas_of_labe
     if predictions.positive is not None:
         found |= {name: ratios[name][predictions.positive] for name in _OF_POSITIVE}
     right = statistics.per_row["accuracy"] > 0
-    of_rows = wilson.of_rows(right, predictions.clusters)
+    of_rows = wilson.of_rows(right, predictions.clusters, predictions.weights)
     found |= dict.fromkeys(_MULTILABEL_SHARES if task == "multilabel" else _SHARES, of_rows)
     if task == "ordinal":
-        found[_NEAR] = wilson.of_rows(statistics.per_row[_NEAR] > 0, predictions.clusters)
+        found[_NEAR] = wilson.of_rows(statistics.per_row[_NEAR] > 0, predictions.clusters, predictions.weights)
     areas: list[Interval | None] = [None] * len(predictions.labels)
     if drawn.areas is not None:
-        values = statistics.label_areas(np.ones((1, len(predictions))))[0]
+        values = statistics.label_areas(predictions.counting[None])[0]
         areas = _area_intervals(statistics, values, drawn.areas)
         if task == "multilabel":
             found[_MACRO_AREA] = _macro_interval(values, drawn.areas, areas)
@@ -136,7 +138,7 @@ def _certainty(predictions: Predictions, *, seed: int, draws: int, areas_of_labe
     if predictions.folds is None:
         return Certainty(found, labels)
     by = _widening(statistics, wanted, drawn, predictions.folds, seed=seed)
-    values = statistics.at(np.ones((1, len(predictions))), wanted)
+    values = statistics.at(predictions.counting[None], wanted)
     return Certainty({name: _wider(name, found[name], float(values[name][0]), by[name]) for name in wanted}, labels, by)
 
 
@@ -166,27 +168,31 @@ def _wider(name: str, interval: Interval | None, value: float, by: float) -> Int
 def _ratio_intervals(statistics: Statistics, name: str) -> list[Interval | None]:
     """Of each label: the interval of its precision, recall or F1."""
     gold, predicted = statistics.indicators
-    clusters = statistics.predictions.clusters
+    rows = statistics.predictions
     interval = wilson.of_f1 if name == "f1" else wilson.of_rows
     found = []
     for of_label, said in zip(gold.T, predicted.T, strict=True):
         relevant = np.flatnonzero({"precision": said, "recall": of_label, "f1": of_label | said}[name])
         both = of_label[relevant] & said[relevant]
-        found.append(interval(both, None if clusters is None else clusters[relevant]))
+        found.append(interval(both, _some(rows.clusters, relevant), _some(rows.weights, relevant)))
     return found
+
+
+def _some(values: NDArray[Any] | None, chosen: NDArray[Any]) -> NDArray[Any] | None:
+    return None if values is None else values[chosen]
 
 
 def _area_intervals(
     statistics: Statistics, values: NDArray[np.float64], drawn: NDArray[np.float64]
 ) -> list[Interval | None]:
     """Of each label: the interval of its average precision [k], which was `drawn` [d, k]."""
-    clusters = statistics.predictions.clusters
+    rows = statistics.predictions
     found: list[Interval | None] = []
     for value, draws, of_label in zip(values, drawn.T, statistics.indicators[0].T, strict=True):
         positives = int(of_label.sum())
         if 0 < positives <= _FEW_POSITIVES:
-            apart = positives if clusters is None else wilson.effective(np.ones(positives, bool), clusters[of_label])
-            found.append(wilson.wilson(float(value), apart))
+            some = _some(rows.clusters, of_label), _some(rows.weights, of_label)
+            found.append(wilson.wilson(float(value), wilson.effective(np.ones(positives, bool), *some)))
         else:
             found.append(_percentiles(draws))
     return found
@@ -242,9 +248,9 @@ def paired_difference(
     if metric not in names(first.task):
         raise DataError(f"{metric}: not a metric of a {first.task} task; one of {', '.join(names(first.task))}")
     values = [score_of(each, metric) for each in (first, second)]
-    samples = [resampled(each, metric, seed=seed, draws=draws) for each in (first, second)]
+    one, other = (resampled(each, metric, seed=seed, draws=draws) for each in (first, second))
     return difference_of(
-        samples[0] - samples[1],
+        one - other,
         metric=metric,
         value=values[0] - values[1],
         rows=len(first),
@@ -295,44 +301,10 @@ def score_of(predictions: Predictions, metric: str) -> float:
     Raises:
         DataError: it is undefined on these rows.
     """
-    value = float(Statistics(predictions).at(np.ones((1, len(predictions))), (metric,))[metric][0])
+    value = float(Statistics(predictions).at(predictions.counting[None], (metric,))[metric][0])
     if np.isnan(value) and metric in AREAS:
         raise DataError(f"{metric}: undefined on these {len(predictions)} rows, their gold labels are all alike")
     return float(np.nan_to_num(value))
-
-
-def refuse_unlike(first: Predictions, second: Predictions) -> None:
-    """Do nothing where two sets of predictions are of the same rows with the same gold labels.
-
-    Raises:
-        DataError: they are not; says how.
-    """
-    if (first.task, first.labels, first.positive) != (second.task, second.labels, second.positive):
-        raise DataError(
-            f"Cannot compare: one is {first.task} over {', '.join(first.labels)}, the other {second.task} over "
-            f"{', '.join(second.labels)}. Compare runs of one data set with the same labels."
-        )
-    if len(first) != len(second) or not np.array_equal(first.rows, second.rows):
-        raise DataError(
-            f"Cannot compare: the predictions are for different rows ({len(first)} and {len(second)}). "
-            "Compare runs with the same data, data.subset and data.split."
-        )
-    if not np.array_equal(first.gold, second.gold):
-        row = int(first.rows[np.argmax(_differs(first.gold, second.gold))])
-        raise DataError(f"Cannot compare: the gold labels differ, first in row {row}. Compare runs of the same data.")
-    if not _same_clusters(first.clusters, second.clusters):
-        raise DataError("Cannot compare: the rows are clustered differently. Compare runs of the same data.")
-
-
-def _differs(first: NDArray[np.generic], second: NDArray[np.generic]) -> NDArray[np.bool_]:
-    unequal: NDArray[np.bool_] = (first != second).reshape(len(first), -1).any(axis=1)
-    return unequal
-
-
-def _same_clusters(first: NDArray[np.int64] | None, second: NDArray[np.int64] | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return np.array_equal(first, second)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ curve no negatives, is undefined: None. In ``average_precision_macro`` a label w
 
 The metrics of ordered classes (task ordinal) count steps between neighbouring labels, whatever the labels are called.
 
-Everything is computed under row weights, so that an interval resamples the very statistic that it belongs to.
+Everything is computed under row weights, so that an interval resamples the very statistic that it belongs to. Where
+rows have weights of their own, every metric is the weighted one (scikit-learn's ``sample_weight``).
 """
 
 from collections.abc import Collection
@@ -82,12 +83,14 @@ class Predictions:
     """binary: index of the label that precision, recall, f1 and the areas are about."""
     folds: NDArray[np.int64] | None = None
     """[n] fold of each row, where each fold is predicted by a model of its own: intervals are over rows and folds."""
+    weights: NDArray[np.float64] | None = None
+    """[n] how much each row counts, above 0; None: all the same."""
 
     def __post_init__(self) -> None:
         n, k = len(self.rows), len(self.labels)
         targets = (n, k) if self.task == "multilabel" else (n,)
         shapes = {"gold": targets, "predicted": targets, "probabilities": (n, k), "rows": (n,)}
-        shapes |= {"clusters": (n,), "folds": (n,)}
+        shapes |= {"clusters": (n,), "folds": (n,), "weights": (n,)}
         for name, wanted in shapes.items():
             array = getattr(self, name)
             if array is not None and array.shape != wanted:
@@ -100,8 +103,13 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, chosen: NDArray[np.bool_]) -> "Predictions":
-        """Those of some rows, a mask [n]."""
+    @property
+    def counting(self) -> NDArray[np.float64]:
+        """How much each row counts, [n] of mean 1."""
+        return np.ones(len(self)) if self.weights is None else self.weights * (len(self) / self.weights.sum())
+
+    def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Predictions":
+        """Those of some rows, a mask [n] or their numbers."""
         return replace(
             self,
             gold=self.gold[chosen],
@@ -110,6 +118,7 @@ class Predictions:
             rows=self.rows[chosen],
             clusters=None if self.clusters is None else self.clusters[chosen],
             folds=None if self.folds is None else self.folds[chosen],
+            weights=None if self.weights is None else self.weights[chosen],
         )
 
 
@@ -218,8 +227,8 @@ class Statistics:
 
     @cached_property
     def sample(self) -> Counts:
-        """The counts [1, k] of the rows as they are."""
-        return self.counts(np.ones((1, len(self.predictions))))
+        """The counts [1, k] of the rows as they are, by their weights."""
+        return self.counts(self.predictions.counting[None])
 
     @cached_property
     def indicators(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -293,22 +302,22 @@ class Statistics:
 
 def score(predictions: Predictions) -> dict[str, float | None]:
     """Every metric of the task; None where it is undefined."""
-    everything = np.ones((1, len(predictions)))
-    found = Statistics(predictions).at(everything, names(predictions.task))
+    found = Statistics(predictions).at(predictions.counting[None], names(predictions.task))
     return {name: _value(name, float(values[0])) for name, values in found.items()}
 
 
 def per_label(predictions: Predictions, thresholds: tuple[float, ...] | None = None) -> dict[str, LabelScores]:
     """The scores of every label by name; `thresholds` are those that the predictions were made with."""
     statistics = Statistics(predictions)
-    counts, areas = statistics.sample, statistics.label_areas(np.ones((1, len(predictions))))[0]
+    counts, areas = statistics.sample, statistics.label_areas(predictions.counting[None])[0]
+    support = statistics.indicators[0].sum(axis=0)
     found = {}
     for index, label in enumerate(predictions.labels):
         found[label] = LabelScores(
             precision=float(np.nan_to_num(counts.precision[0, index])),
             recall=float(np.nan_to_num(counts.recall[0, index])),
             f1=float(np.nan_to_num(counts.f1[0, index])),
-            support=int(counts.gold[0, index]),
+            support=int(support[index]),
             average_precision=None if np.isnan(areas[index]) else float(areas[index]),
             threshold=None if thresholds is None else thresholds[index],
         )
@@ -316,7 +325,10 @@ def per_label(predictions: Predictions, thresholds: tuple[float, ...] | None = N
 
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """Rows by gold (first axis) and predicted label [k, k]; multilabel: not given and given, per label [k, 2, 2]."""
+    """Rows by gold (first axis) and predicted label [k, k]; multilabel: not given and given, per label [k, 2, 2].
+
+    Rows are counted, whatever their weights are.
+    """
     k = len(predictions.labels)
     if predictions.task == "multilabel":
         cell = 2 * predictions.gold.astype(np.int64) + predictions.predicted.astype(np.int64)

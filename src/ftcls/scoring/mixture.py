@@ -44,7 +44,7 @@ class Mixture:
         return np.asarray(np.einsum(how, self.weights, np.stack(parts)), dtype=np.float64)
 
 
-def fit(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> Mixture:
+def fit(probabilities: NDArray[np.float64], targets: NDArray[Any], rows: NDArray[np.float64] | None = None) -> Mixture:
     """The mixture that maximizes the likelihood of the targets: each model's calibration first, then the weights.
 
     The weights are found by expectation and maximization; their likelihood has one maximum.
@@ -52,9 +52,10 @@ def fit(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> Mixture:
     Args:
         probabilities: [p, n, k].
         targets: int [n]; or [n, k] of 0 and 1, then every label has weights of its own, drawn to the common ones.
+        rows: [n] how much each row counts, 1 on average; None: all the same.
     """
     independent = targets.ndim == 2
-    calibrations = np.array([_calibration(each, targets) for each in probabilities])
+    calibrations = np.array([_calibration(each, targets, rows) for each in probabilities])
     scales, shifts = calibrations[:, 0], calibrations[:, 1]
     found = np.stack(
         [
@@ -64,15 +65,20 @@ def fit(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> Mixture:
     )
     found = np.clip(found, _LEAST, 1 - _LEAST)
     if not independent:
-        return Mixture(_weights(found[:, np.arange(len(targets)), targets.astype(np.int64)]), scales, shifts)
+        return Mixture(_weights(found[:, np.arange(len(targets)), targets.astype(np.int64)], rows), scales, shifts)
     right = np.where(targets[None] > 0, found, 1 - found)
-    common = _weights(right.reshape(len(right), -1))
-    own = [_weights(right[:, :, label], prior=_PRIOR_ROWS * common) for label in range(right.shape[2])]
+    common = _weights(right.reshape(len(right), -1), None if rows is None else np.repeat(rows, right.shape[2]))
+    own = [_weights(right[:, :, label], rows, prior=_PRIOR_ROWS * common) for label in range(right.shape[2])]
     return Mixture(np.stack(own), scales, shifts)
 
 
 def cross_fitted(
-    probabilities: NDArray[np.float64], targets: NDArray[Any], *, folds: int, seed: int
+    probabilities: NDArray[np.float64],
+    targets: NDArray[Any],
+    rows: NDArray[np.float64] | None = None,
+    *,
+    folds: int,
+    seed: int,
 ) -> NDArray[np.float64]:
     """The mixture [n, k] of rows as it was fitted on the other rows, so that it can be scored."""
     n = probabilities.shape[1]
@@ -81,7 +87,9 @@ def cross_fitted(
     for each in range(folds):
         inside = fold == each
         if inside.any():
-            result[inside] = fit(probabilities[:, ~inside], targets[~inside]).probabilities(probabilities[:, inside])
+            others = None if rows is None else rows[~inside]
+            mixed = fit(probabilities[:, ~inside], targets[~inside], others)
+            result[inside] = mixed.probabilities(probabilities[:, inside])
     return result
 
 
@@ -94,21 +102,26 @@ def _calibrated(
     return np.asarray(expit(scale * (np.log(found) - np.log1p(-found)) + shift), dtype=np.float64)
 
 
-def _calibration(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> tuple[float, float]:
+def _calibration(
+    probabilities: NDArray[np.float64], targets: NDArray[Any], rows: NDArray[np.float64] | None
+) -> tuple[float, float]:
     """Scale and shift of the highest likelihood."""
     found = np.clip(probabilities, _LEAST, 1 - _LEAST)
     if targets.ndim == 2:
-        return calibration.scale_and_shift(np.log(found) - np.log1p(-found), targets > 0)
-    return 1 / calibration.temperature(np.log(found), targets, "multiclass"), 0.0
+        return calibration.scale_and_shift(np.log(found) - np.log1p(-found), targets > 0, rows)
+    return 1 / calibration.temperature(np.log(found), targets, "multiclass", rows), 0.0
 
 
-def _weights(right: NDArray[np.float64], prior: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def _weights(
+    right: NDArray[np.float64], rows: NDArray[np.float64] | None, prior: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Weights [p] of the probabilities [p, m] that were given to what is true."""
     start = np.ones(len(right)) if prior is None else prior
     weights = start / start.sum()
     for _ in range(_ITERATIONS):
         shares = weights[:, None] * right
-        counts = (shares / shares.sum(axis=0)).sum(axis=1) + (0 if prior is None else prior)
+        parts = shares / shares.sum(axis=0)
+        counts = (parts.sum(axis=1) if rows is None else parts @ rows) + (0 if prior is None else prior)
         updated = counts / counts.sum()
         if np.abs(updated - weights).max() < _TOLERANCE:
             return np.asarray(updated, dtype=np.float64)

@@ -21,7 +21,11 @@ def block(n: int) -> int:
 def weights(
     predictions: Predictions, *, seed: int, draws: int, size: int | None = None
 ) -> Iterator[NDArray[np.float32]]:
-    """Blocks [d, n] of how often each row is drawn, a row's side by side; the same whatever the size of a block."""
+    """Blocks [d, n] of how often each row is drawn, a row's side by side; the same whatever the size of a block.
+
+    Rows with weights are drawn like others, and then count by their weights.
+    """
+    counting = None if predictions.weights is None else predictions.counting.astype(np.float32)[:, None]
     rng = np.random.default_rng(seed)
     n, members = len(predictions), None
     units = n
@@ -35,4 +39,5 @@ def weights(
         for index in range(count):
             drawn[index] = np.bincount(rng.integers(0, units, size=units), minlength=units)
         by_unit = np.ascontiguousarray(drawn.T)
-        yield (by_unit if members is None else by_unit.take(members, axis=0)).T
+        by_row = by_unit if members is None else by_unit.take(members, axis=0)
+        yield (by_row if counting is None else by_row * counting).T

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.scoring.metrics import Predictions
-from ftcls.scoring.wilson import wilson
+from ftcls.scoring.wilson import effective, wilson
 
 GROUPS: Final = 5
 """Groups of texts by length, about equally large."""
@@ -39,7 +39,7 @@ def by_length(predictions: Predictions, lengths: NDArray[Any]) -> tuple[Slice, .
         members = group == number
         if members.any():
             low, high = int(lengths[members].min()), int(lengths[members].max())
-            found.append(_slice(f"{low:,}" if low == high else f"{low:,}-{high:,}", right[members]))
+            found.append(_slice(f"{low:,}" if low == high else f"{low:,}-{high:,}", predictions, right, members))
     return tuple(found)
 
 
@@ -53,7 +53,7 @@ def by_truncation(predictions: Predictions, truncated: NDArray[np.bool_]) -> tup
     if truncated.all() or not truncated.any():
         return ()
     right = _right(predictions)
-    return _slice("whole", right[~truncated]), _slice("truncated", right[truncated])
+    return _slice("whole", predictions, right, ~truncated), _slice("truncated", predictions, right, truncated)
 
 
 def _right(predictions: Predictions) -> NDArray[np.bool_]:
@@ -62,7 +62,8 @@ def _right(predictions: Predictions) -> NDArray[np.bool_]:
     return right
 
 
-def _slice(name: str, right: NDArray[np.bool_]) -> Slice:
-    share = float(right.mean())
-    low, high = wilson(share, len(right))
-    return Slice(name, len(right), share, low, high)
+def _slice(name: str, predictions: Predictions, right: NDArray[np.bool_], members: NDArray[np.bool_]) -> Slice:
+    hits, weights = right[members], None if predictions.weights is None else predictions.weights[members]
+    share = float(np.average(hits, weights=weights))
+    low, high = wilson(share, len(hits) if weights is None else effective(hits, None, weights))
+    return Slice(name, len(hits), share, low, high)

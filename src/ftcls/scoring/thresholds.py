@@ -46,10 +46,10 @@ class _Cuts:
     thresholds: NDArray[np.float64]
     """[c] where a cut lies: midway between two probabilities, falling."""
     hits: NDArray[np.float64]
-    """[c] rows that get the label and have it."""
+    """[c] rows that get the label and have it, by their weights; so are the others."""
     given: NDArray[np.float64]
     """[c] rows that get the label."""
-    positives: int
+    positives: float
     default: int
     """The cut that a threshold of one half makes."""
 
@@ -67,6 +67,7 @@ def tune(
     min_precision: float,
     min_positives: int,
     shrinkage: float,
+    rows: NDArray[np.float64] | None = None,
 ) -> Thresholds:
     """Thresholds that raise the objective; one half where nothing is strictly better.
 
@@ -81,22 +82,28 @@ def tune(
         min_positives: labels with fewer positive rows share one, found on their rows together, where nothing is drawn.
         shrinkage: positive rows at which a label's own threshold and the common one count the same; 0: the best on
             these rows. One label, and the objective ``precision``, have nothing to be drawn to.
+        rows: [n] how much each row counts, 1 on average; None: all the same. Positive rows are counted all the same.
     """
+    each = np.ones(len(gold)) if rows is None else rows
     if not shrinkage or objective == "precision" or probabilities.shape[1] == 1:
-        return _best(probabilities, gold, objective, beta, min_precision, min_positives)
+        return _best(probabilities, gold, each, objective, beta, min_precision, min_positives)
     positives = gold.sum(axis=0)
     never = tuple(np.flatnonzero(positives == 0).tolist())
     if len(never) == len(positives):
         return Thresholds((DEFAULT,) * len(positives), never, ())
-    own = _averaged(probabilities, gold, objective, beta)
+    own = _averaged(probabilities, gold, each, objective, beta)
     share = positives / (positives + shrinkage)
-    common = _log_odds(np.array(_common(probabilities, gold, objective, beta)))
+    common = _log_odds(np.array(_common(probabilities, gold, each, objective, beta)))
     values = 1 / (1 + np.exp(-(share * own + (1 - share) * common)))
     return Thresholds(tuple(values.tolist()), never, ())
 
 
 def _averaged(
-    probabilities: NDArray[np.float64], gold: NDArray[np.bool_], objective: Objective, beta: float
+    probabilities: NDArray[np.float64],
+    gold: NDArray[np.bool_],
+    each: NDArray[np.float64],
+    objective: Objective,
+    beta: float,
 ) -> NDArray[np.float64]:
     """Log odds [k] of each label's best threshold, the mean of those of bootstrap samples that have the label."""
     rng = np.random.default_rng(0)
@@ -105,21 +112,27 @@ def _averaged(
         rows = rng.integers(0, len(gold), len(gold))
         there = gold[rows].any(axis=0)
         if there.any():
-            best = _best(probabilities[rows][:, there], gold[rows][:, there], objective, beta, 1.0, 0)
+            best = _best(probabilities[rows][:, there], gold[rows][:, there], each[rows], objective, beta, 1.0, 0)
             total[there] += _log_odds(np.array(best.values))
             counted[there] += 1
     return total / np.maximum(counted, 1)
 
 
-def _common(probabilities: NDArray[np.float64], gold: NDArray[np.bool_], objective: Objective, beta: float) -> float:
+def _common(
+    probabilities: NDArray[np.float64],
+    gold: NDArray[np.bool_],
+    each: NDArray[np.float64],
+    objective: Objective,
+    beta: float,
+) -> float:
     """The threshold that is best if all labels have the same; one half where none is strictly better."""
     square = beta**2 if objective == "f_beta" else 1.0
 
     def score(threshold: float) -> float:
         given = probabilities >= threshold
-        hits, below = (given & gold).sum(axis=0), given.sum(axis=0) + square * gold.sum(axis=0)
+        hits, below = each @ (given & gold), each @ given + square * (each @ gold)
         if objective == "f1_micro":
-            return float(2 * hits.sum() / max(below.sum(), 1))
+            return float(2 * hits.sum() / max(below.sum(), _CLOSE))
         return float(((1 + square) * hits / np.maximum(below, _CLOSE)).mean())
 
     best = max(_GRID, key=score)
@@ -135,6 +148,7 @@ def _log_odds(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
 def _best(
     probabilities: NDArray[np.float64],
     gold: NDArray[np.bool_],
+    each: NDArray[np.float64],
     objective: Objective,
     beta: float,
     min_precision: float,
@@ -142,30 +156,32 @@ def _best(
 ) -> Thresholds:
     """The thresholds with the best objective on these rows; labels with few positive rows share one."""
     k = probabilities.shape[1]
-    positives = gold.sum(axis=0)
+    positives, weight = gold.sum(axis=0), float((each @ gold).sum())
     few = np.flatnonzero(positives < min_positives)
     alone = np.flatnonzero(positives >= min_positives)
     groups = [np.array([label]) for label in alone]
     # Together they may still be too few to say anything.
     if len(few) and positives[few].sum() >= max(min_positives, 1):
         groups.append(few)
-    cuts = [_cuts(probabilities[:, group].ravel(), gold[:, group].ravel()) for group in groups]
+    cuts = [
+        _cuts(probabilities[:, group].ravel(), gold[:, group].ravel(), np.repeat(each, len(group))) for group in groups
+    ]
     values = np.full(k, DEFAULT)
     unreachable: list[int] = []
     chosen: list[int | None]
     if objective == "f1_micro":
-        chosen = [*_best_together(cuts, missing=int(positives.sum()) - sum(each.positives for each in cuts))]
+        chosen = [*_best_together(cuts, missing=weight - sum(one.positives for one in cuts))]
     elif objective == "precision":
-        chosen = [_most_precise(each, min_precision) for each in cuts]
+        chosen = [_most_precise(one, min_precision) for one in cuts]
     else:
-        chosen = [_best_f(each, beta if objective == "f_beta" else 1.0) for each in cuts]
-    for group, each, cut in zip(groups, cuts, chosen, strict=True):
-        values[group] = NEVER if cut is None else each.threshold(cut)
+        chosen = [_best_f(one, beta if objective == "f_beta" else 1.0) for one in cuts]
+    for group, one, cut in zip(groups, cuts, chosen, strict=True):
+        values[group] = NEVER if cut is None else one.threshold(cut)
         unreachable += [] if cut is not None else group.tolist()
     return Thresholds(tuple(values.tolist()), tuple(few.tolist()), tuple(sorted(unreachable)))
 
 
-def _cuts(probabilities: NDArray[np.float64], gold: NDArray[np.bool_]) -> _Cuts:
+def _cuts(probabilities: NDArray[np.float64], gold: NDArray[np.bool_], each: NDArray[np.float64]) -> _Cuts:
     order = np.argsort(-probabilities, kind="stable")
     falling = probabilities[order]
     ends = np.append(np.flatnonzero(falling[1:] < falling[:-1]), len(falling) - 1)  # equal probabilities stay together
@@ -174,13 +190,13 @@ def _cuts(probabilities: NDArray[np.float64], gold: NDArray[np.bool_]) -> _Cuts:
     middles = (distinct + below) / 2
     # Between neighbours among the floats there is no middle: the upper one makes the same cut.
     thresholds = np.where(middles > below, middles, distinct)
-    hits, given = np.cumsum(gold[order])[ends].astype(np.float64), (ends + 1).astype(np.float64)
+    hits, given = np.cumsum((gold * each)[order])[ends], np.cumsum(each[order])[ends]
     default = int((distinct >= DEFAULT).sum()) - 1
     if distinct[0] < 1:  # else no threshold gives nothing
         highest = (1 + distinct[0]) / 2
         thresholds = np.append(highest if highest > distinct[0] else 1.0, thresholds)
         hits, given, default = np.append(0.0, hits), np.append(0.0, given), default + 1
-    return _Cuts(thresholds, hits, given, positives=int(gold.sum()), default=default)
+    return _Cuts(thresholds, hits, given, positives=float(gold @ each), default=default)
 
 
 def _better(values: NDArray[np.float64], default: int) -> int:
@@ -204,7 +220,7 @@ def _most_precise(cuts: _Cuts, least: float) -> int | None:
     return int(recall.argmax())
 
 
-def _best_together(cuts: list[_Cuts], *, missing: int) -> list[int]:
+def _best_together(cuts: list[_Cuts], *, missing: float) -> list[int]:
     """The cuts with the highest F1 of all decisions together; ``missing`` positives are of labels not cut here.
 
     2 hits / (given + positives) is a ratio of two sums over the labels: Dinkelbach's iteration (1967) maximizes, label

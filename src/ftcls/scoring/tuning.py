@@ -40,6 +40,7 @@ def tune(
     min_positives: int,
     shrinkage: float,
     temperature: bool,
+    rows: NDArray[np.float64] | None = None,
 ) -> Tuned:
     """Tune on the validation split.
 
@@ -55,6 +56,7 @@ def tune(
         min_positives: labels with fewer positive rows share a threshold, where nothing is drawn.
         shrinkage: positive rows at which a label's own threshold and the common one count the same.
         temperature: whether to tune it; multilabel: and a shift.
+        rows: [n] how much each row counts, 1 on average; None: all the same.
 
     Raises:
         ValueError: thresholds for a multiclass task, whose labels exclude each other.
@@ -62,10 +64,10 @@ def tune(
     plain = default(task, len(labels))
     chosen, shift = plain.temperature, plain.shift
     if temperature and task == "multilabel":
-        scale, shift = calibration.scale_and_shift(logits, gold)
+        scale, shift = calibration.scale_and_shift(logits, gold, rows)
         chosen = 1 / scale
     elif temperature:
-        chosen = calibration.temperature(logits, gold, task)
+        chosen = calibration.temperature(logits, gold, task, rows)
     before, found = probabilities(logits, task), probabilities(logits, task, chosen, shift)
     values = plain.thresholds
     shared: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ def tune(
             min_precision=min_precision,
             min_positives=min_positives,
             shrinkage=shrinkage,
+            rows=rows,
         )
         values = best.values if task == "multilabel" else operating_point(best.values[0], positive)
         names = labels if task == "multilabel" else (labels[positive or 0],)
@@ -90,8 +93,8 @@ def tune(
         objective=objective,
         shared=shared,
         unreachable=unreachable,
-        error_before=calibration.reliability(before, gold, task).error,
-        error_after=calibration.reliability(found, gold, task).error,
+        error_before=calibration.reliability(before, gold, task, rows).error,
+        error_after=calibration.reliability(found, gold, task, rows).error,
     )
 
 

@@ -14,7 +14,8 @@ from ftcls.environment.files import replacing, write_json, write_text
 from ftcls.errors import DataError
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
-from ftcls.scoring.intervals import refuse_unlike, resampled
+from ftcls.scoring.intervals import resampled
+from ftcls.scoring.likeness import refuse_unlike
 from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.significance import over_seeds
 from ftcls.scoring.wilson import Interval

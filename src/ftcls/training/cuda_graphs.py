@@ -111,13 +111,13 @@ class CudaGraphs:
         self._graphs.clear()
         self._pool = None
 
-    def run(self, batch: Batch, targets: NDArray[Any], weight: float) -> Tensor:
+    def run(self, batch: Batch, targets: NDArray[Any], weight: float | NDArray[np.float32]) -> Tensor:
         """Add a micro-batch's gradient to those of the step.
 
         Args:
             batch: b texts.
             targets: of each, [b] or [b, k].
-            weight: what the loss of each text counts.
+            weight: what the loss of each text counts, one for all or [b].
 
         Returns:
             The sum of the losses times the weight, on the device.
@@ -135,7 +135,9 @@ class CudaGraphs:
         # The next replay writes into the same place.
         return graph.loss.clone()
 
-    def _inputs(self, texts: PackedTexts, targets: NDArray[Any], weight: float, tokens: int, count: int) -> _Inputs:
+    def _inputs(
+        self, texts: PackedTexts, targets: NDArray[Any], weight: float | NDArray[np.float32], tokens: int, count: int
+    ) -> _Inputs:
         filled = texts.filled(tokens=tokens, texts=count)
         goal = np.zeros((count, *targets.shape[1:]), dtype=targets.dtype)
         weights = np.zeros(count, dtype=np.float32)

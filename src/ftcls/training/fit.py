@@ -77,8 +77,10 @@ def token_budget(section: Training, machine: Machine) -> int:
     return section.token_budget or TOKEN_BUDGETS[machine.device]
 
 
-def objective(section: Loss, targets: Targets, labels: tuple[str, ...], *, task: Task) -> Objective:
-    """The loss of the config for a task, with weights and priors of the training rows.
+def objective(
+    section: Loss, targets: Targets, labels: tuple[str, ...], *, task: Task, weights: losses.Rows = None
+) -> Objective:
+    """The loss of the config for a task, with weights and priors of the training rows, which may have weights too.
 
     Raises:
         ConfigError: a weight for a name that is no label.
@@ -101,23 +103,27 @@ def objective(section: Loss, targets: Targets, labels: tuple[str, ...], *, task:
         margin=section.margin,
         negative_scale=section.scale_of_negatives(),
         label_smoothing=section.label_smoothing,
-        class_weights=losses.weights(section.class_weights, targets, labels, beta=section.beta),
-        pos_weight=losses.pos_weights(section.pos_weight, targets, labels) if several else None,
+        class_weights=losses.weights(section.class_weights, targets, labels, beta=section.beta, each=weights),
+        pos_weight=losses.pos_weights(section.pos_weight, targets, labels, weights) if several else None,
         adjustment=losses.logit_adjustment(
-            section.logit_adjustment + (losses.KAPPA if balanced else 0.0), targets, labels
+            section.logit_adjustment + (losses.KAPPA if balanced else 0.0), targets, labels, weights
         ),
-        rarity=losses.rarities(targets) if balanced else None,
+        rarity=losses.rarities(targets, weights) if balanced else None,
     )
 
 
-def first_answer(training: Training, loss: Loss, targets: Targets, labels: tuple[str, ...]) -> NDArray[np.float64]:
+def first_answer(
+    training: Training, loss: Loss, targets: Targets, labels: tuple[str, ...], weights: losses.Rows
+) -> NDArray[np.float64]:
     """The logits [k] that a new head of several labels starts with; see `losses.best_constant`.
 
     Raises:
         ConfigError: see `objective`.
     """
-    shares = balanced_shares(targets, len(labels)) if training.sampling else None
-    aim = losses.without_rarity(objective(loss, targets, labels, task="multilabel"))
+    shares = balanced_shares(targets, len(labels), weights) if training.sampling else None
+    if weights is not None:
+        shares = weights if shares is None else shares * weights
+    aim = losses.without_rarity(objective(loss, targets, labels, task="multilabel", weights=weights))
     return losses.best_constant(aim, targets, shares)
 
 
@@ -150,6 +156,7 @@ def fit(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     train: Encoded,
+    gold: Targets,
     validation: Validation,
     *,
     training: Training,
@@ -165,8 +172,9 @@ def fit(
 ) -> Fit:
     """Train, and leave the best weights in ``run.best``.
 
-    ``save_weights(model, folder)`` writes a checkpoint's weights; ``companions(folder)`` puts beside them what makes
-    them a whole model: tokenizer, settings.
+    ``gold`` are the labels of the training rows, which weights and priors of the loss go by, while ``train.targets``,
+    what is learnt, may be probabilities, and of more rows. ``save_weights(model, folder)`` writes a checkpoint's
+    weights; ``companions(folder)`` puts beside them what makes them a whole model: tokenizer, settings.
 
     Raises:
         TrainingError: a loss that is not finite, or out of memory with single texts.
@@ -175,6 +183,7 @@ def fit(
     """
     if train.targets is None:
         raise TypeError("training needs targets")
+    weights = None if train.weights is None else train.weights[: len(gold)]
     pace, budget = cadence(training, len(train)), token_budget(training, machine)
     start = beginning(run, resume=resume, budget=budget, machine=machine)
     tally, history = start.tally, History(run.history)
@@ -187,7 +196,7 @@ def fit(
     if training.activation_checkpointing:
         recompute_activations(model)
     packed = packed_classifier(model, train, machine=machine, seed=seed, recomputes=training.activation_checkpointing)
-    aim = objective(loss, train.targets, validation.labels, task=validation.task)
+    aim = objective(loss, gold, validation.labels, task=validation.task, weights=weights)
     set_seed(seed)
     bar = Bar(best_metric)
     with StopRequest() as stop:
@@ -203,11 +212,11 @@ def fit(
                 seed=seed,
                 rank=machine.rank,
                 processes=machine.processes,
-                shares=balanced_shares(train.targets, len(validation.labels)) if training.sampling else None,
+                shares=balanced_shares(gold, len(validation.labels), weights) if training.sampling else None,
                 padded=packed is None,
             ),
             token_budget=start.token_budget,
-            augmentation=augmentation(training.augmentation, train.targets, tokenizer, seed=seed),
+            augmentation=augmentation(training.augmentation, gold, tokenizer, seed=seed),
             objective=aim,
             scorer=validation.scorer(packed, token_budget=budget, max_rows=training.eval_batch_size),
             best_metric=best_metric,

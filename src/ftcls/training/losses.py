@@ -195,10 +195,16 @@ def without_rarity(objective: Objective) -> Objective:
     return partial(objective.func, *objective.args, **{**objective.keywords, "rarity": None})
 
 
-def counts(targets: NDArray[np.int64] | NDArray[np.float32], k: int) -> NDArray[np.float64]:
-    """Training rows of each of k labels, [k]."""
-    found = targets.sum(0, dtype=np.float64) if targets.ndim == 2 else np.bincount(targets, minlength=k)
-    return found.astype(np.float64)
+Rows = NDArray[np.float64] | None
+"""How much each of n training rows counts, [n] of mean 1; None: all the same."""
+
+
+def counts(targets: NDArray[np.int64] | NDArray[np.float32], k: int, each: Rows = None) -> NDArray[np.float64]:
+    """Training rows of each of k labels, [k]; where they have weights, what these add up to."""
+    if targets.ndim == 1:
+        return np.bincount(targets, each, minlength=k).astype(np.float64)
+    found: NDArray[np.float64] = targets.sum(0, dtype=np.float64) if each is None else each @ targets
+    return found
 
 
 def weights(
@@ -207,6 +213,7 @@ def weights(
     labels: Sequence[str],
     *,
     beta: float,
+    each: Rows = None,
 ) -> Tensor | None:
     """Weight of each label, float32 [k], scaled to mean 1 over the training rows (multilabel: over the labels).
 
@@ -216,7 +223,7 @@ def weights(
     """
     if choice is None:
         return None
-    rows = counts(targets, len(labels))
+    rows = counts(targets, len(labels), each)
     if choice == "balanced":
         raw = 1.0 / np.maximum(rows, 1.0)
     elif choice == "effective_number":
@@ -231,6 +238,7 @@ def pos_weights(
     choice: Literal["balanced", "square_root"] | Mapping[str, float] | None,
     targets: NDArray[np.int64] | NDArray[np.float32],
     labels: Sequence[str],
+    each: Rows = None,
 ) -> Tensor | None:
     """How much more a label counts where it applies, float32 [k].
 
@@ -241,7 +249,7 @@ def pos_weights(
     if choice is None:
         return None
     if choice in ("balanced", "square_root"):
-        positives = counts(targets, len(labels))
+        positives = counts(targets, len(labels), each)
         raw = np.maximum(len(targets) - positives, 1.0) / np.maximum(positives, 1.0)
         raw = np.sqrt(raw) if choice == "square_root" else raw
     else:
@@ -250,7 +258,7 @@ def pos_weights(
 
 
 def logit_adjustment(
-    tau: float, targets: NDArray[np.int64] | NDArray[np.float32], labels: Sequence[str]
+    tau: float, targets: NDArray[np.int64] | NDArray[np.float32], labels: Sequence[str], each: Rows = None
 ) -> Tensor | None:
     """What training adds to the logits, float32 [k]: tau times the log prior of each label (Menon et al. 2021, eq. 10).
 
@@ -260,7 +268,7 @@ def logit_adjustment(
     """
     if not tau:
         return None
-    rows = counts(targets, len(labels)) + 0.5
+    rows = counts(targets, len(labels), each) + 0.5
     prior = np.log(rows / (len(targets) + 1 - rows)) if targets.ndim == 2 else np.log(rows / rows.sum())
     return torch.tensor(tau * prior, dtype=torch.float32)
 
@@ -278,7 +286,7 @@ def best_constant(
     Args:
         objective: of several labels (`binary`); its terms of one label must not depend on other labels.
         targets: [n, k] of 0 and 1, the training rows.
-        shares: how often each row is drawn in an epoch, [n]; None: once.
+        shares: how much each row counts in an epoch, by how often it is drawn and by its weight, [n]; None: once.
     """
     _, k = targets.shape
     rows = targets if shares is None else targets * shares[:, None]
@@ -301,13 +309,14 @@ def _by_name(choice: Mapping[str, float], labels: Sequence[str]) -> NDArray[np.f
     return np.array([choice[label] if label in choice else 1.0 for label in labels])
 
 
-def rarities(targets: NDArray[np.int64] | NDArray[np.float32]) -> Tensor:
+def rarities(targets: NDArray[np.int64] | NDArray[np.float32], each: Rows = None) -> Tensor:
     """1 over the training rows of each label, float32 [k]; a label without a row counts as if it had one.
 
     Args:
         targets: [n, k] of 0 and 1.
+        each: how much each row counts.
     """
-    return torch.tensor(1.0 / np.maximum(counts(targets, targets.shape[1]), 1.0), dtype=torch.float32)
+    return torch.tensor(1.0 / np.maximum(counts(targets, targets.shape[1], each), 1.0), dtype=torch.float32)
 
 
 def build(

@@ -4,7 +4,9 @@ What is changed, and why (each was found by running it, see tests/test_training.
 
 - The stock Trainer takes a sequence classifier's mean loss for a sum and inflates loss and gradients under
   accumulation and data parallelism (transformers#47688). Here a step's loss is the sum of its examples' losses over
-  their number, whatever the micro-batches and processes.
+  their number, whatever the micro-batches and processes. Weights of rows (data.weight) are scaled to mean one over the
+  training rows and multiply the losses: over an epoch that is the weighted mean. Divided by the weights of the step
+  instead, a row that is alone in its step would count the same whatever its weight is.
 - Its accumulation cuts a step before it is known; here a step arrives whole, cut by length.
 - Its checkpoints are written in place; here one is complete or does not exist.
 """
@@ -188,7 +190,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         if self.graphs is not None:
             self.graphs.start_step()
             for batch in batches:
-                total += self.graphs.run(self._padded(batch), self._targets(batch), self._weight(batch))
+                scale, weights = self._scale(batch), self._weights(batch)
+                counts = scale if weights is None else scale * weights
+                total += self.graphs.run(self._padded(batch), self._targets(batch), counts)
             return total
         # A model that the processes hold together is not accelerate's to hold back.
         alone = self._defer_fsdp_gradient_reduction if self.sharded else partial(self.accelerator.no_sync, model)
@@ -204,7 +208,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             # The packed model lays out its batch on the CPU.
             **{name: torch.from_numpy(array) if self.packed is None else array for name, array in padded.items()},
             "targets": torch.from_numpy(self._targets(batch)),
-            "scale": self._weight(batch),
+            "scale": self._scale(batch),
+            "weights": None if (weights := self._weights(batch)) is None else torch.from_numpy(weights),
         }
 
     def _targets(self, batch: MicroBatch) -> NDArray[Any]:
@@ -213,7 +218,11 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         found: NDArray[Any] = self.encoded.targets[batch.rows]
         return found
 
-    def _weight(self, batch: MicroBatch) -> float:
+    def _weights(self, batch: MicroBatch) -> NDArray[np.float32] | None:
+        weights = self.encoded.weights
+        return None if weights is None else weights[batch.rows].astype(np.float32)
+
+    def _scale(self, batch: MicroBatch) -> float:
         """What the loss of an example counts; DDP averages over processes: times their number makes the mean a sum."""
         return float(batch.weight * self.args.world_size / batch.step_examples)
 
@@ -238,10 +247,11 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
         """This micro-batch's share of the step's loss."""
-        targets, scale = inputs.pop("targets"), inputs.pop("scale")
+        targets, scale, weights = (inputs.pop(name) for name in ("targets", "scale", "weights"))
         # The packed one lies beside the model, so that what wraps the model does not convert its logits.
         logits = model(**inputs).logits if self.packed is None else self.packed(**inputs).logits.float()
-        loss: Tensor = self.objective(logits, targets).sum() * scale
+        losses = self.objective(logits, targets)
+        loss: Tensor = (losses if weights is None else losses * weights).sum() * scale
         return loss
 
     def _shrink(self, model: nn.Module, widest: int) -> None:

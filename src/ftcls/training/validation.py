@@ -39,6 +39,7 @@ class Validation:
                 task=self.task,
                 labels=self.labels,
                 positive=self.positive,
+                weights=self.encoded.weights,
             )
         )
 

@@ -11,6 +11,7 @@ from ftcls.data.corpus import Check, SplitName, Task
 from ftcls.data.labels import as_name, natural
 from ftcls.data.raw import BadRows, Raw, RawSplit
 from ftcls.data.readers.label_columns import Indicators, Label, columns_of, labels_of
+from ftcls.data.readers.weights import weights_of
 from ftcls.data.tables.encoding import encoding_of
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
@@ -42,6 +43,7 @@ def read(
     task: Task,
     names: Sequence[str] | None = None,
     split_column: str | None = None,
+    weight: str | None = None,
 ) -> Raw:
     """The rows of one file, of a file per split, or of a folder.
 
@@ -55,18 +57,28 @@ def read(
         task: what the labels are, as the config declares.
         names: the labels as the config lists them.
         split_column: the column of one file that says which split a row is of.
+        weight: the column of the rows' weights; a file of its own for validation or test may lack it.
 
     Raises:
-        ConfigError: a split column beside a folder or several files.
+        ConfigError: a split column, or weights, beside a folder or several files.
         DataError: a file or a column is missing, or cannot be read.
     """
     order = label.columns if isinstance(label, Indicators) else None
     if split_column is not None:
-        return _by_column(path, split_column, text=text, label=label, task=task, names=names, order=order)
+        return _by_column(
+            path, split_column, text=text, label=label, task=task, names=names, order=order, weight=weight
+        )
     paths = _split_folders(path) if isinstance(path, Path) else dict(path)
+    if weight is not None and any(each.is_dir() for each in paths.values()):
+        raise ConfigError("data.weight: is a column of a table; a folder of texts has none, remove the line")
+    alone = isinstance(path, Path)
+    # The rows that are learnt must have it; a file that is train and test at once is one that is only scored.
+    weighty = [one for name, one in paths.items() if name == "train" and list(paths.values()).count(one) == 1]
     # A file that stands for several splits (`ftcls eval --data FILE`) is read once.
     found = {
-        one: _folder(one) if one.is_dir() else _file(one, text, label, task, names, alone=isinstance(path, Path))
+        one: _folder(one)
+        if one.is_dir()
+        else _file(one, text, label, task, names, weight, weighty=one in weighty, alone=alone)
         for one in dict.fromkeys(paths.values())
     }
     splits = {name: found[one].split for name, one in paths.items()}
@@ -98,12 +110,13 @@ def _by_column(
     task: Task,
     names: Sequence[str] | None,
     order: tuple[str, ...] | None,
+    weight: str | None,
 ) -> Raw:
     """One table whose rows say which split they are of; a row keeps its number in the file."""
     if not isinstance(path, Path) or path.is_dir():
         raise ConfigError("data.split.column: is a column of one file; leave it out for a folder or a file per split")
-    table = read_table(path, (*text.names, *columns_of(label), column))
-    whole = rows_of(table, text, label, task, names)
+    table = read_table(path, (*text.names, *columns_of(label), column, *([] if weight is None else [weight])))
+    whole = rows_of(table, text, label, task, names, weight)
     values = [as_name(cell) if isinstance(cell, str) else None for cell in table.column(column)]
     known = _NUMBERED if {*values} <= {*_NUMBERED, None} else _SPLITS
     meant = [known.get((value or "").lower()) for value in values]
@@ -134,6 +147,7 @@ def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
         size=whole.size,
         place=lambda index: whole.place(chosen[index]),
         bad=bad,
+        weights=None if whole.weights is None else whole.weights[list(chosen)],
     )
 
 
@@ -226,12 +240,21 @@ def _in_order(folder: Path) -> list[Path]:
 
 
 def _file(
-    path: Path, text: TextColumns, label: Label, task: Task, names: Sequence[str] | None, *, alone: bool
+    path: Path,
+    text: TextColumns,
+    label: Label,
+    task: Task,
+    names: Sequence[str] | None,
+    weight: str | None,
+    *,
+    weighty: bool,
+    alone: bool,
 ) -> _Found:
-    """One table; ``alone``: all splits are cut from it."""
-    columns = (*text.names, *columns_of(label))
-    table = read_table(path, columns)
-    split = rows_of(table, text, label, task, names)
+    """One table; ``weighty``: it must have the weights; ``alone``: all splits are cut from it."""
+    of_weight = () if weight is None else (weight,)
+    columns = (*text.names, *columns_of(label), *(of_weight if weighty else ()))
+    table = read_table(path, columns, optional=of_weight)
+    split = rows_of(table, text, label, task, names, weight if weight in table.values else None)
     windows = (str(path),) if table.encoding == "cp1252" else ()
     return _Found(split, windows, table.swallowed, unused=tuple(_unused(table, columns)) if alone else ())
 
@@ -258,8 +281,15 @@ def split_column(table: Table, without: Sequence[str] = ()) -> str | None:
     return None
 
 
-def rows_of(table: Table, text: TextColumns, label: Label, task: Task, names: Sequence[str] | None = None) -> RawSplit:
-    """The rows of a table: those without a text, or whose labels are not what they should be, are bad ones.
+def rows_of(
+    table: Table,
+    text: TextColumns,
+    label: Label,
+    task: Task,
+    names: Sequence[str] | None = None,
+    weight: str | None = None,
+) -> RawSplit:
+    """The rows of a table: those without a text, or whose labels or weights are not what they should be, are bad ones.
 
     Raises:
         DataError: a column is missing, or holds single texts where the task needs several.
@@ -268,7 +298,8 @@ def rows_of(table: Table, text: TextColumns, label: Label, task: Task, names: Se
     bad.join(table.bad)
     texts, without = _texts(table, text)
     labels, wrong = labels_of(table, label, task, names)
-    refused = wrong | dict.fromkeys(without, f"no text in column {text}")
+    weights, weightless = (None, {}) if weight is None else weights_of(table, weight)
+    refused = weightless | wrong | dict.fromkeys(without, f"no text in column {text}")
     for index in sorted(refused):
         bad.add(table.place(index), refused[index])
     kept = np.setdiff1d(np.arange(table.rows), np.array(sorted(refused), dtype=np.int64))
@@ -279,6 +310,7 @@ def rows_of(table: Table, text: TextColumns, label: Label, task: Task, names: Se
         size=table.size,
         place=lambda index: table.place(int(kept[index])),
         bad=bad,
+        weights=None if weights is None else weights[kept],
     )
 
 

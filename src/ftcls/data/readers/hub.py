@@ -12,7 +12,7 @@ from datasets.exceptions import DatasetsError
 
 from ftcls.data.corpus import SplitName, Task
 from ftcls.data.labels import as_name
-from ftcls.data.raw import Raw
+from ftcls.data.raw import Raw, RawSplit
 from ftcls.data.readers.files import rows_of
 from ftcls.data.readers.label_columns import Indicators, Label, Several, columns_of
 from ftcls.data.tables.cells import Cell
@@ -83,6 +83,7 @@ def read(
     text: TextColumns,
     label: Label,
     task: Task,
+    weight: str | None = None,
 ) -> Raw:
     """Any data set of the Hub.
 
@@ -97,6 +98,7 @@ def read(
         text: the text columns.
         label: the label column, or columns.
         task: what the labels are, as the config declares.
+        weight: the column of the rows' weights, which splits for validation and test may lack.
 
     Raises:
         DataError: it has no such split or column, or labels of another form.
@@ -105,13 +107,15 @@ def read(
     remedy = "save its rows as CSV, JSON lines or Parquet where there is a network, and set data.source to files"
     found, commit = load(dataset, config=config, revision=revision, remedy=remedy)
     chosen = _chosen(dataset, found, splits)
-    columns = (*text.names, *columns_of(label))
+
+    def rows(name: SplitName, split: str) -> RawSplit:
+        given = weight if name == "train" or weight in found[split].column_names else None
+        columns = (*text.names, *columns_of(label), *([] if given is None else [given]))
+        return rows_of(_table(f"{dataset} {split}", found[split], columns), text, label, task, weight=given)
+
     return Raw(
         task,
-        {
-            name: rows_of(_table(f"{dataset} {split}", found[split], columns), text, label, task)
-            for name, split in chosen.items()
-        },
+        {name: rows(name, split) for name, split in chosen.items()},
         labels=_labels(found[chosen["train"]], label),
         versions={dataset: commit},
     )

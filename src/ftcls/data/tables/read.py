@@ -26,13 +26,14 @@ _FORMATS: Final = tuple(suffix for suffix, kind in KINDS.items() if kind != "txt
 """Lines of text have no column for a label."""
 
 
-def read_table(path: Path, columns: Collection[str] | None = None) -> Table:
+def read_table(path: Path, columns: Collection[str] | None = None, *, optional: Collection[str] = ()) -> Table:
     """Read a file of one of `records.KINDS`; those of text may be packed.
 
     Args:
         path: the file; of a spreadsheet also ``book.xlsx#Sheet``.
         columns: the columns to keep, in which a value that is no text and no list of texts makes a bad row; None: all,
             and such a value is none.
+        optional: columns to keep beside these if the file has them.
 
     Raises:
         DataError: no such file, another format, an unknown encoding, no rows, or a column that is not there.
@@ -44,11 +45,12 @@ def read_table(path: Path, columns: Collection[str] | None = None) -> Table:
     kind = kind_of(path)
     if kind is None or kind == "txt":
         raise DataError(f"{path}: not a kind of file that ftcls reads; use {formats}")
+    wanted = None if columns is None else {*columns, *optional}
     if kind == "parquet":
-        table = _parquet(path, columns)
+        table = _parquet(path, wanted)
     else:
         with opened(path, kind) as records:
-            table = _gathered(path, records, columns)
+            table = _gathered(path, records, wanted)
     for name in columns or ():
         table.column(name)
     return table

@@ -14,6 +14,9 @@ from ftcls.errors import DataError
 from ftcls.model.baselines import store
 from ftcls.scoring.decision import Task
 
+Rows = NDArray[np.float64] | None
+"""How much each of n rows counts, [n] of mean 1; None: all the same."""
+
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
@@ -84,23 +87,25 @@ def learn(
     task: Task,
     k: int,
     seed: int,
+    weights: tuple[Rows, Rows] = (None, None),
 ) -> LogisticModel:
     """Learn n vectors [n, d], with the strength of regularization under which the loss on unseen rows is lowest.
 
     Args:
         vectors: [n, d].
-        targets: int64 [n], or float32 [n, k] of 0 and 1 for multilabel.
+        targets: int64 [n], or float32 [n, k] of 0 and 1 for multilabel, or how probable each label is.
         unseen: vectors and targets of the validation rows.
         task: binary, multiclass or multilabel.
         k: labels.
         seed: draws the rows that the strengths are tried on.
+        weights: how much each row, and each validation row, counts, 1 on average.
     """
+    each, of_unseen = weights
     some = np.random.default_rng(seed).permutation(len(vectors))[:_TRIED_ON]
-    losses = [
-        _loss(_fitted(vectors[some], targets[some], task, k, strength).probabilities(unseen[0]), unseen[1])
-        for strength in STRENGTHS
-    ]
-    return fit(vectors, targets, task=task, k=k, strength=STRENGTHS[int(np.argmin(losses))])
+    of_some = None if each is None else each[some]
+    tried = [_fitted(vectors[some], targets[some], of_some, task, k, strength) for strength in STRENGTHS]
+    losses = [_loss(model.probabilities(unseen[0]), unseen[1], of_unseen, task) for model in tried]
+    return fit(vectors, targets, task=task, k=k, strength=STRENGTHS[int(np.argmin(losses))], weights=each)
 
 
 def fit(
@@ -110,16 +115,21 @@ def fit(
     task: Task,
     k: int,
     strength: float,
+    weights: Rows = None,
 ) -> LogisticModel:
     """Learn n vectors [n, d] under a strength of regularization that is known; the rest as for `learn`."""
-    return _fitted(vectors, targets, task, k, strength)
+    return _fitted(vectors, targets, weights, task, k, strength)
 
 
-def _loss(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> float:
+def _loss(probabilities: NDArray[np.float64], targets: NDArray[Any], weights: Rows, task: Task) -> float:
     found = np.clip(probabilities, 1e-12, 1 - 1e-12)
-    if targets.ndim == 2:
-        return float(-np.where(targets > 0, np.log(found), np.log1p(-found)).mean())
-    return float(-np.log(found[np.arange(len(targets)), targets.astype(np.int64)]).mean())
+    if targets.ndim == 1:
+        losses = -np.log(found[np.arange(len(targets)), targets.astype(np.int64)])
+    elif task == "multilabel":
+        losses = -(targets * np.log(found) + (1 - targets) * np.log1p(-found)).mean(axis=1)
+    else:
+        losses = -(targets * np.log(found)).sum(axis=1)
+    return float(np.average(losses, weights=weights))
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -127,22 +137,27 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float64).tiny), dtype=np.float64)
 
 
-def _fitted(vectors: NDArray[np.float32], targets: NDArray[Any], task: Task, k: int, strength: float) -> LogisticModel:
-    positive = targets > 0 if targets.ndim == 2 else targets[:, None] == np.arange(k)
-    counts = positive.sum(axis=0)
+def _fitted(
+    vectors: NDArray[np.float32], targets: NDArray[Any], each: Rows, task: Task, k: int, strength: float
+) -> LogisticModel:
+    given = (targets if targets.ndim == 2 else targets[:, None] == np.arange(k)).astype(np.float64)
+    counts = given.sum(axis=0) if each is None else each @ given
     prior = (counts + 1) / (len(vectors) + (2 if task == "multilabel" else k))
     seen = np.flatnonzero(counts)
     rows = _unit(vectors)
     weights: Sequence[Any] = ()
     intercepts: Sequence[Any] = ()
     if task == "multilabel":
-        machines = np.flatnonzero((counts > 0) & (counts < len(vectors)))
-        found = [_regression(rows, positive[:, label], strength) for label in machines]
+        machines = np.flatnonzero((given > 0).any(axis=0) & (given < 1).any(axis=0))
+        found = [
+            _regression(rows, np.stack([1 - given[:, label], given[:, label]], axis=1), each, strength)
+            for label in machines
+        ]
         weights, intercepts = [each.coef_[0] for each in found], [each.intercept_[0] for each in found]
     else:
         machines = seen if len(seen) > 1 else seen[:0]
         if len(machines):
-            weights, intercepts = _columns(_regression(rows, targets, strength))
+            weights, intercepts = _columns(_regression(rows, given, each, strength))
     return LogisticModel(
         task=task,
         strength=strength,
@@ -161,10 +176,18 @@ def _columns(model: "LogisticRegression") -> tuple[Sequence[Any], Sequence[Any]]
     return [np.zeros_like(model.coef_[0]), model.coef_[0]], [0.0, model.intercept_[0]]
 
 
-def _regression(rows: NDArray[np.float64], targets: NDArray[Any], strength: float) -> "LogisticRegression":
+def _regression(
+    rows: NDArray[np.float64], given: NDArray[np.float64], each: Rows, strength: float
+) -> "LogisticRegression":
+    """The regression of classes that each row has for a part, [n, k]: it is learnt once for each, by that part."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    places, classes = np.nonzero(given)
+    weights = given[places, classes] if each is None else given[places, classes] * each[places]
+    whole = len(places) == len(rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(rows, targets)
+        return LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(
+            rows if whole else rows[places], classes, sample_weight=None if whole and each is None else weights
+        )
