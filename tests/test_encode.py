@@ -12,7 +12,8 @@ from ftcls.environment import cache
 from ftcls.errors import DataError
 from ftcls.model import scratch
 from ftcls.model import tokenize as module
-from ftcls.model.tokenize import encode, fingerprint, special_tokens
+from ftcls.model.template import special_tokens
+from ftcls.model.tokenize import encode, fingerprint
 
 WORDS = [f"word{i}" for i in range(40)]
 TEXTS = ["short one", " ".join(WORDS), "", "emoji 😀 and more", "word1 word2 word3", " ".join(WORDS[::-1])]

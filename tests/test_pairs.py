@@ -29,7 +29,8 @@ from ftcls.inference.classifier import Classifier
 from ftcls.model import scratch
 from ftcls.model.baselines import linear
 from ftcls.model.packed_encoder import PackedClassifier
-from ftcls.model.tokenize import encode, pair_template
+from ftcls.model.template import pair_template
+from ftcls.model.tokenize import encode
 from ftcls.pipeline.starter_config import Machine, from_file
 from ftcls.training import augment
 from small_encoders import built

@@ -22,7 +22,7 @@ from ftcls.environment.files import making, write_text
 from ftcls.errors import ConfigError, DataError, ExportError, shortened
 from ftcls.inference import onnx_runtime
 from ftcls.inference.classifier import Classifier
-from ftcls.model.tokenize import pair_template
+from ftcls.model.template import pair_template
 from ftcls.reporting import export_card
 from ftcls.runs import directory, export_record, predictions
 from ftcls.runs.directory import RunDir

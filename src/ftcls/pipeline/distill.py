@@ -26,7 +26,8 @@ from ftcls.inference.simple_classifier import load_classifier
 from ftcls.model import pooling
 from ftcls.model.baselines import static
 from ftcls.model.baselines.static import StaticModel
-from ftcls.model.tokenize import Encoded, special_tokens
+from ftcls.model.template import special_tokens
+from ftcls.model.tokenize import Encoded
 from ftcls.pipeline import tune_decision
 from ftcls.pipeline.cross_validation import is_whole
 from ftcls.pipeline.same_data import refuse_other_data

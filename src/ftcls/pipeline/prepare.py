@@ -13,7 +13,8 @@ from ftcls.model import loading, padding, settings
 from ftcls.model.pooling import Pooling
 from ftcls.model.pooling import choose as choose_pooling
 from ftcls.model.settings import Settings
-from ftcls.model.tokenize import Encoded, encode, pair_template
+from ftcls.model.template import pair_template
+from ftcls.model.tokenize import Encoded, encode
 from ftcls.scoring import decision
 
 log = logging.getLogger(__name__)
