@@ -192,6 +192,19 @@ class Data(Section):
         return tuple(name for side in sides for name in ((side,) if isinstance(side, str) else side))
 
 
+class Windows(Section):
+    """How texts that are longer than a window are read whole: in overlapping windows whose answers become one."""
+
+    size: Annotated[int, Field(ge=8)] | None = None
+    """Tokens of a window, special tokens included; null: what the checkpoint takes, at most 512."""
+    stride: NonNegative | None = None
+    """Tokens that a window shares with the one before it (the overlap, as tokenizers of transformers have it); null: a
+    quarter of the size."""
+    pool: Literal["mean", "max", "attention", "logits_mean"] = "mean"
+    """How windows become one answer: the mean or the largest of the vectors that the head reads, or a learnt weighting
+    of them; logits_mean: the mean of the logits of each window."""
+
+
 class Model(Section):
     """The checkpoint and how texts are cut to fit it."""
 
@@ -202,12 +215,15 @@ class Model(Section):
     allow_code: bool = False
     """Let Python code run that comes with the checkpoint; also takes --allow-code in each command. Look at it."""
     max_length: Annotated[int, Field(ge=4)] | None = None
-    """Longest text in tokens, special tokens included; null: what the checkpoint takes, at most 512."""
+    """Longest text in tokens, special tokens included; null: what the checkpoint takes, at most 512, with windows
+    65,536."""
     truncation: Literal["head", "tail", "head_tail"] = "head"
     """Which end of a longer text is kept; head_tail keeps half of each."""
     pair_truncation: Literal["longest_first", "only_second"] = "longest_first"
     """Which text of a pair is cut where both together are too long: the longer one, until both are equally long, then
     both; or the second alone. truncation says which end of it is kept."""
+    windows: Windows | None = None
+    """Read longer texts whole, up to max_length, in windows; null: a text is read as one, as far as it fits."""
     pooling: Literal["auto", "cls", "mean", "attention", "last"] = "auto"
     """How one vector is made of a text's tokens: the first token, their mean, a learnt weighting of them, the last one;
     auto: what the checkpoint declares (a sentence encoder), else the architecture's own way."""

@@ -87,7 +87,8 @@ def export(
         allow_code: whether code that the model was trained with (model.allow_code) may run; it goes with the weights.
 
     Raises:
-        ConfigError: the output exists, int8 without onnx, or a graph that has no weights to write again.
+        ConfigError: the output exists, int8 without onnx, a graph that has no weights to write again, or a model that
+            reads windows.
         DataError: no run, or no texts.
         UnavailableError: the extra is not installed, the checkpoint cannot be had, or the architecture cannot be
             written.
@@ -115,6 +116,7 @@ def export(
         trained = Classifier.from_pretrained(
             os.fspath(run), device="cpu", dequantize=True, allow_code=allow_code
         )  # no other engine has these layers
+        _refuse_windows(trained, os.fspath(run))
         columns = trained.settings.text
         shown = _validation(place, rows) if texts is None else _given(texts, rows, columns)
         FORMATS[to](trained, folder, precision)
@@ -150,6 +152,20 @@ def export(
         write_text(folder / CARD, card)
         manifest.renew(folder, [export_record.FILE])
     return found
+
+
+def _refuse_windows(trained: Classifier, run: str) -> None:
+    """Whatever reads one sequence would read the first window of a text, and answer otherwise.
+
+    Raises:
+        ConfigError: the model reads windows.
+    """
+    if trained.settings.windows is not None:
+        raise ConfigError(
+            f"{run}: reads longer texts in windows (model.windows), which neither an ONNX graph nor plain transformers "
+            "cuts and puts together: they would answer by the first window alone. Use `ftcls serve`, `ftcls predict` "
+            "or ftcls.Classifier with the run itself, or train without windows"
+        )
 
 
 def refuse(found: Export, output: Path) -> None:

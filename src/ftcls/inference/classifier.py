@@ -18,7 +18,8 @@ from ftcls.errors import ConfigError, UnavailableError
 from ftcls.inference import onnx_runtime, padding_check, reload_check
 from ftcls.inference.base_classifier import Answer, BaseClassifier
 from ftcls.inference.forward import Backend, Torch
-from ftcls.model import hub_snapshot, loading, own_code, padding, quantization, settings
+from ftcls.model import checkpoint as origin
+from ftcls.model import documents, hub_snapshot, loading, own_code, padding, quantization, settings
 from ftcls.model.settings import Settings
 from ftcls.model.tokenize import Encoded, encode, fingerprint
 from ftcls.runs import directory
@@ -120,6 +121,8 @@ class Classifier(BaseClassifier):
         decided = Path(folder) / decision.FILE
         task = _task(backend.config, stored, checkpoint=str(path))
         padding.use(tokenizer, _padding_side(backend, tokenizer, checkpoint=str(path)))
+        if isinstance(folder, Path):
+            _join_windows(backend, stored, tokenizer, folder)
         return cls(
             backend=backend,
             tokenizer=tokenizer,
@@ -171,6 +174,7 @@ class Classifier(BaseClassifier):
             max_length=self.settings.max_length,
             truncation=self.settings.truncation,
             pair_truncation=self.settings.pair_truncation,
+            windows=self.settings.windows,
             targets=targets,
             cached=cached,
         )
@@ -221,7 +225,7 @@ class Classifier(BaseClassifier):
         """
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(place)
+        loading.save(self.model, place, windowed=self.settings.windows is not None)
         self.save_companions(place)
         manifest.write(place)
 
@@ -260,6 +264,25 @@ def _see_that_it_answers(backend: Backend, tokenizer: PreTrainedTokenizerBase, c
             f"{checkpoint}: its quantized layers cannot compute ({type(error).__name__} {error}): its config.json "
             "describes other weights than there are"
         ) from error
+
+
+def _join_windows(backend: Backend, stored: Settings | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Make a model that reads windows ready for documents.
+
+    Raises:
+        UnavailableError: its weights are those of such a model and its settings are not, or the other way round.
+    """
+    windows = None if stored is None else stored.windows
+    if (windows is not None) != (folder / origin.WINDOWED).is_file():
+        raise UnavailableError(
+            f"{folder}: {settings.FILE} and the weights do not belong together: one is of a model that reads windows, "
+            "the other is not. Take the folder of one model whole"
+        )
+    if windows is None:
+        return
+    new = documents.attach(backend.model, windows, tokenizer, checkpoint=str(folder))
+    if new and not documents.load_weights(backend.model, folder):
+        raise UnavailableError(f"{folder}: {origin.WINDOWED} lacks {', '.join(new)}; take the folder whole")
 
 
 def _graph(folder: Path, device: str, precision: str) -> Backend:

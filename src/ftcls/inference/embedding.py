@@ -8,8 +8,10 @@ from transformers import PreTrainedModel
 from ftcls.environment.devices import DTYPES, Precision
 from ftcls.inference import halving
 from ftcls.model import batching
+from ftcls.model.padding import Batch
 from ftcls.model.pooling import Kind
 from ftcls.model.tokenize import Encoded
+from ftcls.model.windows import COUNTS
 
 
 def embed(
@@ -21,7 +23,7 @@ def embed(
     token_budget: int,
     precision: Precision = "fp32",
 ) -> NDArray[np.float32]:
-    """Vectors of n texts, float32 [n, d], in input order.
+    """Vectors of n texts, float32 [n, d], in input order; of texts that are read in windows the mean of theirs.
 
     Args:
         model: a model without a head, on its device.
@@ -36,7 +38,19 @@ def embed(
     found: list[torch.Tensor] = []
 
     def forward(part: NDArray[np.int64]) -> torch.Tensor:
-        inputs = {name: torch.from_numpy(each).to(model.device) for name, each in encoded.pad(part, pad_id).items()}
+        batch = encoded.pad(part, pad_id)
+        counts = batch.pop(COUNTS, None)
+        if counts is None:
+            return of_rows(batch)
+        windows = batching.plan(
+            np.arange(int(counts.sum())), batch["attention_mask"].sum(axis=1), token_budget=token_budget
+        )
+        each = torch.cat([of_rows({name: array[some.rows] for name, array in batch.items()}) for some in windows])
+        order = np.argsort(np.concatenate([some.rows for some in windows]))
+        return torch.stack([rows.mean(0) for rows in torch.split(each[order], counts.tolist())])
+
+    def of_rows(batch: Batch) -> torch.Tensor:
+        inputs = {name: torch.from_numpy(each).to(model.device) for name, each in batch.items()}
         states = model(**inputs).last_hidden_state
         return _pooled(states.float(), inputs["attention_mask"], kind).cpu()
 

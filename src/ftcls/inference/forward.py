@@ -17,6 +17,7 @@ from ftcls.environment.devices import DTYPES, Precision
 from ftcls.inference import halving
 from ftcls.model import batching
 from ftcls.model.batching import MicroBatch
+from ftcls.model.documents import DocumentClassifier
 from ftcls.model.encoder_layers import difference
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.padding import Batch
@@ -108,6 +109,8 @@ def logits(
 ) -> NDArray[np.float32]:
     """Logits of n texts, float32 [n, k], in input order.
 
+    Texts that are read in windows need a model to which `documents.attach` was done.
+
     Texts of like length go through the model together; the order of the result is that of the input. The precision is
     the model's own: float32 unless training left it under autocast. Under torchrun every process computes its share and
     all return the whole.
@@ -124,15 +127,18 @@ def logits(
     rank, processes = (distributed.get_rank(), distributed.get_world_size()) if shared else (0, 1)
     batches = _plan(encoded, token_budget, max_rows, processes)
 
+    windows = encoded.windows
+    whole = model if windows is None else DocumentClassifier(model, windows.pool, token_budget=token_budget)
+
     def forward(batch: Batch) -> Tensor:
         inputs: Any = batch  # which a packed model lays out on the CPU
-        if not isinstance(model, PackedClassifier):
+        if not isinstance(whole, PackedClassifier | DocumentClassifier):
             inputs = {name: torch.from_numpy(array).to(model.device) for name, array in batch.items()}
         # Left on the device: fetching them would stop a GPU after every batch.
-        found: Tensor = model(**inputs).logits
+        found: Tensor = whole(**inputs).logits
         return found
 
-    model.eval()
+    whole.eval()
     with torch.no_grad() if alone else torch.inference_mode():
         found = _through(forward, encoded, batches[rank::processes], model.config)
     if processes > 1:

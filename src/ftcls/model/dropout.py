@@ -37,6 +37,15 @@ class DropoutBits:
         """Begin a step's stream."""
         self._stream = np.random.SFC64((self.seed, step))
 
+    @property
+    def place(self) -> Any:
+        """Where in the stream the next bits come from."""
+        return self._stream.state
+
+    def go_to(self, place: Any) -> None:
+        """Draw from there on what was drawn from there on before."""
+        self._stream.state = place
+
     def number(self, step: int) -> int:
         """What the generator of another device is seeded with for a step, below 2^63."""
         return int(np.random.SeedSequence((self.seed, step)).generate_state(1, np.uint64)[0] >> 1)

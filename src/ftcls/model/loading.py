@@ -26,7 +26,7 @@ from ftcls.data.corpus import Task
 from ftcls.errors import ConfigError, UnavailableError, quoted
 from ftcls.model import adapters, padding, scratch, sharding
 from ftcls.model import quantization as quantized
-from ftcls.model.checkpoint import SCRATCH, resolve
+from ftcls.model.checkpoint import SCRATCH, VARIANT, resolve
 from ftcls.model.classifiable import Classifiable
 from ftcls.model.pretrained import pretrained, without_weights
 from ftcls.model.warm_start import follow_names
@@ -140,17 +140,24 @@ def label_names(config: PretrainedConfig, checkpoint: str) -> tuple[str, ...]:
     return names
 
 
-def longest(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, wanted: int | None) -> int:
-    """The max_length in force: what was asked for, as far as the checkpoint's positions and tokenizer go."""
+def longest(
+    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, wanted: int | None, *, key: str = "model.max_length"
+) -> int:
+    """The max_length in force, or another key's: what was asked for, as far as positions and tokenizer go."""
     limits = [LONGEST if wanted is None else wanted]
-    positions = getattr(config, "max_position_embeddings", None)
-    if isinstance(positions, int) and positions > 0:
-        limits.append(_positions(config, positions))
+    if (most := most_tokens(config)) is not None:
+        limits.append(most)
     if wanted is None and tokenizer.model_max_length < 10**6:  # 1e30 stands for "not known"
         limits.append(tokenizer.model_max_length)
     if wanted is not None and min(limits) < wanted:
-        log.warning("model.max_length: %d is more than the checkpoint takes; %d is used", wanted, min(limits))
+        log.warning("%s: %d is more than the checkpoint takes; %d is used", key, wanted, min(limits))
     return min(limits)
+
+
+def most_tokens(config: PretrainedConfig) -> int | None:
+    """Most tokens of a text that a checkpoint has positions for; None: it does not say."""
+    positions = getattr(config, "max_position_embeddings", None)
+    return _positions(config, positions) if isinstance(positions, int) and positions > 0 else None
 
 
 def _positions(config: PretrainedConfig, count: int) -> int:
@@ -253,9 +260,9 @@ def _reread(model: PreTrainedModel, options: dict[str, Any]) -> PreTrainedModel:
     return again
 
 
-def save(model: PreTrainedModel, folder: Path) -> None:
-    """Write weights and configuration."""
-    model.save_pretrained(folder)
+def save(model: PreTrainedModel, folder: Path, *, windowed: bool = False) -> None:
+    """Write weights and configuration; those of a classifier that reads windows where plain transformers has none."""
+    model.save_pretrained(folder, **({"variant": VARIANT} if windowed else {}))
 
 
 def load_trained(checkpoint: str, *, device: str = "cpu", dequantize: bool = False) -> PreTrainedModel:

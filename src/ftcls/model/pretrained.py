@@ -21,7 +21,7 @@ from transformers.utils import cached_file
 from ftcls.environment import hub_access, memory
 from ftcls.errors import UnavailableError
 from ftcls.model import hub_digests, limits, own_code, settings
-from ftcls.model.checkpoint import on_hub, resolve
+from ftcls.model.checkpoint import VARIANT, WINDOWED, on_hub, resolve
 
 # What transformers, tokenizers and safetensors raise over files that are damaged or were made to be: none of them
 # checks types before it computes with them.
@@ -120,6 +120,7 @@ def _read(kind: Any, place: Path | str, **options: Any) -> Any:
     if kind is AutoConfig:
         return options["config"]
     if isinstance(place, Path):
+        options |= {"variant": VARIANT} if (place / WINDOWED).is_file() else {}
         limits.check_files(place, str(place))
         limits.check_parameters(count_parameters(options["config"], str(place)), place, str(place))
     found = kind.from_pretrained(place, trust_remote_code=may_run, **options)

@@ -13,6 +13,7 @@ from ftcls.data.texts import TextColumns
 from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.errors import DataError, quoted
+from ftcls.model.windows import Windows
 
 FILE: Final = "ftcls.json"
 
@@ -29,6 +30,8 @@ class Settings:
     text: TextColumns | None = None
     """The columns that it was trained on; None: nobody wrote them down."""
     pair_truncation: Literal["longest_first", "only_second"] = "longest_first"
+    windows: Windows | None = None
+    """How longer texts are read; None: as one."""
 
 
 _SETTINGS: Final[TypeAdapter[Settings]] = TypeAdapter(Settings)
@@ -58,6 +61,8 @@ def load(folder: Path) -> Settings | None:
             raise ValueError(f"{quoted(unknown[0])} is no step of cleaning")
         if found.max_length < 1:
             raise ValueError(f"a max_length of {found.max_length}")
+        if found.windows is not None and not 0 <= found.windows.stride < found.windows.size:
+            raise ValueError(f"windows of {found.windows.size} tokens that share {found.windows.stride}")
         return found
     except ValidationError as error:
         raise _foreign(path, json_files.problems(error)[0]) from error

@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +14,10 @@ from transformers import PreTrainedTokenizerBase, TokenizersBackend
 
 from ftcls.data.texts import are_pairs, parts
 from ftcls.environment import cache
-from ftcls.errors import DataError, UnavailableError
+from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.model import padding
 from ftcls.model.template import BARE, Template, pair_template, special_tokens, template
+from ftcls.model.windows import COUNTS, Windows
 
 Truncation = Literal["head", "tail", "head_tail"]
 PairTruncation = Literal["longest_first", "only_second"]
@@ -50,36 +53,57 @@ class Encoded:
     first: NDArray[np.int32] | None = None
     """[n] tokens of the first text of each pair, as the model sees it and without those of the template; None: no
     pairs."""
+    windows: Windows | None = None
+    """How the model reads longer texts, in windows that `pad` makes; None: it reads each as one."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """[n] tokens of each text as the model sees it."""
+        """[n] tokens of each text as the model sees it; of windows all together."""
+        if self.windows is None:
+            return self.kept
+        return self.windows.tokens(self.kept - self.template.size, self.template.size)
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        """[n] tokens that are left of each text, special tokens included, however often they are read."""
         return np.diff(self.offsets)
 
     @property
     def truncated(self) -> NDArray[np.bool_]:
         """[n] whether the text lost tokens."""
-        return self.full_lengths > self.lengths
+        return self.full_lengths > self.kept
 
     def pad(self, rows: NDArray[np.int64], pad_id: int) -> padding.Batch:
-        """What a model takes of some rows, padded to the longest."""
+        """What a model takes of some rows, padded to the longest; of windows the rows are these, see `changed`."""
         chosen = rows.tolist()
+        if self.windows is not None:
+            return self.changed([self.bodies(row) for row in chosen], pad_id)
         types = [found for row in chosen if (found := self.types(row)) is not None]
         return padding.pad([self.row(row) for row in chosen], pad_id, self.padding_side, types or None)
 
     def changed(self, texts: Sequence[Sequence[NDArray[np.int32]]], pad_id: int) -> padding.Batch:
         """What a model takes of other texts, or pairs of texts, in the place of some of these.
 
+        Of texts that are read in windows each row of the batch is one, those of a text one behind the other, and
+        `windows.COUNTS` says how many there are of each text.
+
         Args:
             texts: the bodies of each, as `bodies` gives them; two where these are pairs.
             pad_id: what fills the shorter ones.
         """
         around = self.template
+        if self.windows is not None:
+            cut = [self._windows(body, self.windows) for (body,) in texts]
+            counts = np.array([len(each) for each in cut], dtype=np.int64)
+            return {**padding.pad(list(chain(*cut)), pad_id, self.padding_side), COUNTS: counts}
         types = [found for each in texts if (found := around.token_types([len(body) for body in each])) is not None]
         return padding.pad([around.around(each) for each in texts], pad_id, self.padding_side, types or None)
+
+    def _windows(self, body: NDArray[np.int32], how: Windows) -> list[NDArray[np.int32]]:
+        return [self.template.around([body[start:end]]) for start, end in how.bounds(len(body), self.template.size)]
 
     def head(self, count: int) -> "Encoded":
         """The first texts, as many as are wanted."""
@@ -123,6 +147,7 @@ def encode(
     max_length: int,
     truncation: Truncation,
     pair_truncation: PairTruncation = "longest_first",
+    windows: Windows | None = None,
     targets: NDArray[np.int64] | NDArray[np.float32] | None = None,
     cached: bool = True,
 ) -> Encoded:
@@ -130,7 +155,8 @@ def encode(
 
     Of a pair that is too long the longer text is cut until both are equally long, then both (``longest_first``, as
     transformers does it), or the second alone as far as there is something of it (``only_second``). Which end of a text
-    is kept is what ``truncation`` says.
+    is kept is what ``truncation`` says. What is left is read in ``windows`` where there are some, which is nothing that
+    is kept on disk.
 
     With ``cached`` the token ids are kept on disk under a hash of the tokenizer, the settings and every text, and read
     back memory-mapped. They are padded on the tokenizer's side.
@@ -139,11 +165,13 @@ def encode(
         DataError: ``max_length`` leaves no room beside the special tokens.
     """
     pairs = are_pairs(texts)
+    if pairs and windows is not None:
+        raise ConfigError("model.windows: is for single texts; a pair of texts is read as one. Remove it")
     cutter = _Cutter(
         tokenizer, max_length=max_length, truncation=truncation, pair_truncation=pair_truncation if pairs else None
     )
     if not cached:
-        return replace(cutter(texts), targets=targets, padding_side=tokenizer.padding_side)
+        return replace(cutter(texts), targets=targets, padding_side=tokenizer.padding_side, windows=windows)
 
     def build(folder: Path) -> None:
         found = cutter(texts)
@@ -162,6 +190,7 @@ def encode(
             padding_side=tokenizer.padding_side,
             template=cutter.template,
             first=np.load(folder / "first.npy") if pairs else None,
+            windows=windows,
         )
 
     how = (max_length, truncation, pair_truncation) if pairs else (max_length, truncation)

@@ -258,7 +258,7 @@ def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> data_section.Sp
 def model(trained: TrainedRun) -> model_section.Model:
     """The model as it was trained."""
     section, built, classifier = trained.plan.experiment, trained.built, trained.classifier
-    pooling = trained.plan.prepared.pooling
+    pooling, windows = trained.plan.prepared.pooling, classifier.settings.windows
     parameters, trainable = built.size
     return model_section.Model(
         checkpoint=section.model.checkpoint,
@@ -274,6 +274,7 @@ def model(trained: TrainedRun) -> model_section.Model:
         revision=built.revision,
         digest=built.digest,
         pooling=model_section.Pooling(pooling.kind, pooling.reason),
+        windows=None if windows is None else model_section.Windows(windows.size, windows.stride, windows.pool),
     )
 
 

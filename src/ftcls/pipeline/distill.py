@@ -146,6 +146,7 @@ def _run(
                 checkpoint=checkpoint,
                 max_length=experiment.model.max_length,
                 truncation=experiment.model.truncation,
+                windows=experiment.model.windows,
                 pair_truncation=experiment.model.pair_truncation,
             ),
             "adapter": schema.Adapter(),

@@ -6,7 +6,7 @@ from typing import Final
 
 import ftcls
 from ftcls.config.load import Overrides
-from ftcls.config.schema import Distillation, Experiment, Split, Subset
+from ftcls.config.schema import Distillation, Experiment, Split, Subset, Windows
 from ftcls.config.smoke import keys, refuse_without_effect
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
@@ -34,6 +34,7 @@ SMOKE_TRAINING: Final = {
     "early_stopping_patience": None,
 }
 SMOKE_LENGTH: Final = 64
+SMOKE_WINDOWS: Final = {"size": 32, "stride": 8}
 SMOKE_ROWS: Final = {"train": 96, "validation": 48, "test": 48}
 
 
@@ -102,6 +103,11 @@ def check_installed(experiment: Experiment, machine: Machine) -> None:
         )
     if machine.sharded and not optim.startswith("adamw_torch"):
         raise ConfigError(f"training.optim: {optim}: has no states that FSDP2 could shard; write adamw_torch_fused")
+    if experiment.model.windows is not None and machine.processes > 1:
+        raise ConfigError(
+            f"model.windows: with {machine.processes} processes a document's passes would each average gradients; "
+            "train on one: without torchrun or accelerate"
+        )
     if section.kind != "none":
         adapters.check_installed()
     if section.quantization != "none":
@@ -213,6 +219,7 @@ def smoke(experiment: Experiment, overrides: Overrides = ()) -> Experiment:
                     "revision": None,
                     "allow_code": False,
                     "max_length": length,
+                    "windows": _windows(experiment, asked),
                     "attention": None,
                 }
             ),
@@ -225,6 +232,14 @@ def smoke(experiment: Experiment, overrides: Overrides = ()) -> Experiment:
     )
     refuse_without_effect(overrides, experiment, small)
     return small
+
+
+def _windows(experiment: Experiment, asked: tuple[str, ...]) -> Windows | None:
+    """The windows of the experiment, so small that a text of smoke has several."""
+    windows = experiment.model.windows
+    if windows is None or any(key.startswith("model.windows") for key in asked):
+        return windows
+    return windows.model_copy(update=SMOKE_WINDOWS)
 
 
 def _schedule(asked: tuple[str, ...]) -> dict[str, object]:

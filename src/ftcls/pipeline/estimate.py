@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
 from ftcls.config.schema import Experiment
@@ -24,6 +25,7 @@ from ftcls.environment.devices import PASS_COSTS, Machine
 from ftcls.model import adapters, own_code, quantization
 from ftcls.model.batching import StepSampler
 from ftcls.model.checkpoint import SCRATCH
+from ftcls.model.windows import Windows
 from ftcls.pipeline.prepare import Prepared
 from ftcls.training import parameter_groups, step_memory
 from ftcls.training.fit import cadence, recompute_activations, token_budget
@@ -42,6 +44,8 @@ HOLES_PER_NUMBER: Final = 9
 # to .45 on two cores that others used too; scripts/memory_estimate.py prints both times.
 EFFICIENCY: Final = {"cpu": (0.3, 0.6), "cuda": (0.2, 0.5), "mps": (0.15, 0.45)}
 STEPS_LOOKED_AT: Final = 200
+FORWARD: Final = 1 / 3
+"""The share of a step's arithmetic that is forward."""
 WORTH_SAYING: Final = 0.02
 """Share of the memory that a change has to save to be named."""
 
@@ -195,25 +199,38 @@ class _Load:
 
 
 def _load(experiment: Experiment, prepared: Prepared, machine: Machine) -> _Load:
-    section, train = experiment.training, prepared.encoded["train"]
+    section, train, windows = experiment.training, prepared.encoded["train"], prepared.settings.windows
+    budget = token_budget(section, machine)
+    longest = experiment.model.max_length or prepared.settings.max_length
     sampler = StepSampler(
-        np.minimum(train.lengths, experiment.model.max_length or prepared.settings.max_length),
+        np.minimum(train.lengths, longest) if windows is None else train.lengths,
         batch_size=section.batch_size,
-        token_budget=token_budget(section, machine),
+        token_budget=budget,
         pass_cost=PASS_COSTS[machine.device],
         seed=experiment.seed,
         rank=machine.rank,
         processes=machine.processes,
     )
     steps = [
-        [(len(batch.rows), int(sampler.lengths[batch.rows].max())) for batch in step]
+        [_pass(sampler.lengths[batch.rows], windows, budget) for batch in step]
         for step in itertools.islice(sampler, min(STEPS_LOOKED_AT, cadence(section, len(train)).total))
     ]
-    shapes = {shape for step in steps for shape in step}
+    shapes = {(rows, length) for step in steps for rows, length, _ in step}
     # Most kernels hold as much as there are tokens; attention with dropout on a CPU as much as there are pairs of them.
     widest = {max(shapes, key=lambda s: s[0] * s[1]), max(shapes, key=lambda s: s[0] * s[1] ** 2)}
-    padded = sum(rows * length for step in steps for rows, length in step)
+    padded = sum(tokens for step in steps for _, _, tokens in step)
     return _Load(tuple(widest), max(map(len, steps)), padded / len(steps))
+
+
+def _pass(lengths: NDArray[np.int64], windows: Windows | None, budget: int) -> tuple[int, int, float]:
+    """Rows and tokens of the widest pass of a micro-batch of texts with so many tokens, and the tokens of all passes.
+
+    Of a document in several passes, those but the last are computed forward once more.
+    """
+    longest, every = int(lengths.max()), int(lengths.sum())
+    if windows is None or longest <= windows.size:
+        return len(lengths), longest, len(lengths) * longest
+    return max(1, min(budget, every) // windows.size), windows.size, every + FORWARD * max(0, every - budget)
 
 
 @dataclass(frozen=True)
@@ -286,13 +303,15 @@ def _changes(
 
     training, adapter, longest = experiment.training, experiment.adapter, prepared.settings.max_length
     budget = token_budget(training, machine)
+    if prepared.settings.windows is not None:
+        longest = prepared.settings.windows.size
     if budget > longest:
         yield *changed("training", token_budget=max(longest, budget // 4)), ""
     if not training.activation_checkpointing:
         yield *changed("training", activation_checkpointing=True), ", a third slower"
     if training.optim.startswith("adamw_torch") and machine.device in quantization.DEVICES:
         yield *changed("training", optim="adamw_bnb_8bit"), _extra("bitsandbytes", "quantization")
-    if longest > 64:
+    if longest > 64 and prepared.settings.windows is None:
         yield *changed("model", max_length=longest // 2), ", and texts are cut there"
     if adapter.kind == "none" and training.freeze is None and training.layer_decay == 1:
         if not _extra("peft", "adapters"):

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from ftcls.environment.devices import Machine
 from ftcls.errors import DataError, TrainingError, UnavailableError
 from ftcls.inference import padding_check, reload_check
 from ftcls.inference.classifier import Classifier
-from ftcls.model import adapters, loading, padding, pooling, quantization
+from ftcls.model import adapters, documents, loading, padding, pooling, quantization
 from ftcls.model import checkpoint as origin
 from ftcls.model.adapters import Adapted
+from ftcls.model.classifiable import Classifiable
 from ftcls.model.output_bias import start_at
+from ftcls.model.windows import Windows
 from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.runs.directory import RunDir
@@ -78,6 +80,8 @@ def build_model(plan: TrainingPlan) -> Built:
             checkpoint=f"model.checkpoint: {checkpoint}",
         )
     log.info("pooling    %s: %s", prepared.pooling.kind, prepared.pooling.reason)
+    if prepared.settings.windows is not None:
+        built = _with_windows(built, prepared.settings.windows, prepared, checkpoint)
     if corpus.task == "multilabel":
         train = corpus.splits["train"]
         start_at(built, first_answer(section, experiment.loss, train.targets, corpus.labels, train.shares))
@@ -98,6 +102,14 @@ def build_model(plan: TrainingPlan) -> Built:
         revision=origin.commit(checkpoint),
         digest=origin.digest(checkpoint),
     )
+
+
+def _with_windows(built: Classifiable, windows: Windows, prepared: Prepared, checkpoint: str) -> Classifiable:
+    """The model with what joins windows, which it may have learnt before."""
+    new = documents.attach(built.model, windows, prepared.tokenizer, checkpoint=checkpoint)
+    place = None if checkpoint.startswith(origin.SCRATCH) else origin.resolve(checkpoint)
+    known = bool(new) and isinstance(place, Path) and documents.load_weights(built.model, place)
+    return replace(built, new_parameters=(*built.new_parameters, *(() if known else new)))
 
 
 def fit_model(built: Built, plan: TrainingPlan, *, run: RunDir, resume: bool) -> Fit:
@@ -121,7 +133,9 @@ def fit_model(built: Built, plan: TrainingPlan, *, run: RunDir, resume: bool) ->
         seed=experiment.seed,
         machine=plan.machine,
         run=run,
-        save_weights=loading.save if adapted is None else adapted.save,
+        save_weights=partial(loading.save, windowed=prepared.settings.windows is not None)
+        if adapted is None
+        else adapted.save,
         companions=prepared.save if adapted is None else partial(_with_probe, prepared, built.model),
         resume=resume,
     )

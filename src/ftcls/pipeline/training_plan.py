@@ -60,7 +60,7 @@ def plan(experiment: Experiment, corpus: Corpus, machine: Machine) -> TrainingPl
         found = clean(raw, experiment.data.clean)
         # A text that is there twice teaches nothing new.
         texts = tuple(text for text in dict.fromkeys(found) if text not in known)
-        lesson = encode_texts([*train, *texts], prepared.tokenizer, experiment.model, prepared.settings.max_length)
+        lesson = encode_texts([*train, *texts], prepared.tokenizer, prepared.settings)
     rows = len(train) + len(texts)
     return TrainingPlan(
         with_schedule(experiment, corpus, prepared, rows=rows), corpus, prepared, machine, texts, lesson

@@ -42,16 +42,18 @@ class Use:
 
     line: str
     python: str
-    transformers: str
+    transformers: str | None
+    """None: it cannot load it."""
 
 
-def use(run: Path, *, several: bool, text: TextColumns | None) -> Use:
+def use(run: Path, *, several: bool, text: TextColumns | None, windows: bool) -> Use:
     """Label texts with a run: on the command line, in Python, and with plain transformers.
 
     Args:
         run: the run directory.
         several: whether a text may have several labels.
         text: what a text is made of, as its report has it.
+        windows: whether long texts are read in windows, which plain transformers does not.
     """
     folder, model = place(run), place(run / "model")
     top = ", top_k=None" if several else ""
@@ -61,7 +63,9 @@ def use(run: Path, *, several: bool, text: TextColumns | None) -> Use:
         python="import ftcls\n\n"
         f"classifier = ftcls.Classifier.from_pretrained({folder!r})\n"
         f"classifier.classify([{one}])",
-        transformers="from transformers import pipeline\n\n"
+        transformers=None
+        if windows
+        else "from transformers import pipeline\n\n"
         f'classify = pipeline("text-classification", model={model!r}{top})\n'
         f"classify({plain}, truncation=True)",
     )

@@ -66,7 +66,7 @@ def metadata(report: Report, experiment: Experiment, *, base: str | None, licenc
         base_model=base,
         datasets=None if dataset is None else [dataset],
         license=licence,
-        library_name="transformers",
+        library_name="transformers" if report.model.windows is None else "ftcls",
         pipeline_tag="text-classification",
         metrics=["accuracy", "f1"],
         tags=["ftcls", {"multilabel": "multi-label"}.get(report.data.task, report.data.task)],
@@ -151,6 +151,16 @@ def _use(report: Report, experiment: Experiment, repository: str) -> str:
     pairs = report.data.text is not None and report.data.text.pairs
     text = commands.PAIR if pairs else '"A text."'
     texts = '[("One text.", "Its pair.")]' if pairs else '["A text."]'
+    by_ftcls = f"""```python
+import ftcls
+
+ftcls.Classifier.from_pretrained("{repository}").predict({texts})
+```"""
+    if report.model.windows is not None:
+        return (
+            "## Use\n\nIt reads long texts in windows, which plain transformers would cut at the first: it does not "
+            f"load there. With ftcls:\n\n{by_ftcls}"
+        )
     notes = []
     if several:
         notes.append("Every label has a probability of its own; the table of labels has the thresholds.")
@@ -169,11 +179,7 @@ classify({text}, truncation=True)
 
 {" ".join(notes)}
 
-```python
-import ftcls
-
-ftcls.Classifier.from_pretrained("{repository}").predict({texts})
-```"""
+{by_ftcls}"""
 
 
 def _only_with_ftcls(report: Report, experiment: Experiment) -> Iterable[str]:
@@ -273,6 +279,11 @@ def _data(report: Report, experiment: Experiment) -> str:
     head = ["split", "examples", "from", "tokens, median", "tokens, 95 %", "cut"]
     steps = ", ".join(experiment.data.clean) or "none"
     length = f"Texts are cut at {report.model.max_length} tokens ({experiment.model.truncation})."
+    if (windows := report.model.windows) is not None:
+        length += (
+            f" They are read in windows of {windows.size} tokens, which share {windows.stride}, joined by "
+            f"{windows.pool}."
+        )
     return (
         f"## Data\n\n{table(head, rows)}\n\nCleaning: {steps}. {length} Fingerprint: `{report.data.fingerprint[:16]}`."
     )

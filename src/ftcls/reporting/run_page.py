@@ -173,7 +173,7 @@ def _context(
             {"sentence": step.sentence, "command": commands.train_again(run.path, step.keys) if step.keys else None}
             for step in found.next_steps
         ],
-        "use": commands.use(run.path, several=found.data.task == "multilabel", text=found.data.text),
+        "use": _use(run, found),
         "label_intervals": (document.get("label_intervals") or {}).get(found.held_out),
         "without_leaks": document.get("metrics_without_leaks"),
         "unweighted": (found.metrics_unweighted or {}).get(found.held_out),
@@ -248,6 +248,11 @@ def _lists(test: Predictions, rows: Rows) -> list[dict[str, Any]]:
             "examples": [_example(each, rows) for each in error_analysis.costliest(test, most=_MISTAKES)],
         },
     ]
+
+
+def _use(run: RunDir, found: Report) -> commands.Use:
+    several, windows = found.data.task == "multilabel", found.model.windows is not None
+    return commands.use(run.path, several=several, text=found.data.text, windows=windows)
 
 
 def _explained(words: MistakeWords | None, test: Predictions, rows: Rows) -> list[Explained]:

@@ -33,6 +33,18 @@ class Pooling:
 
 
 @dataclass(frozen=True)
+class Windows:
+    """How texts that are longer than a window are read."""
+
+    size: int
+    """Tokens of a window."""
+    stride: int
+    """Tokens that it shares with the one before it."""
+    pool: str
+    """mean, max, attention or logits_mean."""
+
+
+@dataclass(frozen=True)
 class Model:
     """The model as it was trained."""
 
@@ -55,3 +67,5 @@ class Model:
     """The commit of a checkpoint that came from the Hub."""
     digest: str | None = None
     """The sha256 of the weights of a checkpoint in a folder or a package; of several files that of their sums."""
+    windows: Windows | None = None
+    """None: a text is read as one."""

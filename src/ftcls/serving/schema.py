@@ -95,6 +95,9 @@ class Model(BaseModel):
     )
     max_length: int = Field(description="Tokens of a text that the model sees.")
     truncation: str = Field(description="Which of more tokens it sees: head, tail, or head_tail, some of both.")
+    windows: dict[str, int | str] | None = Field(
+        None, description="In what windows (`size`, `stride` in tokens) it reads longer texts, and their `pool`."
+    )
     precision: str
     limits: dict[str, int] = Field(description="Characters of a text, texts of a request, rows of a CSV, bytes.")
     scores: dict[str, float | None] | None = Field(description="On the run's test split; null: there is no report.")

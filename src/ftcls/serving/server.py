@@ -175,6 +175,7 @@ def describe(classifier: BaseClassifier, run: str, limits: Limits, text_columns:
         text_columns={side: list(names) for side, names in asdict(text_columns).items()},
         max_length=classifier.settings.max_length,
         truncation=classifier.settings.truncation,
+        windows=None if classifier.settings.windows is None else asdict(classifier.settings.windows),
         precision=classifier.precision,
         limits={
             "characters": limits.characters,

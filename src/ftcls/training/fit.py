@@ -22,6 +22,7 @@ from ftcls.environment import disk
 from ftcls.environment.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
 from ftcls.errors import ConfigError, Interrupted, TrainingError
 from ftcls.model.batching import StepSampler, balanced_shares
+from ftcls.model.documents import DocumentClassifier
 from ftcls.model.tokenize import Encoded
 from ftcls.runs.directory import RunDir
 from ftcls.runs.history import History
@@ -231,6 +232,9 @@ def fit(
             sharded=machine.sharded,
             before=start.progress,
             packed=packed,
+            documents=None
+            if train.windows is None
+            else DocumentClassifier(packed or model, train.windows.pool, token_budget=budget),
             graphs=cuda_graphs(packed, aim, train, machine),
             callbacks=[
                 Schedule(pace, tally, stop, training.early_stopping_patience),

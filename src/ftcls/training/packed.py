@@ -1,6 +1,7 @@
 """Whether a model is trained without padding, and by what."""
 
 import logging
+from dataclasses import replace
 from typing import Final
 
 from transformers import PreTrainedModel
@@ -55,9 +56,9 @@ def cuda_graphs(
         packed: what computes the steps, if they are packed.
         objective: the loss of each example.
         train: the training texts.
-        machine: its device and precision; fp16 scales its losses from step to step.
+        machine: its device and precision; fp16 scales its losses from step to step. Windows make passes of any size.
     """
-    if packed is None or not packed.by_starts or machine.precision != "bf16":
+    if packed is None or not packed.by_starts or machine.precision != "bf16" or train.windows is not None:
         return None
     on_device = losses.on_device(objective, packed.device)
     return CudaGraphs(packed, on_device, longest=int(train.lengths.max()))
@@ -70,4 +71,4 @@ def _few(train: Encoded, pad_id: int) -> Batch:
         [body[: count // len(bodies)] for body in bodies]
         for bodies, count in zip(chosen, COMPARED_TOKENS, strict=False)
     ]
-    return train.changed(cut, pad_id)
+    return replace(train, windows=None).changed(cut, pad_id)

@@ -22,14 +22,16 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
+from safetensors.torch import load_model
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from ftcls.environment import memory
 from ftcls.errors import TrainingError
 from ftcls.model.batching import MicroBatch, StepSampler, narrow
+from ftcls.model.checkpoint import WINDOWED
+from ftcls.model.documents import DocumentClassifier
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.padding import Batch
 from ftcls.model.tokenize import Encoded
@@ -41,38 +43,9 @@ from ftcls.training.callbacks import Tally
 from ftcls.training.checkpoints import BEST, Best, Progress
 from ftcls.training.cuda_graphs import CudaGraphs
 from ftcls.training.losses import Objective
+from ftcls.training.step_loader import Plans, StepLoader
 
 log = logging.getLogger(__name__)
-
-
-class Plans(Dataset[MicroBatch]):
-    """Hands the sampler's micro-batches through; the tokens are looked up when they are needed."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, batch: MicroBatch) -> MicroBatch:
-        return batch
-
-
-class StepLoader(DataLoader[MicroBatch]):
-    """A loader whose epoch the Trainer can set; its items are lists of micro-batches, one list per optimizer step."""
-
-    def __init__(self, sampler: StepSampler) -> None:
-        # A generator of its own: drawing the workers' seed from the global one would tie dropout to the loader.
-        super().__init__(
-            Plans(len(sampler.lengths)),
-            batch_sampler=sampler,
-            collate_fn=list,
-            generator=torch.Generator(),
-        )
-
-    def set_epoch(self, epoch: int) -> None:
-        """Tell the sampler."""
-        self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
 
 
 class Trainer(transformers.Trainer):  # type: ignore[misc]
@@ -101,6 +74,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         sharded: bool,
         before: Progress | None,
         packed: PackedClassifier | None,
+        documents: DocumentClassifier | None,
         graphs: CudaGraphs | None,
         callbacks: Sequence[TrainerCallback],
     ) -> None:
@@ -126,6 +100,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.sharded = sharded
         self.before = before
         self.packed = packed
+        self.documents = documents
         self.graphs = graphs
         self.control: TrainerControl
         self._finite = torch.ones((), dtype=torch.bool, device=args.device)
@@ -159,6 +134,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             ]
             if self.packed is not None:
                 self.packed.start_step(self.state.global_step)
+            if self.documents is not None:
+                self.documents.token_budget = self.token_budget
             try:
                 loss = self._accumulate(model, batches)
                 break
@@ -205,12 +182,17 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     def _inputs(self, batch: MicroBatch) -> dict[str, Any]:
         padded = self._padded(batch)
         return {
-            # The packed model lays out its batch on the CPU.
-            **{name: torch.from_numpy(array) if self.packed is None else array for name, array in padded.items()},
+            # What lies beside the model lays out its batch on the CPU.
+            **{name: torch.from_numpy(array) if self.beside is None else array for name, array in padded.items()},
             "targets": torch.from_numpy(self._targets(batch)),
             "scale": self._scale(batch),
             "weights": None if (weights := self._weights(batch)) is None else torch.from_numpy(weights),
         }
+
+    @property
+    def beside(self) -> PackedClassifier | DocumentClassifier | None:
+        """What computes the logits in place of the model itself."""
+        return self.packed if self.documents is None else self.documents
 
     def _targets(self, batch: MicroBatch) -> NDArray[Any]:
         if self.encoded.targets is None:
@@ -248,8 +230,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     ) -> Tensor:
         """This micro-batch's share of the step's loss."""
         targets, scale, weights = (inputs.pop(name) for name in ("targets", "scale", "weights"))
-        # The packed one lies beside the model, so that what wraps the model does not convert its logits.
-        logits = model(**inputs).logits if self.packed is None else self.packed(**inputs).logits.float()
+        # It lies beside the model, so that what wraps the model does not convert its logits.
+        logits = model(**inputs).logits if self.beside is None else self.beside(**inputs).logits.float()
         losses = self.objective(logits, targets)
         loss: Tensor = (losses if weights is None else losses * weights).sum() * scale
         return loss
@@ -266,7 +248,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
                 f"out of memory at step {self.state.global_step + 1} under FSDP2, which cannot repeat a step. Write "
                 f"training.token_budget: {self.token_budget // 2}, or training.activation_checkpointing: true"
             )
-        if widest == 1:
+        windows = self.encoded.windows
+        if widest == 1 and (windows is None or self.token_budget <= windows.size):
             raise TrainingError(
                 f"out of memory at step {self.state.global_step + 1} with a single text of up to "
                 f"{int(self.encoded.lengths.max())} tokens. Write a smaller model.max_length, a smaller "
@@ -361,6 +344,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         with checkpoints.readable(resume_from_checkpoint, "its weights"):
+            if self.documents is not None:  # under a name of their own, which the stock Trainer does not know
+                load_model(self.model, Path(resume_from_checkpoint) / WINDOWED)
+                return
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
