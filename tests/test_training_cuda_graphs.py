@@ -127,3 +127,15 @@ def test_the_weights_of_a_loss_are_moved_and_it_stays_the_same():
     assert moved.keywords["class_weights"].device.type == "meta"
     logits, goal = torch.randn(4, 3), torch.tensor([0, 1, 2, 2])
     assert torch.equal(losses.on_device(aim, torch.device("cpu"))(logits, goal), aim(logits, goal))
+
+
+def test_each_text_of_a_filled_pass_counts_by_its_own_weight(graphs):
+    lengths = [5, 61, 2, 30]
+    model, inputs, goal = built(next(iter(OURS))), batch(lengths), targets(4, multilabel=False)
+    counts = np.array([0.5, 2.0, 0.0, 3.0], dtype=np.float32)
+    computed = graphs(model)
+    computed.start_step()
+    found = computed.run(inputs, goal, 0.25 * counts)
+    logits = model(**{key: torch.from_numpy(array) for key, array in inputs.items()}).logits
+    expected = (objective()(logits, torch.from_numpy(goal)) * torch.from_numpy(0.25 * counts)).sum()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -162,7 +162,8 @@ def _in_parts(annotation: Any, value: Any, path: KeyPath) -> Iterator[Problem]:
 def _closest(value: Mapping[str, Any], sections: list[type[Section]]) -> type[Section] | None:
     """The member of a union that a mapping was meant to be: the only one, or the one that shares most keys."""
     shared = {section: sum(nearest(key, section.model_fields) is not None for key in value) for section in sections}
-    closest = max(sections, key=lambda section: shared[section], default=None)
+    same = {section: len(set(value) & set(section.model_fields)) for section in sections}
+    closest = max(sections, key=lambda section: (shared[section], same[section]), default=None)
     return closest if closest is not None and (len(sections) == 1 or shared[closest]) else None
 
 

@@ -52,6 +52,9 @@ def _loss_keys(experiment: Experiment) -> Found:
 
 def _loss_of_several_labels(experiment: Experiment) -> Found:
     loss, task = experiment.loss, task_of(experiment.data)
+    if loss.kind == "distribution_balanced" and experiment.data.soft_labels:
+        text = "distribution_balanced weighs labels that apply, and probabilities or votes: soft leave that open"
+        yield Problem(("loss", "kind"), f"{text}; write kind: focal, or votes: majority")
     if loss.kind == "squared_emd" and task not in (None, "ordinal"):
         yield Problem(("loss", "kind"), f"squared_emd is for labels in order, task: ordinal, and this one is {task}")
     if task in (None, "multilabel"):
@@ -95,6 +98,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(
         _loss_of_several_labels,
-        *("data.source", "data.task", "data.single_label", "loss.kind", "loss.pos_weight", "loss.negative_scale"),
+        *("data.source", "data.task", "data.single_label", "data.label"),
+        *("loss.kind", "loss.pos_weight", "loss.negative_scale"),
     ),
 )

@@ -187,10 +187,23 @@ def _positive_label(experiment: Experiment) -> Found:
 
 
 def _label_form(experiment: Experiment) -> Found:
-    label, task = experiment.data.label, experiment.data.task
-    several = isinstance(label, SeparatedLabels | LabelColumns)
-    if experiment.data.source in ("files", "hub") and several and task not in (None, "multilabel"):
-        yield Problem(("data", "label"), f"several labels per row are task: multilabel, and this one is {task}")
+    label, task, path = experiment.data.label, experiment.data.task, ("data", "label")
+    if experiment.data.source not in ("files", "hub") or isinstance(label, str):
+        return
+    probable = isinstance(label, LabelColumns) and label.kind == "probabilities"
+    if label.votes is None and not probable:
+        if task not in (None, "multilabel"):
+            yield Problem(path, f"several labels per row are task: multilabel, and this one is {task}")
+        if isinstance(label, LabelColumns) and label.separator is not None:
+            yield Problem(path, "separator is for the votes of annotators; add votes: soft, or remove it")
+        return
+    if probable and isinstance(label, LabelColumns) and (label.votes or label.separator):
+        yield Problem(path, "kind: probabilities has a column for each label, votes one for each annotator; keep one")
+    elif isinstance(label, SeparatedLabels) and task == "multilabel":
+        text = "votes in one column are one label each, and this task is multilabel; write {columns: [...], votes: ...}"
+        yield Problem(path, f"{text} with a column for each annotator")
+    elif isinstance(label, LabelColumns) and label.separator is not None and task not in (None, "multilabel"):
+        yield Problem(path, f"separator is for annotators who give several labels, and this task is {task}; remove it")
 
 
 def _shares(experiment: Experiment) -> Found:

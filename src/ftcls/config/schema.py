@@ -51,6 +51,9 @@ class TextPair(Section):
     """The column of the second text, such as a hypothesis, an answer or its evidence; several are joined by a space."""
 
 
+VoteRule = Literal["majority", "soft"]
+
+
 class SeparatedLabels(Section):
     """Several labels in one column."""
 
@@ -58,13 +61,24 @@ class SeparatedLabels(Section):
     """The column that holds them."""
     separator: Annotated[str, Field(min_length=1)] | None = None
     """What stands between two labels; null: the column holds lists."""
+    votes: VoteRule | None = None
+    """They are annotators' votes, of one label each: see votes of label columns. null: they all apply."""
 
 
 class LabelColumns(Section):
-    """A column of 0 and 1 for each label."""
+    """A column of 0 and 1, or of a probability, for each label; or a column of labels for each annotator."""
 
     columns: Annotated[tuple[str, ...], Field(min_length=2)]
-    """The columns; their names become the label names."""
+    """The columns; their names become the label names, but those of annotators."""
+    kind: Literal["indicators", "probabilities"] = "indicators"
+    """`indicators`: 0 and 1, multilabel; `probabilities`: how probable each label is, which is what training learns;
+    of one label they add up to 1."""
+    votes: VoteRule | None = None
+    """Each column has the label that one annotator gave, or nothing. `majority`: the label with most votes, of equal
+    ones the first in label order; of several labels those with half of the votes or more. `soft`: training learns each
+    label's share of the votes; scores are against the majority, the loss against the shares. null: no votes."""
+    separator: Annotated[str, Field(min_length=1)] | None = None
+    """Of votes for several labels: what stands between two of one annotator; null: single labels, or lists."""
 
 
 class RowShare(Section):
@@ -149,7 +163,8 @@ class Data(Section):
     """Columns beside the text, written before it with their names: `brand: Acme | price: 12 | the text`; what a row
     does not have is left out (`files`, `hub`)."""
     label: str | SeparatedLabels | LabelColumns = "label"
-    """The label column; {column, separator} or {columns} for several labels (`files`, `hub`)."""
+    """The label column; {column, separator} or {columns} for several labels; {columns, kind: probabilities}, or with
+    votes: majority or soft, for labels that are not certain (`files`, `hub`)."""
     weight: str | None = None
     """A column with a number of 0 or more for each row: how much the row counts, in the loss, in every metric and in
     the simple models. 0 leaves the row out. Validation and test files may lack it (`files`, `hub`)."""
@@ -190,6 +205,13 @@ class Data(Section):
         """The columns that a text is read from, or both texts of a pair."""
         sides = (self.text.first, self.text.second) if isinstance(self.text, TextPair) else (self.text,)
         return tuple(name for side in sides for name in ((side,) if isinstance(side, str) else side))
+
+    @property
+    def soft_labels(self) -> bool:
+        """Whether training learns probabilities or shares of votes in place of labels."""
+        return not isinstance(self.label, str) and (
+            self.label.votes == "soft" or getattr(self.label, "kind", None) == "probabilities"
+        )
 
 
 class Windows(Section):

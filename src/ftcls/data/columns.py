@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from ftcls.config import schema, source
-from ftcls.data.readers.label_columns import Indicators, Label, Several
+from ftcls.data.readers.label_columns import Indicators, Label, Probabilities, Several, Votes
 from ftcls.data.texts import TextColumns
 from ftcls.errors import ConfigError
 
@@ -43,9 +43,11 @@ def _names(columns: str | tuple[str, ...]) -> tuple[str, ...]:
 def label_of(data: schema.Data) -> Label:
     """The label column, or columns, of a data section."""
     match data.label:
-        case schema.SeparatedLabels(column=column, separator=separator):
-            return Several(column, separator)
-        case schema.LabelColumns(columns=columns):
-            return Indicators(columns)
+        case schema.SeparatedLabels(column=column, separator=separator, votes=votes):
+            return Several(column, separator) if votes is None else Votes((column,), separator)
+        case schema.LabelColumns(columns=columns, kind="probabilities"):
+            return Probabilities(columns)
+        case schema.LabelColumns(columns=columns, votes=votes, separator=separator):
+            return Indicators(columns) if votes is None else Votes(columns, separator)
         case column:
             return column

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -34,11 +34,22 @@ class Split:
     """[n] fold of each row, from 1, where the split is all rows of a cross-validation."""
     weights: NDArray[np.float64] | None = None
     """[n] how much each row counts, above 0; None: all the same."""
+    soft: NDArray[np.float32] | None = None
+    """[n, k] how probable each label is, or its share of the votes; a target is then the most probable label, or those
+    of one half or more. None: the labels are certain."""
+    votes: NDArray[np.int64] | None = None
+    """[n] annotators who gave each row a label; None: nobody voted."""
     origin: str = ""
     """Where the rows come from, such as ``cut from train``; empty: the source's split of that name."""
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def take(self, rows: NDArray[np.int64]) -> "Split":
+        """Some of its rows, by their places in it."""
+        arrays = ("targets", "rows", "clusters", "folds", "weights", "soft", "votes")
+        given = {name: value[rows] for name in arrays if (value := getattr(self, name)) is not None}
+        return replace(self, texts=[self.texts[row] for row in rows.tolist()], **given)
 
     @property
     def shares(self) -> NDArray[np.float64] | None:
@@ -81,6 +92,13 @@ class Corpus:
     """The columns that the texts were read from."""
     weight: str | None = None
     """The column that the weights were read from."""
+    soft: bool = False
+    """Whether training learns how probable labels are, in place of the labels."""
+
+    def learnt(self, name: SplitName) -> NDArray[np.int64] | NDArray[np.float32]:
+        """What models learn of a split: its targets, or float32 [n, k] how probable each label is."""
+        split = self.splits[name]
+        return split.soft if self.soft and split.soft is not None else split.targets
 
     @property
     def positive(self) -> int | None:
@@ -104,4 +122,6 @@ def fingerprint(corpus: Corpus) -> str:
         digest.update(split.rows.astype("<i8").tobytes())
         if split.weights is not None:
             digest.update(split.weights.astype("<f8").tobytes())
+        if split.soft is not None:
+            digest.update(split.soft.astype("<f4").tobytes())
     return digest.hexdigest()

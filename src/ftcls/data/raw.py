@@ -52,6 +52,10 @@ class RawSplit:
     """Rows that could not be read at all; they are not among the n."""
     weights: NDArray[np.float64] | None = None
     """[n] how much each row counts, 0 or more; None: all the same."""
+    soft: NDArray[np.float64] | None = None
+    """[n, k] how probable each label is, in the order of `Raw.labels`; None: labels, or votes."""
+    votes: list[tuple[tuple[str, ...], ...]] | None = None
+    """n times the votes of a row: the labels that each annotator gave. Their union stands in `labels`; None: none."""
     clusters: NDArray[np.int64] | None = None
     """[n] cluster of each row, numbered over all splits; see `corpus.Split.clusters`."""
 

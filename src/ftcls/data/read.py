@@ -4,12 +4,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ftcls.config import schema
-from ftcls.data import folds, labels, rest, split
-from ftcls.data.checks import completeness, weights
+from ftcls.data import folds, labels, rest, soft_labels, split
+from ftcls.data.checks import completeness, soft, weights
 from ftcls.data.clean import clean
 from ftcls.data.columns import label_of, text_of
 from ftcls.data.corpus import Check, Corpus, Split, SplitName
@@ -77,7 +79,18 @@ def assemble(data: schema.Data, *, seed: int) -> Corpus:
         *_alike(names),
         *weights.checks(raw.splits, data.weight),
     )
-    return Corpus(data.source, raw.task, names, splits, positive, checks, raw.versions, text_of(data), data.weight)
+    return Corpus(
+        data.source,
+        raw.task,
+        names,
+        splits,
+        positive,
+        (*checks, *soft.checks(splits, raw.task)),
+        raw.versions,
+        text_of(data),
+        data.weight,
+        data.soft_labels,
+    )
 
 
 def _listed(data: schema.Data) -> tuple[str, ...] | None:
@@ -219,21 +232,9 @@ def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[
         if same := [split for before, split in done if before is found]:  # one file in the place of several splits
             splits[name] = same[0]
             continue
-        kept, targets, unlabelled = labels.encode(found, names, task=raw.task)
-        if found.weights is not None and len(kept):
-            counts = found.weights[kept] > 0
-            kept, targets = kept[counts], targets[counts]
-            if not len(kept):
-                raise DataError(f"data.weight: every row of the {name} split has weight 0 in column {data.weight!r}")
+        splits[name], unlabelled = _split(name, found, raw, names, data)
         bad.join(found.bad)
         bad.join(unlabelled)
-        splits[name] = Split(
-            texts=clean((found.texts[index] for index in kept.tolist()), data.clean),
-            targets=targets,
-            rows=found.rows[kept],
-            clusters=None if found.clusters is None else found.clusters[kept],
-            weights=None if found.weights is None else found.weights[kept],
-        )
         done.append((found, splits[name]))
     if bad.count and data.on_bad_row == "error":
         raise DataError(_bad_rows(bad))
@@ -241,6 +242,29 @@ def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[
         if not len(one):
             raise DataError(f"data.source {data.source}: the {name} split has no row that can be used")
     return splits, bad
+
+
+def _split(name: str, found: RawSplit, raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[Split, BadRows]:
+    """The rows with a label and a weight above 0, and those that have none."""
+    known = soft_labels.encode(found, raw.labels, names, task=raw.task)
+    if known is None:
+        kept, targets, bad = labels.encode(found, names, task=raw.task)
+    else:
+        kept, targets, bad = known.kept, soft_labels.hardened(known.soft, raw.task), known.bad
+    split = Split(
+        texts=[found.texts[index] for index in kept.tolist()],
+        targets=targets,
+        rows=found.rows[kept],
+        clusters=None if found.clusters is None else found.clusters[kept],
+        weights=None if found.weights is None else found.weights[kept],
+        soft=None if known is None else known.soft,
+        votes=None if known is None else known.votes,
+    )
+    if split.weights is not None and not split.weights.all():
+        split = split.take(np.flatnonzero(split.weights))
+        if not len(split):
+            raise DataError(f"data.weight: every row of the {name} split has weight 0 in column {data.weight!r}")
+    return replace(split, texts=clean(split.texts, data.clean)), bad
 
 
 def _bad_rows(bad: BadRows) -> str:
@@ -277,7 +301,7 @@ def _complete(splits: dict[SplitName, Split], raw: Raw, wanted: schema.Split, *,
     )
     pieces = zip([*missing, "train"], parts, strict=True)
     origin = "cut from all splits" if wanted.pooled else "cut from train"
-    cut = {name: replace(take(train, rows), origin=origin) for name, rows in pieces}
+    cut = {name: replace(train.take(rows), origin=origin) for name, rows in pieces}
     return splits | cut
 
 
@@ -300,11 +324,11 @@ def _with_folds(
         return (
             every if beside is None else {**every, "test": _subset(beside, "test", names, data.subset, seed=seed)}
         ), about
-    others = take(rows, np.flatnonzero(fold != wanted.fold))
+    others = rows.take(np.flatnonzero(fold != wanted.fold))
     parted = _complete({"train": others, "test": others}, raw, wanted.model_copy(update={"pooled": False}), seed=seed)
     taught = {name: replace(parted[name], origin="all rows of the other folds") for name in TAUGHT}
     held_out = replace(
-        take(rows, np.flatnonzero(fold == wanted.fold)), origin=f"fold {wanted.fold} of {count}, of all rows"
+        rows.take(np.flatnonzero(fold == wanted.fold)), origin=f"fold {wanted.fold} of {count}, of all rows"
     )
     return {**taught, "test": held_out}, about
 
@@ -335,20 +359,24 @@ def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]
     """All rows as one split; they are numbered on through train, validation and test of the source, bad rows too."""
     present = [name for name in SPLITS if name in splits]
     starts = _starts(splits, raw)
-    clusters = [splits[name].clusters for name in present]
-    counts = [splits[name].weights for name in present]
-    if len({one is None for one in counts}) > 1:
+    parts = [splits[name] for name in present]
+    if len({one.weights is None for one in parts}) > 1:
         lacking = ", ".join(name for name in present if splits[name].weights is None)
         raise DataError(f"data.weight: {lacking} has no such column, and all rows are put together; add the column")
     return Split(
-        texts=[text for name in present for text in splits[name].texts],
-        targets=np.concatenate([splits[name].targets for name in present]),
+        texts=[text for one in parts for text in one.texts],
+        targets=np.concatenate([one.targets for one in parts]),
         rows=np.concatenate([splits[name].rows + starts[name] for name in present]),
-        clusters=None
-        if any(one is None for one in clusters)
-        else np.concatenate([c for c in clusters if c is not None]),
-        weights=None if any(one is None for one in counts) else np.concatenate([c for c in counts if c is not None]),
+        clusters=_joined([one.clusters for one in parts]),
+        weights=_joined([one.weights for one in parts]),
+        soft=_joined([one.soft for one in parts]),
+        votes=_joined([one.votes for one in parts]),
     )
+
+
+def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    given = [part for part in parts if part is not None]
+    return np.concatenate(given) if len(given) == len(parts) else None
 
 
 def _subset(whole: Split, name: SplitName, names: tuple[str, ...], wanted: schema.Subset, *, seed: int) -> Split:
@@ -367,17 +395,4 @@ def _subset(whole: Split, name: SplitName, names: tuple[str, ...], wanted: schem
         )
     except DataError as error:
         raise DataError(f"data.subset.{name}: {error}") from error
-    return take(whole, rows)
-
-
-def take(whole: Split, rows: np.ndarray) -> Split:
-    """Some rows of a split, by their indices in it."""
-    return replace(
-        whole,
-        texts=[whole.texts[row] for row in rows.tolist()],
-        targets=whole.targets[rows],
-        rows=whole.rows[rows],
-        clusters=None if whole.clusters is None else whole.clusters[rows],
-        folds=None if whole.folds is None else whole.folds[rows],
-        weights=None if whole.weights is None else whole.weights[rows],
-    )
+    return whole.take(rows)

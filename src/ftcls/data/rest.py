@@ -31,12 +31,4 @@ def rest(every: Split, taken: Mapping[SplitName, Split], *, part_equal_texts: bo
     rows = np.flatnonzero(left)
     if not len(rows):
         raise DataError("data.split.test: rest: train and validation took every row; ask for fewer in data.subset")
-    return replace(
-        every,
-        texts=[every.texts[row] for row in rows.tolist()],
-        targets=every.targets[rows],
-        rows=every.rows[rows],
-        clusters=None if every.clusters is None else every.clusters[rows],
-        weights=None if every.weights is None else every.weights[rows],
-        origin=ORIGIN,
-    )
+    return replace(every.take(rows), origin=ORIGIN)

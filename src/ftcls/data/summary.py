@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from ftcls.data.agreement import alpha
 from ftcls.data.corpus import Check, Split, Task
+from ftcls.data.soft_labels import tied
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,43 @@ def weights_of(split: Split) -> Weights | None:
         return None
     effective = len(split) ** 2 / float((split.shares**2).sum())
     return Weights(float(split.weights.min()), float(split.weights.max()), effective)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """The annotators of a split, and how far they agree."""
+
+    rows: int
+    votes_per_row: dict[int, int]
+    """Rows by their number of votes."""
+    ties: int
+    """Rows whose label a tie decided: the first in label order, or of several labels those of one half."""
+    alpha: float | None
+    """Krippendorff's alpha of the rows with two votes or more, nominal, for labels in order interval; of several labels
+    the mean of `alpha_per_label`. None: nothing can be said."""
+    alpha_per_label: dict[str, float | None]
+    """Of several labels: for each whether annotators agree that it applies; else empty."""
+
+
+def votes_of(split: Split, task: Task, labels: tuple[str, ...] = ()) -> Votes | None:
+    """The annotators of a split; None: nobody voted."""
+    if split.votes is None or split.soft is None:
+        return None
+    counts = np.rint(split.soft.astype(np.float64) * split.votes[:, None])
+    each: list[float | None] = []
+    if task == "multilabel":
+        each = [alpha(np.stack([split.votes - given, given], axis=1)) for given in counts.T]
+        known = [value for value in each if value is not None]
+        whole = float(np.mean(known)) if known else None
+    else:
+        whole = alpha(counts, ordered=task == "ordinal")
+    return Votes(
+        rows=len(split),
+        votes_per_row={count: int(n) for count, n in enumerate(np.bincount(split.votes)) if n},
+        ties=int(tied(split.soft, task).sum()),
+        alpha=whole,
+        alpha_per_label=dict(zip(labels, each, strict=False)),
+    )
 
 
 @dataclass(frozen=True)
@@ -53,6 +94,7 @@ class SplitProfile:
     duplicates_with_other_labels: int
     """Of these, the rows whose labels differ from those of the first row with this text."""
     weights: Weights | None = None
+    votes: Votes | None = None
 
 
 @dataclass(frozen=True)

@@ -199,6 +199,7 @@ class Classifier(BaseClassifier):
             rows=split.rows,
             clusters=split.clusters,
             weights=split.weights,
+            soft=split.soft,
         )
 
     def say(self, texts: Sequence[str]) -> Answer:

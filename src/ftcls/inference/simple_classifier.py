@@ -142,6 +142,7 @@ class SimpleClassifier(BaseClassifier):
             rows=split.rows,
             clusters=split.clusters,
             weights=split.weights,
+            soft=split.soft,
             positive=self.positive,
         )
 

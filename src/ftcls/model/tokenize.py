@@ -46,6 +46,8 @@ class Encoded:
     """int64 [n] class index, float32 [n, k] for multilabel and for probabilities, None for texts without labels."""
     weights: NDArray[np.float64] | None = None
     """[n] how much each text counts, 1 on average; None: all the same."""
+    soft: NDArray[np.float32] | None = None
+    """[n, k] how probable each label is, for the loss of what is scored; None: the targets are certain."""
     padding_side: padding.Side = "right"
     """Where shorter texts are filled in a batch."""
     template: Template = BARE
@@ -115,6 +117,7 @@ class Encoded:
             full_lengths=self.full_lengths[:count],
             targets=None if self.targets is None else self.targets[:count],
             weights=None if self.weights is None else self.weights[:count],
+            soft=None if self.soft is None else self.soft[:count],
             first=None if self.first is None else self.first[:count],
         )
 

@@ -15,7 +15,7 @@ import ftcls
 from ftcls.config.schema import Adapter
 from ftcls.data.checks import leaks
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
-from ftcls.data.summary import weights_of
+from ftcls.data.summary import votes_of, weights_of
 from ftcls.environment.devices import Machine
 from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.classifier import Classifier
@@ -84,7 +84,11 @@ def report(trained: TrainedRun, simple: SimpleModels, about: data_section.Data) 
         diagnosis=diagnose(
             history.read(trained.run.history),
             metric=best,
-            chance=constant_loss(validation.targets, validation.weights),
+            chance=constant_loss(
+                validation.targets if validation.soft is None else validation.soft,
+                validation.weights,
+                exclusive=plan.corpus.task != "multilabel",
+            ),
             error=standard_error(scores["validation"].intervals["loss"]),
         ),
         slices=length_slices(found["test"], plan.prepared.encoded["test"]),
@@ -92,6 +96,7 @@ def report(trained: TrainedRun, simple: SimpleModels, about: data_section.Data) 
         metrics_at_default=decided.metrics_at_default,
         metrics_without_leaks=without_leaks(plan.corpus, "test", found["test"], seed=seed),
         metrics_unweighted=report_schema.unweighted(scores),
+        soft_scores=report_schema.soft(scores),
     )
 
 
@@ -159,6 +164,7 @@ def evaluation(
         label_intervals=found.label_intervals,
         precision=trained.precision,
         metrics_unweighted=found.unweighted,
+        soft_scores=found.soft,
     )
 
 
@@ -236,6 +242,7 @@ def data(corpus: Corpus, prepared: Prepared, *, seed: int, judged: Judged | None
         versions=dict(corpus.versions),
         text=corpus.text,
         weight=corpus.weight,
+        soft=corpus.soft,
     )
 
 
@@ -252,6 +259,7 @@ def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> data_section.Sp
         truncated=int(encoded.truncated.sum()),
         origin=corpus.splits[name].origin or name,
         weights=weights_of(corpus.splits[name]),
+        votes=votes_of(corpus.splits[name], corpus.task, corpus.labels),
     )
 
 

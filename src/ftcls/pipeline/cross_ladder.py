@@ -77,7 +77,7 @@ def _kept(found: OutOfFold, trained: TrainedRun, names: Sequence[str]) -> dict[s
     kept: dict[str, dict[str, Any]] = {}
     if linear.KIND in names:
         k, seed = len(corpus.labels), plan.experiment.seed
-        model = linear.learn(rows.texts, rows.targets, task=corpus.task, k=k, seed=seed, weights=rows.shares)
+        model = linear.learn(rows.texts, corpus.learnt("train"), task=corpus.task, k=k, seed=seed, weights=rows.shares)
         keep_linear(model, _decided(trained, found.simple["baseline"].probabilities), run, corpus.labels)
         kept[linear.KIND] = {}
     if logistic.KIND in names:
@@ -85,7 +85,7 @@ def _kept(found: OutOfFold, trained: TrainedRun, names: Sequence[str]) -> dict[s
         strengths = [rung.settings["C"] for each in found.reports for rung in each.ladder if rung.name == logistic.KIND]
         frozen = logistic.fit(
             embedding.vectors("train"),
-            rows.targets,
+            corpus.learnt("train"),
             task=corpus.task,
             k=len(corpus.labels),
             strength=float(np.quantile(strengths, 0.5, method="lower")),  # one of those that were tried

@@ -196,6 +196,7 @@ def _report(found: OutOfFold, trained: TrainedRun, tuned: Tuned, phase: Phase) -
         metrics_without_leaks=out_of_fold.scored_without_leaks(found.own, rows, seed=seed),
         cross_validation=_section(found, trained, scores[OUT_OF_FOLD]),
         metrics_unweighted=report_schema.unweighted(scores),
+        soft_scores=report_schema.soft(scores),
     )
     phase("ladder", ", ".join(plan.experiment.report.ladder) or "none")
     return replace(report, ladder=cross_ladder(found, trained, report))

@@ -16,7 +16,7 @@ from ftcls.data.checks import leaks
 from ftcls.data.corpus import Corpus, Split, SplitName, fingerprint
 from ftcls.data.read import read
 from ftcls.data.split import label_sets, text_ids
-from ftcls.data.summary import Leaking, Lengths, Overview, Profile, Shared, SplitProfile, weights_of
+from ftcls.data.summary import Leaking, Lengths, Overview, Profile, Shared, SplitProfile, votes_of, weights_of
 from ftcls.data.texts import is_blank, mapped, parts
 from ftcls.errors import UnavailableError
 from ftcls.model.loading import LONGEST
@@ -50,7 +50,12 @@ def inspect_data(
     measured = _measure(corpus, experiment)
     rows = _rows(corpus, np.concatenate(list(measured.lengths.values())), measured.max_length)
     used = _overview(rows, _used(corpus), corpus.labels)
-    splits = {str(name): replace(used.splits[name], weights=weights_of(split)) for name, split in corpus.splits.items()}
+    splits = {
+        str(name): replace(
+            used.splits[name], weights=weights_of(split), votes=votes_of(split, corpus.task, corpus.labels)
+        )
+        for name, split in corpus.splits.items()
+    }
     return Profile(
         name=experiment.name,
         source=corpus.source,

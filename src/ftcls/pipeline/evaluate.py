@@ -13,7 +13,7 @@ from ftcls.config.load import Config, load
 from ftcls.config.rule import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus, Split
-from ftcls.data.read import read, take
+from ftcls.data.read import read
 from ftcls.environment import devices, manifest
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Thresholds
@@ -137,9 +137,7 @@ def _out_of_fold(
         fold = run.fold(number)
         weights = _weights(fold, None) if name is None else f"{fold.path}:{name}"
         trained = load_classifier(weights, experiment, _precision(fold, experiment, precision, own=True))
-        said.append(
-            trained.with_thresholds(thresholds).predictions_of(take(rows, np.flatnonzero(rows.folds == number)))
-        )
+        said.append(trained.with_thresholds(thresholds).predictions_of(rows.take(np.flatnonzero(rows.folds == number))))
     return out_of_fold.pooled(said, rows)
 
 

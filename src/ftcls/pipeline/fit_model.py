@@ -84,7 +84,7 @@ def build_model(plan: TrainingPlan) -> Built:
         built = _with_windows(built, prepared.settings.windows, prepared, checkpoint)
     if corpus.task == "multilabel":
         train = corpus.splits["train"]
-        start_at(built, first_answer(section, experiment.loss, train.targets, corpus.labels, train.shares))
+        start_at(built, first_answer(section, experiment.loss, corpus.learnt("train"), corpus.labels, train.shares))
     adapted = None
     if experiment.adapter.kind != "none":
         adapted = adapters.add(

@@ -98,8 +98,12 @@ def _ordered(corpus: Corpus, labels: tuple[str, ...]) -> Corpus:
     there = np.array([labels.index(label) for label in corpus.labels])
 
     def renumbered(split: Split) -> Split:
-        targets = split.targets
-        return replace(split, targets=targets[:, np.argsort(there)] if targets.ndim == 2 else there[targets])
+        targets, order = split.targets, np.argsort(there)
+        return replace(
+            split,
+            targets=targets[:, order] if targets.ndim == 2 else there[targets],
+            soft=None if split.soft is None else split.soft[:, order],
+        )
 
     splits = {name: renumbered(split) for name, split in corpus.splits.items()}
     return replace(corpus, labels=labels, splits=splits)

@@ -11,7 +11,8 @@ from ftcls.config import schema
 from ftcls.config.section import Task
 from ftcls.config.source import flow
 from ftcls.data.labels import as_name
-from ftcls.data.readers.label_columns import Indicators, labels_of, vector_length, written_lists
+from ftcls.data.readers.label_columns import Indicators, Probabilities, labels_of, vector_length, written_lists
+from ftcls.data.readers.soft_columns import probabilities_of
 from ftcls.data.tables.table import Table
 from ftcls.errors import DataError
 
@@ -56,9 +57,23 @@ def label_column(table: Table, names: Sequence[str]) -> LabelColumn:
 
 def _of_columns(table: Table, names: tuple[str, ...]) -> LabelColumn:
     _, wrong = labels_of(table, Indicators(names), "multilabel")
+    if wrong and (probable := _probable(table, names)) is not None:
+        return probable
     if table.rows and len(wrong) == table.rows:
         raise DataError(f"{table.path}: {wrong[0]}; several label columns hold 0 and 1. For one column name it alone")
     return LabelColumn(schema.LabelColumns(columns=names), "multilabel", f"{len(names)} columns of 0 and 1")
+
+
+def _probable(table: Table, names: tuple[str, ...]) -> LabelColumn | None:
+    """Columns that hold a number from 0 to 1 in every row; None for others."""
+    key = schema.LabelColumns(columns=names, kind="probabilities")
+    single: Task = "binary" if len(names) == 2 else "multiclass"
+    tasks: tuple[Task, ...] = (single, "multilabel")
+    for task in tasks:
+        if not probabilities_of(table, Probabilities(names), task)[1]:
+            adding = "are from 0 to 1" if task == "multilabel" else "add up to 1 in every row"
+            return LabelColumn(key, task, f"the {len(names)} columns {adding}")
+    return None
 
 
 def column_names(table: Table, typed: str) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ class Setting:
             rows=split.rows,
             clusters=split.clusters,
             weights=split.weights,
+            soft=split.soft,
             positive=corpus.positive,
         )
 
@@ -231,8 +232,8 @@ def _frozen(setting: Setting) -> Contender:
     learnt, unseen = corpus.splits["train"], corpus.splits["validation"]
     model = logistic.learn(
         train,
-        learnt.targets,
-        (validation, unseen.targets),
+        corpus.learnt("train"),
+        (validation, corpus.learnt("validation")),
         task=corpus.task,
         k=len(corpus.labels),
         seed=setting.plan.experiment.seed,

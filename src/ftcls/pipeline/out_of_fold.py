@@ -88,6 +88,7 @@ def pooled(parts: Sequence[Predictions], rows: Split) -> Predictions:
         rows=joined("rows"),
         clusters=rows.clusters,
         weights=rows.weights,
+        soft=rows.soft,
         positive=parts[0].positive,
         folds=fold.astype(np.int64),
     )

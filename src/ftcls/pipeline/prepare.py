@@ -85,7 +85,12 @@ def prepare(corpus: Corpus, section: Model, *, clean: tuple[str, ...], quantized
         windows=cut,
     )
     encoded = {
-        name: replace(encode_texts(split.texts, tokenizer, how), targets=split.targets, weights=split.shares)
+        name: replace(
+            encode_texts(split.texts, tokenizer, how),
+            targets=corpus.learnt(name) if name == "train" else split.targets,
+            weights=split.shares,
+            soft=split.soft,
+        )
         for name, split in corpus.splits.items()
     }
     if section.max_length is None and cut is None:

@@ -173,7 +173,9 @@ def _data(found: "Contents", output: Path | None) -> str:
             lines.append(f"# Columns that are written before the text with their names, if they help: columns: {shown}")
     lines.append(f"# {_label_comment(found.corpus.labels)}")
     if not found.path.is_dir():
-        lines.append(line(("label",), section.model_dump(mode="json", exclude_none=True)["label"]))
+        label = section.label
+        written = label if isinstance(label, str) else label.model_dump(mode="json", exclude_defaults=True)
+        lines.append(line(("label",), written))
     lines += [
         f"# binary, multiclass, ordinal (labels in order) or multilabel; here because {_comment(found.reason)}",
         f"task: {section.task}",

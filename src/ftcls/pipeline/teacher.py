@@ -81,7 +81,8 @@ def teach(plan: TrainingPlan) -> tuple[TrainingPlan, Teacher | None]:
     columns = [classifier.labels.index(label) for label in corpus.labels]
     targets = lesson.probabilities[:, columns].astype(np.float32)
     k = len(corpus.labels)
-    gold = train.targets if train.targets.ndim == 2 else np.eye(k, dtype=np.float32)[train.targets]
+    known = corpus.learnt("train")
+    gold = known if known.ndim == 2 else np.eye(k, dtype=np.float32)[known.astype(np.int64)]
     targets[: len(train)] = section.weight * targets[: len(train)] + (1 - section.weight) * gold
     log.info(
         "teacher    %s: %s texts, %s of them without labels",

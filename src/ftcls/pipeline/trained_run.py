@@ -144,7 +144,7 @@ def fit_simple_models(plan: TrainingPlan) -> SimpleModels:
     started = time.perf_counter()
     model = linear.learn(
         train.texts,
-        train.targets,
+        corpus.learnt("train"),
         task=corpus.task,
         k=len(corpus.labels),
         seed=plan.experiment.seed,

@@ -64,6 +64,7 @@ def tune(
         shrinkage=section.shrinkage,
         temperature=section.temperature == "tuned",
         rows=validation.shares,
+        soft=validation.soft,
     )
     if found.unreachable:
         log.warning(

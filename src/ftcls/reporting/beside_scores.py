@@ -4,8 +4,10 @@ from typing import Final
 
 from rich.text import Text
 
+from ftcls.data.summary import Votes
 from ftcls.reporting.figures_as_text import interval, number
 from ftcls.runs.report_schema import Evaluation, Metrics, Report
+from ftcls.scoring.soft_scores import SoftScores
 from ftcls.scoring.without_leaks import WithoutLeaks
 
 _NAME_WIDTH: Final = 17
@@ -22,6 +24,43 @@ def weights(report: Report) -> list[Text]:
         return [Text(), Text(f"Training rows count by {column}; {report.held_out_words} rows all count the same.")]
     said = f"as {rows.weights.effective_rows:,.0f} rows of equal weight"
     return [Text(), *_alike(column, said, alike, report.training.best.metric)]
+
+
+def soft_labels(report: Report) -> list[Text]:
+    """How near the run is to what annotators said, and how far they agree; empty where labels are certain."""
+    found = (report.soft_scores or {}).get(report.held_out)
+    votes = report.data.splits[report.held_out].votes
+    if found is None:
+        return []
+    learnt = "learnt as they are" if report.data.soft else "learnt by their majority"
+    return [
+        Text(),
+        *_soft(found, f"Labels of {report.held_out_words} rows are not certain, {learnt}"),
+        *_agreement(votes),
+    ]
+
+
+def soft_labels_of_evaluation(evaluation: Evaluation) -> list[Text]:
+    """The same of an evaluation, without the agreement."""
+    found = evaluation.soft_scores
+    return [] if found is None else [Text(), *_soft(found, "The labels are not certain")]
+
+
+def _soft(found: SoftScores, title: str) -> list[Text]:
+    return [
+        Text(title, style="bold"),
+        Text(f"  {'brier':<{_NAME_WIDTH}} {number(found.brier)}  {interval(found.brier_interval)}"),
+        Text(f"  the loss is against them, and at least {number(found.entropy)}; against the most probable labels"),
+        Text(f"  alone it is {number(found.loss_of_labels)}; the other metrics are against those"),
+    ]
+
+
+def _agreement(votes: Votes | None) -> list[Text]:
+    if votes is None:
+        return []
+    single = votes.votes_per_row[1] if 1 in votes.votes_per_row else 0
+    counts = f"{votes.ties:,} rows with a tie, {single:,} with one vote"
+    return [Text(f"  annotators: Krippendorff's alpha {number(votes.alpha)}, {counts}")]
 
 
 def weights_of_evaluation(evaluation: Evaluation) -> list[Text]:

@@ -29,7 +29,7 @@ def profile(found: "Profile") -> RenderableType:
     title = Text(found.name, style="bold")
     title.append(f"  {found.source}: {found.task}, {len(found.labels)} labels", style="not bold")
     parts: list[RenderableType] = [title, Text(), _splits(found.used.splits), Text(), *_lengths(found), Text()]
-    parts += [*_labels(found), Text(), *_weights(found), *_texts(found.used, "Equal texts")]
+    parts += [*_labels(found), Text(), *_weights(found), *_votes(found), *_texts(found.used, "Equal texts")]
     if found.given.splits.keys() != found.used.splits.keys():
         parts += [Text(), *_texts(found.given, "The same rows in the splits of the source")]
     parts += [Text(), *_leaks(found.leaks)]
@@ -105,6 +105,21 @@ def _weights(found: "Profile") -> Iterator[RenderableType]:
         cells = ("all the same", "", "") if weights is None else (f"{weights.min:g}", f"{weights.max:g}")
         equal = [] if weights is None else [f"{weights.effective_rows:,.0f}"]
         table.add_row(name, f"{split.examples:,}", *cells, *equal)
+    yield table
+    yield Text()
+
+
+def _votes(found: "Profile") -> Iterator[RenderableType]:
+    splits = {name: split.votes for name, split in found.used.splits.items() if split.votes is not None}
+    if not splits:
+        return
+    yield Text("Votes of annotators, and how far they agree", style="bold")
+    table = _table("split", "examples", "votes", "one vote", "ties", "Krippendorff's alpha")
+    for name, votes in splits.items():
+        count = sum(number * rows for number, rows in votes.votes_per_row.items())
+        single = votes.votes_per_row[1] if 1 in votes.votes_per_row else 0
+        alpha = "-" if votes.alpha is None else f"{votes.alpha:.3f}"
+        table.add_row(name, *(f"{each:,}" for each in (votes.rows, count, single, votes.ties)), alpha)
     yield table
     yield Text()
 

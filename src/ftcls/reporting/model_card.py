@@ -328,6 +328,15 @@ def _limits(report: Report, experiment: Experiment) -> str:
     return "\n".join(["## Intended use and limits", "", intended, "", *(f"- {line}" for line in lines)]).rstrip()
 
 
+def _rows_and_labels(report: Report) -> Iterable[str]:
+    """What the rows count by, and whether their labels are certain."""
+    if report.data.weight is not None:
+        yield f"Rows count by their column {plain(report.data.weight)}, in training and in the scores."
+    if report.soft_scores is not None:
+        learnt = "their probabilities or shares of votes" if report.data.soft else "the majority"
+        yield f"The labels are not certain; it learnt {learnt}, and its scores are against the most probable label."
+
+
 def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
     if report.diagnosis is not None and report.diagnosis.overfitted:
         yield report.diagnosis.sentence
@@ -355,6 +364,7 @@ def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
             f"{leaks.equal + leaks.near:,} {report.held_out_words} texts are in {_elsewhere(report)}, equal or nearly; "
             f"without them accuracy is {_number(leaks.metrics['accuracy'])}."
         )
+    yield from _rows_and_labels(report)
     for check in report.data.checks:
         if check.severity == "warning":
             # The rest of the advice is about configs and reports, which do not go along.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ftcls.data.corpus import Check
-from ftcls.data.summary import Weights
+from ftcls.data.summary import Votes, Weights
 from ftcls.data.texts import TextColumns
 from ftcls.scoring.decision import Task
 
@@ -30,6 +30,8 @@ class Split:
     """Where its rows come from, such as ``test`` or ``cut from train``."""
     weights: Weights | None = None
     """How much its rows count; None: all the same."""
+    votes: Votes | None = None
+    """Its annotators; None: nobody voted."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,5 @@ class Data:
     """The columns that a text was made of, or the first and the second text of a pair; None: of an older run."""
     weight: str | None = None
     """The column of the rows' weights; None: all count the same."""
+    soft: bool = False
+    """Whether models learnt how probable labels are, or their shares of the votes, in place of labels."""

@@ -101,6 +101,7 @@ def read(path: Path) -> Predictions:
 
 def _predictions(table: Any, about: Any) -> Predictions:
     task, labels, positive = about["task"], tuple(about["labels"]), about["positive_label"]
+    soft = [table[f"soft:{label}"].to_numpy() for label in labels if f"soft:{label}" in table.column_names]
     probabilities = np.stack([table[f"probability:{label}"].to_numpy() for label in labels], axis=1)
     return Predictions(
         task=task,
@@ -113,6 +114,7 @@ def _predictions(table: Any, about: Any) -> Predictions:
         positive=None if positive is None else labels.index(positive),
         folds=table["fold"].to_numpy() if "fold" in table.column_names else None,
         weights=table["weight"].to_numpy() if "weight" in table.column_names else None,
+        soft=np.stack(soft, axis=1) if soft else None,
     )
 
 
@@ -169,6 +171,8 @@ def _of_rows(predictions: Predictions) -> dict[str, Any]:
     columns = {name: pa.array(values, pa.int64()) for name, values in numbers.items() if values is not None}
     if predictions.weights is not None:
         columns["weight"] = pa.array(predictions.weights, pa.float64())
+    for index, label in enumerate(predictions.labels if predictions.soft is not None else ()):
+        columns[f"soft:{label}"] = pa.array(predictions.soft[:, index], pa.float32())  # type: ignore[index]
     return columns
 
 

@@ -29,6 +29,7 @@ from ftcls.scoring.intervals import Difference, LabelIntervals, certainty
 from ftcls.scoring.metrics import LabelScores, Predictions
 from ftcls.scoring.next_steps import NextStep
 from ftcls.scoring.slices import Slice
+from ftcls.scoring.soft_scores import SoftScores, soft_scores
 from ftcls.scoring.wilson import Interval
 from ftcls.scoring.without_leaks import WithoutLeaks
 
@@ -61,6 +62,8 @@ class Scores:
     """Of the intervals, by the trainings of a cross-validation; else empty."""
     unweighted: Metrics | None
     """The metrics as if all rows counted the same; None: they do."""
+    soft: SoftScores | None
+    """None: the labels are certain."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,8 @@ class Report:
     """None where there is one training."""
     metrics_unweighted: dict[str, Metrics] | None = None
     """Of each split whose rows have weights: the metrics as if all counted the same; None: no split's have."""
+    soft_scores: dict[str, SoftScores] | None = None
+    """Of each split whose labels are probabilities or votes; None: of no split."""
     schema_version: Literal[1] = 1
 
     @property
@@ -245,6 +250,8 @@ class Evaluation:
     """What it was computed in: fp32, bf16 or fp16; an export also int8."""
     metrics_unweighted: Metrics | None = None
     """As if all rows counted the same; None: they do."""
+    soft_scores: SoftScores | None = None
+    """None: the labels are certain."""
     schema_version: Literal[1] = 1
 
 
@@ -273,7 +280,13 @@ def scores(
         label_intervals=found.labels,
         widening=found.widening,
         unweighted=None if alike is None else metrics.score(alike),
+        soft=soft_scores(predictions, seed=seed),
     )
+
+
+def soft(found: Mapping[Any, Scores]) -> dict[str, SoftScores] | None:
+    """By split the scores against labels that are not certain; None where no split has such."""
+    return {str(name): each.soft for name, each in found.items() if each.soft is not None} or None
 
 
 def unweighted(found: Mapping[Any, Scores]) -> dict[str, Metrics] | None:

@@ -18,6 +18,7 @@ def apply(
     rows: NDArray[np.int64] | None = None,
     clusters: NDArray[np.int64] | None = None,
     weights: NDArray[np.float64] | None = None,
+    soft: NDArray[np.float32] | None = None,
 ) -> Predictions:
     """Predictions of n texts from their logits, float [n, k].
 
@@ -31,6 +32,7 @@ def apply(
         rows: int64 [n] row number in the source split; None: 0 to n - 1.
         clusters: int64 [n] cluster of each row where rows are not independent.
         weights: [n] how much each row counts; None: all the same.
+        soft: float32 [n, k] how probable each label is; None: the gold labels are certain.
     """
     found = probabilities(logits, task, decision.temperature, decision.shift)
     return Predictions(
@@ -43,4 +45,5 @@ def apply(
         clusters=clusters,
         positive=positive,
         weights=weights,
+        soft=soft,
     )

@@ -79,15 +79,19 @@ def temperature(
 
     The loss is convex in 1 / temperature, so the bounded search finds the minimum. multilabel: the sigmoid's loss, one
     temperature for all labels; `scale_and_shift` finds a shift beside it. `rows` [n] is how much each row counts.
+    `gold` may also be [n, k], how probable each label is.
     """
+    k = logits.shape[1]
+    given = (gold if gold.ndim == 2 else gold[:, None] == np.arange(k)).astype(np.float64)
 
     def loss(inverse: float) -> float:
         found = probabilities(logits, task, 1 / inverse)
+        least = np.finfo(np.float64).tiny
+        logs = np.log(np.maximum(found, least))
         if task == "multilabel":
-            said = np.where(gold.astype(bool), found, 1 - found)
+            likelihoods = (given * logs + (1 - given) * np.log(np.maximum(1 - found, least))).mean(axis=1)
         else:
-            said = found[np.arange(len(gold)), gold.astype(np.int64)]
-        likelihoods = np.log(np.maximum(said, np.finfo(np.float64).tiny)).reshape(len(gold), -1).mean(axis=1)
+            likelihoods = (given * logs).sum(axis=1)
         return float(-np.average(likelihoods, weights=rows))
 
     best = minimize_scalar(loss, bounds=(1 / _FLATTEST, 1 / _SHARPEST), method="bounded", options={"xatol": 1e-6})
@@ -103,7 +107,7 @@ def scale_and_shift(
     answer is right. `rows` [n] is how much each row counts, 1 on average.
     """
     each = np.ones(logits.size) if rows is None else np.repeat(rows, logits.shape[1])
-    said, true = logits.astype(np.float64).ravel(), gold.astype(bool).ravel().astype(np.float64)
+    said, true = logits.astype(np.float64).ravel(), gold.ravel().astype(np.float64)
 
     def cost(how: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         scaled = how[0] * said + how[1]

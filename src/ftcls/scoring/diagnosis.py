@@ -122,17 +122,20 @@ def diagnose(
     )
 
 
-def constant_loss(targets: NDArray[Any], rows: NDArray[np.float64] | None = None) -> float:
+def constant_loss(targets: NDArray[Any], rows: NDArray[np.float64] | None = None, *, exclusive: bool = False) -> float:
     """Loss in nats of the best answer that is the same for every row: the entropy of the labels.
 
     Args:
-        targets: [n] label numbers, or [n, k] of 0 and 1; then it is the mean over the k labels.
+        targets: [n] label numbers, or [n, k] of 0 and 1, or how probable each label is.
         rows: [n] how much each counts; None: all the same.
+        exclusive: of [n, k]: a row has one label; else it is the mean over the k labels.
     """
     if targets.ndim == 1:
         found = np.bincount(targets.astype(np.int64), rows)
         return _entropy(found / found.sum())
     given: NDArray[np.float64] = np.average(targets.astype(np.float64), axis=0, weights=rows)
+    if exclusive:
+        return _entropy(given)
     return (_entropy(given) + _entropy(1 - given)) / int(targets.shape[1])
 
 

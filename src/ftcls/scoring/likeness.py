@@ -26,7 +26,11 @@ def refuse_unlike(first: Predictions, second: Predictions) -> None:
     if not np.array_equal(first.gold, second.gold):
         row = int(first.rows[np.argmax(_differs(first.gold, second.gold))])
         raise DataError(f"Cannot compare: the gold labels differ, first in row {row}. Compare runs of the same data.")
-    for name, differ in (("clusters", "are clustered differently"), ("weights", "have other weights")):
+    for name, differ in (
+        ("clusters", "are clustered differently"),
+        ("weights", "have other weights"),
+        ("soft", "have other votes"),
+    ):
         if not _same(getattr(first, name), getattr(second, name)):
             raise DataError(f"Cannot compare: the rows {differ}. Compare runs of the same data.")
 

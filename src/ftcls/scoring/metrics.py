@@ -85,12 +85,14 @@ class Predictions:
     """[n] fold of each row, where each fold is predicted by a model of its own: intervals are over rows and folds."""
     weights: NDArray[np.float64] | None = None
     """[n] how much each row counts, above 0; None: all the same."""
+    soft: NDArray[np.float32] | None = None
+    """[n, k] how probable each label is by those who gave it: the loss is against these. None: `gold` is certain."""
 
     def __post_init__(self) -> None:
         n, k = len(self.rows), len(self.labels)
         targets = (n, k) if self.task == "multilabel" else (n,)
         shapes = {"gold": targets, "predicted": targets, "probabilities": (n, k), "rows": (n,)}
-        shapes |= {"clusters": (n,), "folds": (n,), "weights": (n,)}
+        shapes |= {"clusters": (n,), "folds": (n,), "weights": (n,), "soft": (n, k)}
         for name, wanted in shapes.items():
             array = getattr(self, name)
             if array is not None and array.shape != wanted:
@@ -119,6 +121,7 @@ class Predictions:
             clusters=None if self.clusters is None else self.clusters[chosen],
             folds=None if self.folds is None else self.folds[chosen],
             weights=None if self.weights is None else self.weights[chosen],
+            soft=None if self.soft is None else self.soft[chosen],
         )
 
 
@@ -340,10 +343,16 @@ def confusion(predictions: Predictions) -> NDArray[np.int64]:
 def row_losses(predictions: Predictions) -> NDArray[np.float64]:
     """Negative log-likelihood [n] of the gold labels in nats; multilabel: the mean over the k labels.
 
-    Probabilities are clipped to [eps, 1 - eps] of float64, as scikit-learn's ``log_loss`` does, to stay finite.
+    Where labels are not certain it is the cross-entropy against how probable each of them is. Probabilities are clipped
+    to [eps, 1 - eps] of float64, as scikit-learn's ``log_loss`` does, to stay finite.
     """
     eps = np.finfo(np.float64).eps
     clipped = np.clip(predictions.probabilities, eps, 1 - eps)
+    if predictions.soft is not None:
+        each = -predictions.soft * np.log(clipped)
+        if predictions.task != "multilabel":
+            return np.asarray(each.sum(axis=1), dtype=np.float64)
+        return np.asarray((each - (1 - predictions.soft) * np.log1p(-clipped)).mean(axis=1), dtype=np.float64)
     if predictions.task == "multilabel":
         likelihood = np.where(predictions.gold > 0, clipped, 1 - clipped)
         losses: NDArray[np.float64] = -np.log(likelihood).mean(axis=1)

@@ -41,6 +41,7 @@ def tune(
     shrinkage: float,
     temperature: bool,
     rows: NDArray[np.float64] | None = None,
+    soft: NDArray[np.float32] | None = None,
 ) -> Tuned:
     """Tune on the validation split.
 
@@ -57,6 +58,7 @@ def tune(
         shrinkage: positive rows at which a label's own threshold and the common one count the same.
         temperature: whether to tune it; multilabel: and a shift.
         rows: [n] how much each row counts, 1 on average; None: all the same.
+        soft: [n, k] how probable each label is: the temperature goes by it, thresholds by `gold`. None: as `gold` says.
 
     Raises:
         ValueError: thresholds for a multiclass task, whose labels exclude each other.
@@ -64,10 +66,10 @@ def tune(
     plain = default(task, len(labels))
     chosen, shift = plain.temperature, plain.shift
     if temperature and task == "multilabel":
-        scale, shift = calibration.scale_and_shift(logits, gold, rows)
+        scale, shift = calibration.scale_and_shift(logits, gold if soft is None else soft, rows)
         chosen = 1 / scale
     elif temperature:
-        chosen = calibration.temperature(logits, gold, task, rows)
+        chosen = calibration.temperature(logits, gold if soft is None else soft, task, rows)
     before, found = probabilities(logits, task), probabilities(logits, task, chosen, shift)
     values = plain.thresholds
     shared: tuple[str, ...] = ()

@@ -40,6 +40,7 @@ class Validation:
                 labels=self.labels,
                 positive=self.positive,
                 weights=self.encoded.weights,
+                soft=self.encoded.soft,
             )
         )
 

@@ -10,7 +10,8 @@ import numpy as np
 from ftcls.data.corpus import Check, SplitName, Task
 from ftcls.data.labels import as_name, natural
 from ftcls.data.raw import BadRows, Raw, RawSplit
-from ftcls.data.readers.label_columns import Indicators, Label, columns_of, labels_of
+from ftcls.data.readers.label_columns import Indicators, Label, Labels, Probabilities, Votes, columns_of, labels_of
+from ftcls.data.readers.soft_columns import probabilities_of, votes_of
 from ftcls.data.readers.weights import weights_of
 from ftcls.data.tables.encoding import encoding_of
 from ftcls.data.tables.read import read_table
@@ -63,7 +64,7 @@ def read(
         ConfigError: a split column, or weights, beside a folder or several files.
         DataError: a file or a column is missing, or cannot be read.
     """
-    order = label.columns if isinstance(label, Indicators) else None
+    order = label.columns if isinstance(label, Indicators | Probabilities) else None
     if split_column is not None:
         return _by_column(
             path, split_column, text=text, label=label, task=task, names=names, order=order, weight=weight
@@ -148,6 +149,8 @@ def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
         place=lambda index: whole.place(chosen[index]),
         bad=bad,
         weights=None if whole.weights is None else whole.weights[list(chosen)],
+        soft=None if whole.soft is None else whole.soft[list(chosen)],
+        votes=None if whole.votes is None else [whole.votes[index] for index in chosen],
     )
 
 
@@ -297,7 +300,16 @@ def rows_of(
     bad = BadRows()
     bad.join(table.bad)
     texts, without = _texts(table, text)
-    labels, wrong = labels_of(table, label, task, names)
+    soft, votes = None, None
+    labels: Labels
+    if isinstance(label, Probabilities):
+        soft, wrong = probabilities_of(table, label, task)
+        labels = [None] * table.rows
+    elif isinstance(label, Votes):
+        votes, wrong = votes_of(table, label, task)
+        labels = [tuple(dict.fromkeys(name for vote in row for name in vote)) for row in votes]
+    else:
+        labels, wrong = labels_of(table, label, task, names)
     weights, weightless = (None, {}) if weight is None else weights_of(table, weight)
     refused = weightless | wrong | dict.fromkeys(without, f"no text in column {text}")
     for index in sorted(refused):
@@ -311,6 +323,8 @@ def rows_of(
         place=lambda index: table.place(int(kept[index])),
         bad=bad,
         weights=None if weights is None else weights[kept],
+        soft=None if soft is None else soft[kept],
+        votes=None if votes is None else [votes[index] for index in kept.tolist()],
     )
 
 

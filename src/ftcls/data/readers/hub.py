@@ -14,7 +14,7 @@ from ftcls.data.corpus import SplitName, Task
 from ftcls.data.labels import as_name
 from ftcls.data.raw import Raw, RawSplit
 from ftcls.data.readers.files import rows_of
-from ftcls.data.readers.label_columns import Indicators, Label, Several, columns_of
+from ftcls.data.readers.label_columns import Indicators, Label, Probabilities, Several, Votes, columns_of
 from ftcls.data.tables.cells import Cell
 from ftcls.data.tables.table import Table, missing_column
 from ftcls.data.texts import TextColumns
@@ -138,9 +138,9 @@ def _chosen(dataset: str, found: DatasetDict, splits: Mapping[SplitName, str] | 
 def _labels(rows: Dataset, label: Label) -> tuple[str, ...] | None:
     """The labels in the order of the data set, where it has one."""
     match label:
-        case Indicators(columns=columns):
+        case Indicators(columns=columns) | Probabilities(columns=columns):
             return columns
-        case Several(separator=str()):
+        case Several(separator=str()) | Votes():
             return None
         case _:
             classes = _class_label(rows, *columns_of(label))

@@ -45,7 +45,24 @@ class Indicators:
     columns: tuple[str, ...]
 
 
-Label = str | Several | Indicators
+@dataclass(frozen=True)
+class Probabilities:
+    """A column for each label with how probable it is."""
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """A column for each annotator, or one with the votes of all."""
+
+    columns: tuple[str, ...]
+    """One: its cells are lists of votes."""
+    separator: str | None
+    """What stands between two labels of an annotator, or in one column between two votes; None: lists."""
+
+
+Label = str | Several | Indicators | Probabilities | Votes
 
 
 def columns_of(label: Label) -> tuple[str, ...]:
@@ -53,7 +70,7 @@ def columns_of(label: Label) -> tuple[str, ...]:
     match label:
         case Several(column=column):
             return (column,)
-        case Indicators(columns=columns):
+        case Indicators(columns=columns) | Probabilities(columns=columns) | Votes(columns=columns):
             return columns
         case column:
             return (column,)
@@ -82,8 +99,10 @@ def labels_of(
                 _refuse_other_lists(table, column, cells)
                 return _each(cells, lambda cell: _separated(cell, separator)), {}
             return _lists(table, column, cells, names)
-        case column:
+        case str() as column:
             return _single(table, column, task, names)
+        case _:
+            raise TypeError("probabilities and votes are read by soft_columns")
 
 
 def written_lists(cells: Sequence[Cell]) -> list[Cell] | None:

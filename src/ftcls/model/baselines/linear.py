@@ -188,6 +188,7 @@ def _predictions(corpus: Corpus, predicted: NDArray[Any], probabilities: NDArray
         rows=test.rows,
         clusters=test.clusters,
         weights=test.weights,
+        soft=test.soft,
         positive=positive,
     )
 
