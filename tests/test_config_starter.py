@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftcls.config.load import load
+from ftcls.config.schema import Windows
 from ftcls.data.read import read
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline import starter_config
@@ -136,8 +137,12 @@ def test_a_gpu_gets_a_larger_checkpoint_than_a_cpu(here, monkeypatch):
 def test_long_texts_are_cut_at_512_tokens(here):
     rows = "".join(f"{'ab'[n % 2]},{'word ' * (9_000 + n)}\n" for n in range(9))
     Path("r.csv").write_text(f"label,text\n{rows}c,short\n")
-    model = made("r.csv", "label")[1].model
-    assert (model.max_length, model.truncation) == (512, "head_tail")
+    found, experiment = made("r.csv", "label")
+    assert (experiment.model.max_length, experiment.model.truncation) == (512, "head_tail")
+    # What is offered in a comment is a config.
+    whole = found.text.replace("  # windows:", "  windows:").replace("max_length: 512", "max_length: null")
+    Path("whole.yaml").write_text(whole)
+    assert load("whole.yaml").model.windows == Windows(size=512, stride=128, pool="mean")
 
 
 def test_where_few_texts_are_cut_their_beginnings_are_kept(here):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ from ftcls.errors import ConfigError, Interrupted, UnavailableError
 from ftcls.inference.classifier import Classifier
 from ftcls.model import documents
 from ftcls.model.checkpoint import WINDOWED
-from ftcls.runs import predictions
+from ftcls.pipeline import explain_mistakes
+from ftcls.reporting import run_page
+from ftcls.runs import mistake_words, predictions
 
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 FILLER = [f"w{number}" for number in range(40)]
@@ -299,3 +302,65 @@ def test_a_long_text_is_served(trained):
 def test_the_report_is_repeated_by_eval(trained):
     assert ftcls.evaluate(trained.path).metrics == pytest.approx(trained.report.metrics["test"], abs=1e-6)
     assert Path(trained.path / "evals").is_dir()
+
+
+def test_each_window_has_an_answer_of_its_own_and_its_place_in_the_text(trained):
+    classifier = Classifier.from_pretrained(trained.path, device="cpu")
+    text = rows(1)[0]["text"]
+    (said,) = classifier.classify([text], windows=True)
+    parts = [text[each.start : each.end] for each in said.windows]
+    assert [len(part.split()) for part in parts[:-1]] == [16] * (len(parts) - 1)
+    assert parts[0].split() == text.split()[:16]
+    assert parts[1].split()[:4] == parts[0].split()[-4:]
+    for part, each in zip(parts, said.windows, strict=True):
+        np.testing.assert_allclose(
+            list(each.probabilities.values()), classifier.predict_proba([part])[0], atol=1e-6, err_msg=part
+        )
+    assert classifier.classify([text])[0].windows is None
+    (empty,) = classifier.classify([""], windows=True)
+    assert [(each.start, each.end) for each in empty.windows] == [(0, 0)]
+
+
+def test_windows_are_those_of_what_is_left_of_a_text_that_was_cut(trained):
+    classifier = Classifier.from_pretrained(trained.path, device="cpu")
+    cut = replace(classifier, settings=replace(classifier.settings, max_length=22, truncation="head_tail"))
+    words = rows(1)[0]["text"].split()
+    (said,) = cut.classify([" ".join(words)], windows=True)
+    assert said.truncated
+    first, last = (" ".join(words)[each.start : each.end].split() for each in said.windows)
+    assert first[:10] == words[:10]
+    assert last[-4:] == words[-4:]
+
+
+def test_predict_shows_windows(trained, checkpoint, tmp_path, capsys):
+    text = rows(1)[0]["text"]
+    assert command(["predict", str(trained.path), "--text", text, "--windows"]) == 0
+    assert "window 1  characters 0 to " in capsys.readouterr().out
+    assert command(["predict", str(trained.path), "--text", text, "--windows", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert set(found["windows"][0]) == {"start", "end", "probabilities"}
+
+    source = tmp_path / "in.jsonl"
+    source.write_text(json.dumps({"text": text}) + "\n")
+    asked = ["predict", str(trained.path), str(source), "--windows", "--output"]
+    assert command([*asked, str(tmp_path / "out.jsonl")]) == 0
+    assert json.loads((tmp_path / "out.jsonl").read_text())["windows"] == found["windows"]
+    assert ftcls.predict(trained.path, [text], windows=True)["windows"][0] == found["windows"]
+    assert ftcls.predict(trained.path, source, windows=True)["windows"][0] == found["windows"]
+    capsys.readouterr()
+    assert command([*asked, str(tmp_path / "out.csv")]) == 2
+    assert "which csv has no place for; write .jsonl" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="reads a text as one"):
+        ftcls.predict(checkpoint, [text], windows=True)
+
+
+def test_the_page_shows_the_windows_of_the_worst_mistakes(trained):
+    wrong = Classifier.from_pretrained(trained.path, device="cpu")
+    text = rows(1)[0]["text"]
+    label = wrong.labels[0]
+    (found,) = wrong.windows_of([text])
+    shown = list(explain_mistakes._windows(wrong, text, label))
+    assert [each.probability for each in shown] == [each.probabilities[label] for each in found]
+    weighed = mistake_words.Weighed(0, 0, label, (), tuple(shown))
+    assert next(iter(run_page._windows(weighed))).startswith("characters 0 to ")
+    assert list(explain_mistakes._windows(wrong, "w1 w2", label)) == []

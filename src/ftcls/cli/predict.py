@@ -13,9 +13,9 @@ from ftcls.cli import console, options
 from ftcls.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from ftcls.inference.base_classifier import BaseClassifier
+    from ftcls.inference.base_classifier import BaseClassifier, Prediction
     from ftcls.prediction.files import Summary
     from ftcls.prediction.stream import Stream
 
@@ -70,6 +70,12 @@ def predict(
         float | None,
         typer.Option("--abstain", metavar="P", help="No label where it is less probable than P."),
     ] = None,
+    windows: Annotated[
+        bool,
+        typer.Option(
+            "--windows", help="Also what a model of long documents says of each window by itself; files: as .jsonl."
+        ),
+    ] = False,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -134,6 +140,7 @@ def predict(
                     prefix=prefix,
                     top=top,
                     abstain=abstain,
+                    windows=windows,
                     by=by or (),
                     safe_cells=safe_cells,
                     on_bad_row=on_bad_row,
@@ -145,7 +152,7 @@ def predict(
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
                 return
     if text:
-        _texts(classifier, given, top=top, abstain=abstain, as_json=as_json)
+        _texts(classifier, given, top=top, abstain=abstain, windows=windows, as_json=as_json)
     elif output is not None:
         _report(summary, as_json=as_json)
 
@@ -198,13 +205,14 @@ def _texts(
     *,
     top: int | None,
     abstain: float | None,
+    windows: bool,
     as_json: bool,
 ) -> None:
     from ftcls.prediction.columns import Columns
 
     columns = Columns(classifier.task, classifier.labels, top=top, abstain=abstain)
     with console.results_only():
-        found = classifier.classify(texts)
+        found = classifier.classify(texts, windows=windows)
     ranked = [sorted(each.probabilities.items(), key=lambda item: -item[1])[:top] for each in found]
     labels = [columns.given(each) for each in found]
     if as_json:
@@ -213,18 +221,29 @@ def _texts(
                 **({"text": text} if isinstance(text, str) else dict(zip(("text", "second"), text, strict=True))),
                 "labels": given,
                 "probabilities": each.probabilities if top is None else dict(most),
+                **({"windows": [asdict(window) for window in each.windows or ()]} if windows else {}),
             }
             for text, given, each, most in zip(texts, labels, found, ranked, strict=True)
         ]
         console.emit({"predictions": documents})
         return
-    for text, given, most in zip(texts, labels, ranked, strict=True):
+    for text, given, most, each in zip(texts, labels, ranked, found, strict=True):
         if len(texts) > 1:
             console.say(text if isinstance(text, str) else "\n".join(text))
         console.say(", ".join(given) or "(no label)")
         width = max(len(label) for label, _ in most)
         for label, probability in most:
             console.say(f"  {label:<{width}}  {probability:.4f}")
+        for line in _window_lines(each):
+            console.say(line)
+
+
+def _window_lines(prediction: "Prediction") -> "Iterator[str]":
+    """One for each window, with its most probable label."""
+    for number, each in enumerate(prediction.windows or (), start=1):
+        label, probability = max(each.probabilities.items(), key=lambda item: item[1])
+        where = "" if each.start is None else f"  characters {each.start:,} to {each.end:,}"
+        yield f"  window {number}{where}: {label} {probability:.4f}"
 
 
 def _report(summary: "Summary", *, as_json: bool) -> None:

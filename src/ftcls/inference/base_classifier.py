@@ -13,6 +13,7 @@ from ftcls.data.clean import clean
 from ftcls.data.corpus import Split, Task
 from ftcls.data.tables import frames
 from ftcls.data.tables.frames import Texts
+from ftcls.errors import ConfigError
 from ftcls.model.settings import Settings
 from ftcls.scoring import decision
 from ftcls.scoring.decision import Decision
@@ -20,6 +21,18 @@ from ftcls.scoring.metrics import Predictions
 
 Thresholds = float | Mapping[str, float] | Sequence[str]
 """One for every label, one for some labels, or texts such as ``0.3`` and ``LABEL=0.3``."""
+
+
+@dataclass(frozen=True)
+class WindowAnswer:
+    """What a model that reads windows says of one window of a text, as if it were the whole text."""
+
+    start: int | None
+    """Its first character in the cleaned text; None: the tokenizer, written in Python, does not tell."""
+    end: int | None
+    """The first character behind it."""
+    probabilities: dict[str, float]
+    """Of every label."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,8 @@ class Prediction:
     """Of the text, special tokens included, before it was cut."""
     truncated: bool
     """Whether it was cut."""
+    windows: tuple[WindowAnswer, ...] | None = None
+    """Of a model that reads windows, where they were asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,27 +152,42 @@ class BaseClassifier(ABC):
         given = frames.texts_of(texts, self.settings.text)
         return self.say(self.cleaned(given)).probabilities if given else np.zeros((0, len(self.labels)))
 
-    def classify(self, texts: Texts | pd.DataFrame) -> list[Prediction]:
+    def windows_of(self, texts: Sequence[str]) -> list[tuple[WindowAnswer, ...]]:
+        """The windows of each of n texts that are clean already, in order, with what the model says of each by itself.
+
+        Raises:
+            ConfigError: it reads no windows.
+        """
+        raise ConfigError(f"{self.source}: reads a text as one; only a model trained with model.windows has windows")
+
+    def classify(self, texts: Texts | pd.DataFrame, *, windows: bool = False) -> list[Prediction]:
         """Labels, probabilities and length of each of n raw texts, in input order.
+
+        Args:
+            texts: n texts, pairs of texts as tuples, or a DataFrame.
+            windows: of a model that reads windows, also what it says of each of them by itself.
 
         Raises:
             DataError: see `predict`.
+            ConfigError: windows are asked for, and it reads none.
         """
         given = frames.texts_of(texts, self.settings.text)
         if not given:
             return []
-        said = self.say(self.cleaned(given))
+        cleaned = self.cleaned(given)
+        said, evidence = self.say(cleaned), self.windows_of(cleaned) if windows else [None] * len(cleaned)
         chosen = self.decided_labels(said.probabilities)
         masks = chosen if chosen.ndim == 2 else np.eye(len(self.labels), dtype=bool)[chosen]
-        rows = zip(masks, said.probabilities, said.tokens, said.truncated, strict=True)
+        rows = zip(masks, said.probabilities, said.tokens, said.truncated, evidence, strict=True)
         return [
             Prediction(
                 labels=tuple(label for label, given in zip(self.labels, mask, strict=True) if given),
                 probabilities=dict(zip(self.labels, map(float, row), strict=True)),
                 tokens=int(tokens),
                 truncated=bool(truncated),
+                windows=each,
             )
-            for mask, row, tokens, truncated in rows
+            for mask, row, tokens, truncated, each in rows
         ]
 
 

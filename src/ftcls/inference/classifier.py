@@ -15,8 +15,8 @@ import ftcls
 from ftcls.data.corpus import Split, Task
 from ftcls.environment import devices, manifest, memory
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.inference import onnx_runtime, padding_check, reload_check
-from ftcls.inference.base_classifier import Answer, BaseClassifier
+from ftcls.inference import onnx_runtime, padding_check, reload_check, window_answers
+from ftcls.inference.base_classifier import Answer, BaseClassifier, WindowAnswer
 from ftcls.inference.forward import Backend, Torch
 from ftcls.model import checkpoint as origin
 from ftcls.model import documents, hub_snapshot, loading, own_code, padding, quantization, settings
@@ -205,8 +205,29 @@ class Classifier(BaseClassifier):
     def say(self, texts: Sequence[str]) -> Answer:
         """Probabilities of n texts that are clean already."""
         encoded = self.encode(texts)
-        found = decision.probabilities(self.logits(encoded), self.task, self.decision.temperature, self.decision.shift)
-        return Answer(found, encoded.full_lengths, encoded.truncated)
+        return Answer(self._probabilities(encoded), encoded.full_lengths, encoded.truncated)
+
+    def windows_of(self, texts: Sequence[str]) -> list[tuple[WindowAnswer, ...]]:
+        """The windows of each of n texts that are clean already, in order, with what the model says of each by itself.
+
+        Raises:
+            ConfigError: it reads no windows.
+        """
+        windows = self.settings.windows
+        if windows is None:
+            return super().windows_of(texts)
+        return window_answers.answers(
+            self._probabilities,
+            texts,
+            self.encode(texts),
+            windows,
+            labels=self.labels,
+            settings=self.settings,
+            tokenizer=self.tokenizer,
+        )
+
+    def _probabilities(self, encoded: Encoded) -> NDArray[np.float64]:
+        return decision.probabilities(self.logits(encoded), self.task, self.decision.temperature, self.decision.shift)
 
     def predictions_of(self, split: Split) -> Predictions:
         """Predictions of a split, whose texts are clean."""

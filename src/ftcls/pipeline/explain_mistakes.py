@@ -5,14 +5,15 @@ Beside a training the work is bounded by the rows that are scored anyway; `ftcls
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ftcls.data.texts import of_parts, parts
 from ftcls.inference.base_classifier import BaseClassifier
+from ftcls.inference.classifier import Classifier
 from ftcls.reporting import error_analysis
 from ftcls.reporting.error_analysis import Mistake
-from ftcls.runs.mistake_words import MistakeWords, Weighed
+from ftcls.runs.mistake_words import MistakeWords, Weighed, Window
 from ftcls.scoring import occlusion
 from ftcls.scoring.metrics import Predictions
 from ftcls.scoring.occlusion import Span
@@ -61,4 +62,18 @@ def _weighed(classifier: BaseClassifier, mistake: Mistake, text: str, spans: Seq
     place = classifier.labels.index(label)
     texts = [text, *map(of_parts, occlusion.without(parts(text), spans))]
     whole, *left_out = classifier.predict_proba(texts)[:, place].tolist()
-    return Weighed(mistake.row, mistake.index, label, tuple(occlusion.weighed(spans, whole, left_out)))
+    return Weighed(
+        mistake.row,
+        mistake.index,
+        label,
+        tuple(occlusion.weighed(spans, whole, left_out)),
+        tuple(_windows(classifier, text, label)),
+    )
+
+
+def _windows(classifier: BaseClassifier, text: str, label: str) -> Iterator[Window]:
+    """What each window of a text says of a label; of a text that is one window, or read as one, nothing new."""
+    if isinstance(classifier, Classifier) and classifier.settings.windows is not None:
+        (found,) = classifier.windows_of([text])
+        if len(found) > 1:
+            yield from (Window(each.start, each.end, each.probabilities[label]) for each in found)

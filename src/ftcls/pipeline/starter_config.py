@@ -116,6 +116,8 @@ def _truncation(found: "Contents") -> str:
         return ""
     return (
         "  # Of longer texts both ends are kept: what a review comes to stands at its end.\n  truncation: head_tail\n"
+        "  # Read whole instead, in windows that overlap, at a multiple of the time; then max_length: null.\n"
+        f"  # windows: {{size: {_max_length(lengths)}, stride: {_max_length(lengths) // 4}, pool: mean}}\n"
     )
 
 

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from ftcls.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 class Prediction(Protocol):
@@ -21,6 +24,10 @@ class Prediction(Protocol):
     @property
     def probabilities(self) -> dict[str, float]:
         """Probability of every label."""
+
+    @property
+    def windows(self) -> "Sequence[DataclassInstance] | None":
+        """What is said of each window, where that was asked for."""
 
 
 class Classifier(Protocol):
@@ -53,6 +60,8 @@ class Columns:
     """Only the so many most probable labels, with their probabilities; None: the probability of every label."""
     abstain: float | None = None
     """No label where it is less probable than this."""
+    windows: bool = False
+    """Whether each row also has a list of its windows, which JSON alone can hold."""
 
     def __post_init__(self) -> None:
         if self.top is not None and not 1 <= self.top <= len(self.labels):
@@ -75,10 +84,12 @@ class Columns:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """All new columns, in order."""
+        last = (f"{self.prefix}windows",) if self.windows else ()
         if self.top is None:
-            return (self.label, *(f"{self.prefix}probability_{label}" for label in self.labels))
+            return (self.label, *(f"{self.prefix}probability_{label}" for label in self.labels), *last)
         ranks = range(1, self.top + 1)
-        return (self.label, *(f"{self.prefix}{what}_{rank}" for rank in ranks for what in ("label", "probability")))
+        ranked = (f"{self.prefix}{what}_{rank}" for rank in ranks for what in ("label", "probability"))
+        return (self.label, *ranked, *last)
 
     @property
     def fields(self) -> list[pa.Field]:
@@ -107,6 +118,8 @@ class Columns:
         else:
             ranked = sorted(probabilities.items(), key=lambda item: -item[1])[: self.top]
             values = [value for pair in ranked for value in pair]
+        if self.windows:
+            values.append([asdict(each) for each in prediction.windows or ()])
         return dict(zip(self.names, (label, *values), strict=True))
 
     def nothing(self) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class Wanted:
     """So many most probable labels instead of the probability of each."""
     abstain: float | None = None
     """No label where it is less probable than this."""
+    windows: bool = False
+    """Also what a model that reads windows says of each of them; JSON alone holds it."""
     by: tuple[str, ...] = ()
     """Columns whose values are groups: the share of each label in each is counted."""
     safe_cells: bool = False
@@ -139,10 +141,12 @@ def _predict(
     resume: bool,
     progress: Callable[[Step], None],
 ) -> Summary:
-    columns = Columns(classifier.task, classifier.labels, wanted.prefix, wanted.top, wanted.abstain)
+    columns = Columns(classifier.task, classifier.labels, wanted.prefix, wanted.top, wanted.abstain, wanted.windows)
     tally = Tally(classifier.labels, wanted.by)
     with rows.opened(given, input_kind) as source:
         written = kind or _output_kind(source, output)
+        if wanted.windows and written not in ("json", "jsonl"):
+            raise ConfigError(f"--windows: a list for each row, which {written} has no place for; write .jsonl")
         _check(source, given, output, written, columns, wanted)
         # What goes to a stream cannot be resumed, and somebody may be waiting for it.
         cut = chunks.cut(source, wanted.text_columns, follow=not isinstance(output, Path))

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias, TypedDict, Unpack, overload
 
@@ -22,7 +22,7 @@ from ftcls.data.tables.records import Kind
 from ftcls.data.texts import PLAIN, TextColumns
 from ftcls.environment import progress
 from ftcls.errors import ConfigError, DataError
-from ftcls.inference.base_classifier import BaseClassifier, Thresholds
+from ftcls.inference.base_classifier import BaseClassifier, Prediction, Thresholds
 from ftcls.inference.simple_classifier import load_classifier
 from ftcls.prediction import rows
 from ftcls.prediction.chunks import ROWS
@@ -47,6 +47,7 @@ class Options(TypedDict, total=False):
     thresholds: Thresholds
     top: int | None
     abstain: float | None
+    windows: bool
     prefix: str
     by: Sequence[str]
     on_bad_row: Literal["keep", "error"]
@@ -74,6 +75,7 @@ def predict(
     thresholds: Thresholds = (),
     top: int | None = None,
     abstain: float | None = None,
+    windows: bool = False,
     prefix: str = "",
     by: Sequence[str] = (),
     on_bad_row: Literal["keep", "error"] = "keep",
@@ -96,6 +98,7 @@ def predict(
         thresholds: in place of the model's own; for a binary model that of the positive label.
         top: so many most probable labels instead of the probability of each.
         abstain: no label where it is less probable than this.
+        windows: also what a model of long documents says of each window, a list for each row; JSON alone holds it.
         prefix: stands before the names of the new columns.
         by: columns whose values are groups; the share of each label in each is written beside the output.
         on_bad_row: whether a row without a text stays in its place without a label, or is an error.
@@ -118,9 +121,7 @@ def predict(
     """
     classifier = loaded(run, thresholds=thresholds, precision=precision, allow_code=allow_code)
     columns = named_columns(text_column, text_columns(classifier))
-    wanted = Wanted(
-        columns, prefix=prefix, top=top, abstain=abstain, by=tuple(by), safe_cells=safe_cells, on_bad_row=on_bad_row
-    )
+    wanted = Wanted(columns, prefix, top, abstain, windows, tuple(by), safe_cells, on_bad_row)
     if _in_memory(data):
         _refuse_idle(
             output=output, by=by, resume=resume, safe_cells=safe_cells, input_kind=input_kind, output_kind=output_kind
@@ -130,12 +131,13 @@ def predict(
             wanted = replace(wanted, text_columns=TextColumns(*((name,) for name in frame.columns)))
         return _labelled(classifier, frame, wanted)
     source = _source(data)
+    labels_by = _WithWindows(classifier) if windows else classifier
     if output is None:
         _refuse_idle(by=by, resume=resume, safe_cells=safe_cells, output_kind=output_kind)
-        return _read(classifier, source, wanted, input_kind)
+        return _read(labels_by, source, wanted, input_kind)
     with _watched() as report:
         return predict_files(
-            classifier,
+            labels_by,
             source,
             Path(output) if isinstance(output, str | os.PathLike) else output,
             wanted,
@@ -221,7 +223,7 @@ def _source(data: Any) -> list[Path] | Stream:
 
 def _labelled(classifier: BaseClassifier, frame: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
     """A table with the new columns beside its own, under the same index."""
-    columns = Columns(classifier.task, classifier.labels, wanted.prefix, wanted.top, wanted.abstain)
+    columns = Columns(classifier.task, classifier.labels, wanted.prefix, wanted.top, wanted.abstain, wanted.windows)
     taken = next((name for name in columns.names if name in frame.columns), None)
     if taken is not None:
         raise ConfigError(
@@ -240,18 +242,39 @@ def _rows(classifier: BaseClassifier, texts: Sequence[str | None], columns: Colu
     with _watched() as report:
         for start in range(0, len(texts), ROWS):
             chunk = texts[start : start + ROWS]
-            found = iter(classifier.classify([text for text in chunk if text is not None]))
+            found = iter(classifier.classify([text for text in chunk if text is not None], windows=columns.windows))
             for text in chunk:
                 yield columns.nothing() if text is None else columns.of(next(found))
             report(Step(start + len(chunk), (start + len(chunk)) / len(texts)))
 
 
+@dataclass(frozen=True)
+class _WithWindows:
+    """A classifier that also says something of each window."""
+
+    classifier: BaseClassifier
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.classifier.labels
+
+    @property
+    def task(self) -> str:
+        return self.classifier.task
+
+    def classify(self, texts: Sequence[str]) -> list[Prediction]:
+        return self.classifier.classify(texts, windows=True)
+
+    def fingerprint(self) -> str:
+        return self.classifier.fingerprint()
+
+
 def _read(
-    classifier: BaseClassifier, source: list[Path] | Stream, wanted: Wanted, input_kind: Kind | None
+    classifier: BaseClassifier | _WithWindows, source: list[Path] | Stream, wanted: Wanted, input_kind: Kind | None
 ) -> pd.DataFrame:
     """Labelled files as a table, through the file that they would have been written to."""
     kind = input_kind or (rows.input_kind(source[0]) if isinstance(source, list) else "txt")
-    own_keys = kind in ("json", "jsonl")  # rows of their own keys fit no Parquet file
+    own_keys = kind in ("json", "jsonl") or wanted.windows  # rows of their own keys fit no Parquet file
     with tempfile.TemporaryDirectory() as folder, _watched() as report:
         path = Path(folder) / ("labelled.jsonl" if own_keys else "labelled.parquet")
         predict_files(classifier, source, path, wanted, input_kind=input_kind, progress=report)

@@ -14,7 +14,7 @@ from ftcls.environment import manifest
 from ftcls.environment.files import write_text
 from ftcls.reporting import commands, error_analysis, findings, gallery, html_page, page_data, plots, rungs, sources
 from ftcls.reporting.error_analysis import Mistake
-from ftcls.reporting.figures_as_text import signed
+from ftcls.reporting.figures_as_text import number, signed
 from ftcls.reporting.outcome import METRICS, VERDICTS, outcome
 from ftcls.reporting.recompute import disagreements
 from ftcls.runs import history, mistake_words, report_schema
@@ -77,6 +77,8 @@ class Explained:
     pieces: tuple[Piece, ...]
     strongest: tuple[str, ...]
     """The words that speak most for and against the label, in words."""
+    windows: tuple[str, ...] = ()
+    """What each window says of the label by itself, in words; none where a text is read as one."""
 
 
 @dataclass(frozen=True)
@@ -267,6 +269,7 @@ def _explained(words: MistakeWords | None, test: Predictions, rows: Rows) -> lis
             error_analysis.names(test, test.predicted, each.index),
             tuple(_pieces(each, rows.texts[each.index])),
             tuple(_strongest(each, rows.texts[each.index])),
+            tuple(_windows(each)),
         )
         for each in words.mistakes
     ]
@@ -294,6 +297,12 @@ def _strongest(weighed: Weighed, text: str) -> Iterator[str]:
             sides = parts(text)
             named = ", ".join(f"“{sides[e.text][e.start : e.end]}” {signed(e.weight, 2)}" for e in found[:_WORDS])
             yield f"{words} {weighed.label}: {named}"
+
+
+def _windows(weighed: Weighed) -> Iterator[str]:
+    for place, each in enumerate(weighed.windows, start=1):
+        where = f"window {place}" if each.start is None else f"characters {each.start:,} to {each.end:,}"
+        yield f"{where} {number(each.probability, 3)}"
 
 
 def _example(mistake: Mistake, rows: Rows) -> Example:

@@ -12,6 +12,18 @@ from ftcls.scoring.occlusion import Part
 
 
 @dataclass(frozen=True)
+class Window:
+    """What a model that reads windows says of one of them by itself."""
+
+    start: int | None
+    """Its first character; None: the tokenizer does not tell."""
+    end: int | None
+    """The first character behind it."""
+    probability: float
+    """Of the label that the words speak for or against."""
+
+
+@dataclass(frozen=True)
 class Weighed:
     """One mistake."""
 
@@ -22,6 +34,8 @@ class Weighed:
     label: str
     """That its words speak for or against: the one wrongly given, or missed."""
     parts: tuple[Part, ...]
+    windows: tuple[Window, ...] = ()
+    """Of a model that reads none, none."""
 
 
 @dataclass(frozen=True)
