@@ -11,11 +11,13 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from ftcls.errors import ConfigError
+from ftcls.inference.embedding import embed
 from ftcls.model import documents, packed_encoder
 from ftcls.model.documents import DocumentClassifier
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.tokenize import encode
 from ftcls.model.windows import COUNTS, Windows
+from ftcls.training.fit import recompute_activations
 from small_encoders import OTHERS, OURS, built
 
 SPECIAL = {"cls_token": "[CLS]", "pad_token": "[PAD]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
@@ -207,11 +209,11 @@ def test_the_packed_copy_shares_the_layer_that_weighs_windows(tokenizer):
     assert packed_encoder.differs(model, batch) is None
 
 
-def held_by_a_step(tokenizer, words):
+def held_by_a_step(tokenizer, words, *, packed=False):
     """Bytes that the forward pass of one document keeps for its backward pass, other than weights."""
     rows = encoded(tokenizer, max_length=10_000, lengths=(words,))
-    model, _ = ready("BertConfig", tokenizer, "mean")
-    whole = DocumentClassifier(model, "mean", token_budget=60)
+    model, computing = ready("BertConfig", tokenizer, "mean", packed=packed)
+    whole = DocumentClassifier(computing.train(), "mean", token_budget=60)
     weights = {each.untyped_storage().data_ptr() for each in model.parameters()}
     kept = {}
 
@@ -227,10 +229,34 @@ def held_by_a_step(tokenizer, words):
     return sum(kept.values())
 
 
-def test_what_a_step_holds_does_not_grow_with_the_document_but_by_a_vector_for_each_window(tokenizer, monkeypatch):
-    short, long = held_by_a_step(tokenizer, 80), held_by_a_step(tokenizer, 4_000)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_a_step_holds_grows_with_the_document_by_a_vector_for_each_window_alone(tokenizer, monkeypatch, packed):
+    short, long = (held_by_a_step(tokenizer, words, packed=packed) for words in (80, 4_000))
     vectors = 4 * built("BertConfig").config.hidden_size * len(HOW.bounds(4_000, 2))
     assert long < short + 3 * vectors
     # Without it the passes of a long document are all kept.
     monkeypatch.setattr(documents, "checkpoint", lambda compute, given, **_: compute(given))
-    assert held_by_a_step(tokenizer, 4_000) > 10 * long
+    assert held_by_a_step(tokenizer, 4_000, packed=packed) > 10 * long
+
+
+def test_windows_may_be_computed_again_layer_by_layer_too(tokenizer):
+    rows = encoded(tokenizer)
+    batch = rows.pad(np.arange(len(rows)), 1)
+    model, _ = ready("BertConfig", tokenizer, "mean")
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    expected, gradients = step(model, model.train(), batch, "mean", token_budget=30)
+    recompute_activations(model)
+    found, found_gradients = step(model, model.train(), batch, "mean", token_budget=30)
+    torch.testing.assert_close(found, expected)
+    assert_same(found_gradients, gradients)
+
+
+def test_the_vector_of_a_document_is_the_mean_of_those_of_its_windows(tokenizer):
+    rows = encoded(tokenizer)
+    encoder = built("BertConfig").base_model
+    found = embed(encoder, rows, "mean", pad_id=1, token_budget=30)
+    for row, windows in enumerate(rows_of(rows.pad(np.arange(len(rows)), 1))):
+        states = [encoder(input_ids=torch.tensor([ids])).last_hidden_state[0].mean(0).detach() for ids in windows]
+        np.testing.assert_allclose(found[row], torch.stack(states).mean(0).numpy(), atol=1e-5)

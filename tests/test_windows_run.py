@@ -24,12 +24,13 @@ from transformers import (
 import fitting
 import ftcls
 from ftcls.cli.app import run as command
+from ftcls.config.load import load
 from ftcls.environment import devices
 from ftcls.errors import ConfigError, Interrupted, UnavailableError
 from ftcls.inference.classifier import Classifier
 from ftcls.model import documents
 from ftcls.model.checkpoint import WINDOWED
-from ftcls.pipeline import explain_mistakes
+from ftcls.pipeline import explain_mistakes, time_budget
 from ftcls.reporting import run_page
 from ftcls.runs import mistake_words, predictions
 
@@ -285,6 +286,19 @@ def test_a_long_encoder_reads_as_much_as_the_config_says(tmp_path, data, caplog)
     found = ftcls.train(silent, output=tmp_path / "silent").report
     assert (found.model.max_length, found.data.splits["train"].truncated) == (512, 32)
     assert "40 texts are cut at 512 tokens, and the checkpoint reads 8,192: write model.max_length: 902" in caplog.text
+
+
+def test_a_budget_of_time_is_measured_on_documents(checkpoint, data):
+    machine = devices.choose("cpu", "fp32")
+    _, pace = time_budget.measure(load(config(checkpoint, data)), machine)
+    assert pace.step > 0
+
+
+def test_a_checkpoint_of_others_reads_no_windows(checkpoint, data, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(config(checkpoint, data)))
+    with pytest.raises(ConfigError, match=r"only a model that ftcls trained reads windows; remove model\.windows"):
+        ftcls.evaluate(checkpoint, config=path, labels=["left", "right"])
 
 
 def test_a_long_text_is_served(trained):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ftcls.config.schema import Data, Model, SplitPaths, Subset
 from ftcls.data.corpus import Corpus, Split, Task
-from ftcls.errors import DataError
+from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.classifier import Classifier
 from ftcls.model import loading
@@ -72,6 +72,7 @@ def align(checkpoint: str, trained: BaseClassifier, corpus: Corpus, section: Mod
 
     Raises:
         DataError: the label names differ, or one gives single labels and the other several.
+        ConfigError: the config has windows, and another's checkpoint reads none.
     """
     if set(trained.labels) != set(corpus.labels):
         raise DataError(_mismatch(checkpoint, trained.labels, corpus))
@@ -80,6 +81,10 @@ def align(checkpoint: str, trained: BaseClassifier, corpus: Corpus, section: Mod
     if problem is not None and several != (corpus.task == "multilabel"):
         raise DataError(f"{checkpoint}: it was trained for {problem}, and the data is {corpus.task}")
     if isinstance(trained, Classifier) and trained.foreign:
+        if section.windows is not None:
+            raise ConfigError(
+                f"{checkpoint}: only a model that ftcls trained reads windows; remove model.windows from the config"
+            )
         section_length = loading.longest(trained.config, trained.tokenizer, section.max_length)
         own = replace(
             trained.settings,

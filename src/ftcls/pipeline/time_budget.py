@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from ftcls.environment import devices
 from ftcls.environment.devices import DTYPES, PASS_COSTS, Machine
 from ftcls.errors import ConfigError
 from ftcls.model.batching import MicroBatch, StepSampler
+from ftcls.model.documents import DocumentClassifier
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.pipeline.fit_model import build_model
 from ftcls.pipeline.prepare import Prepared
@@ -143,7 +144,10 @@ def measure(experiment: Experiment, machine: Machine) -> tuple[Experiment, Pace]
     steps = list(itertools.islice(sampler, _LOOKED_AT))
     again = time.perf_counter() - started  # the training reads, tokenizes and loads once more
     batches = [batch for step in steps for batch in step]
-    per_token = _per_token(built.model if packed is None else packed, prepared, machine, batches)
+    model = built.model if packed is None else packed
+    if train.windows is not None:
+        model = DocumentClassifier(model, train.windows.pool, token_budget=token_budget(section, machine))
+    per_token = _per_token(model, prepared, machine, batches, padded=packed is None)
     tokens = float(np.mean([sum(_size(batch, lengths, padded=packed is None) for batch in step) for step in steps]))
     return experiment, _pace(per_token, tokens, len(sampler), corpus, prepared, again=again)
 
@@ -168,16 +172,22 @@ def _size(batch: MicroBatch, lengths: np.ndarray, *, padded: bool) -> int:
 
 
 def _per_token(
-    model: PreTrainedModel | PackedClassifier, prepared: Prepared, machine: Machine, batches: list[MicroBatch]
+    model: PreTrainedModel | PackedClassifier | DocumentClassifier,
+    prepared: Prepared,
+    machine: Machine,
+    batches: list[MicroBatch],
+    *,
+    padded: bool,
 ) -> float:
     """Seconds of a step for each token that is computed: padding too, where the model is not a packed one."""
     model, encoded = model.to(machine.device).train(), prepared.encoded["train"]
-    padded = not isinstance(model, PackedClassifier)
     seconds = tokens = 0.0
     for number, batch in enumerate(batches):
         started = time.perf_counter()
         batched = encoded.pad(batch.rows, int(prepared.config.pad_token_id))
-        inputs = {name: torch.from_numpy(each).to(machine.device) for name, each in batched.items()}
+        inputs: Any = batched  # which is laid out on the CPU
+        if not isinstance(model, PackedClassifier | DocumentClassifier):
+            inputs = {name: torch.from_numpy(each).to(machine.device) for name, each in batched.items()}
         with torch.autocast(machine.device, DTYPES[machine.precision], enabled=machine.precision != "fp32"):
             loss = model(**inputs).logits.float().sum()
         loss.backward()

@@ -240,7 +240,7 @@ def _announce(expected: Forecast) -> None:
 def _warn_of_unknown_tokens(prepared: Prepared) -> None:
     """Said before the training; the report has it among its findings."""
     train = prepared.encoded["train"]
-    share = unknown_tokens(train, prepared.tokenizer).sum() / train.lengths.sum()
+    share = unknown_tokens(train, prepared.tokenizer).sum() / train.kept.sum()
     if share >= data_checks.UNKNOWN_WARNING:
         log.warning(
             "%.0f %% of the tokens of train are unknown to the checkpoint's tokenizer: the model reads one mark for "

@@ -250,9 +250,12 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             )
         windows = self.encoded.windows
         if widest == 1 and (windows is None or self.token_budget <= windows.size):
+            longest, key = int(self.encoded.lengths.max()), "model.max_length"
+            if windows is not None:
+                longest, key = windows.size, "model.windows.size"
             raise TrainingError(
                 f"out of memory at step {self.state.global_step + 1} with a single text of up to "
-                f"{int(self.encoded.lengths.max())} tokens. Write a smaller model.max_length, a smaller "
+                f"{longest} tokens. Write a smaller {key}, a smaller "
                 f"model.checkpoint, or train on a device with more memory.{self._last_good()}"
             )
         self.token_budget = max(1, self.token_budget // 2)
