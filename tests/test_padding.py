@@ -74,13 +74,13 @@ def alone_and_together(classifier):
 
 
 def test_texts_are_filled_on_the_side_that_is_asked_for():
-    texts = [np.array([5, 6], dtype=np.int32), np.array([7, 8, 9], dtype=np.int32)]
+    texts = [np.array([5, 6, 3], dtype=np.int32), np.array([7, 8, 9, 4], dtype=np.int32)]
     ids, mask = padding.pad(texts, 1, "left").values()
-    assert ids.tolist() == [[1, 5, 6], [7, 8, 9]]
-    assert mask.tolist() == [[0, 1, 1], [1, 1, 1]]
+    assert ids.tolist() == [[1, 5, 6, 3], [7, 8, 9, 4]]
+    assert mask.tolist() == [[0, 1, 1, 1], [1, 1, 1, 1]]
     ids, mask = padding.pad(texts, 1).values()
-    assert ids.tolist() == [[5, 6, 1], [7, 8, 9]]
-    assert mask.tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert ids.tolist() == [[5, 6, 3, 1], [7, 8, 9, 4]]
+    assert mask.tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
 
 
 def test_xlnet_is_padded_on_the_left_and_says_alone_what_it_says_in_a_batch(xlnet):
@@ -159,3 +159,11 @@ def test_the_side_is_saved_over_the_one_that_a_tokenizer_came_with(tmp_path):
     assert AutoTokenizer.from_pretrained(tmp_path).padding_side == "left"
     loading.load_tokenizer(str(tmp_path), train_texts=()).save_pretrained(tmp_path)
     assert AutoTokenizer.from_pretrained(tmp_path).padding_side == "right"
+
+
+def test_a_batch_has_as_many_tokens_as_every_architecture_takes():
+    batch = padding.pad([np.array([5, 6], dtype=np.int32)], 1)
+    assert batch["input_ids"].tolist() == [[5, 6, 1, 1]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 0, 0]]
+    left = padding.pad([np.array([5, 6], dtype=np.int32)], 1, side="left")
+    assert left["input_ids"].tolist() == [[1, 1, 5, 6]]

@@ -16,6 +16,7 @@ FUNCTIONS = (
     *("compare", "distill", "doctor", "evaluate", "export", "inspect_data", "load_config"),
     *("predict", "push", "report", "serve", "sweep", "train"),
 )
+CLASSES = ("Classifier", "Corpus", "Run", "Split")
 ERRORS = ("ConfigError", "DataError", "ExportError", "FtclsError", "Interrupted", "TrainingError", "UnavailableError")
 
 
@@ -27,12 +28,12 @@ def printed(program):
 
 
 def test_the_public_names_are_these():
-    assert ftcls.__all__ == ["Classifier", *ERRORS[:-2], "Run", *ERRORS[-2:], "__version__", *FUNCTIONS]
+    assert ftcls.__all__ == sorted([*CLASSES, *ERRORS, "__version__", *FUNCTIONS])
     assert dir(ftcls) == ftcls.__all__
 
 
 def test_every_public_name_is_there_and_says_what_it_is():
-    for name in (*FUNCTIONS, "Classifier", "Run", *ERRORS):
+    for name in (*FUNCTIONS, *CLASSES, *ERRORS):
         assert inspect.getdoc(getattr(ftcls, name)), name
     assert all(callable(getattr(ftcls, name)) for name in FUNCTIONS)
 

@@ -18,6 +18,7 @@ from ftcls.errors import (
 
 if TYPE_CHECKING:
     from ftcls.config.load import load as load_config
+    from ftcls.data.corpus import Corpus, Split
     from ftcls.environment.doctor import doctor
     from ftcls.exporting.export import export
     from ftcls.exporting.push import push
@@ -38,11 +39,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Classifier",
     "ConfigError",
+    "Corpus",
     "DataError",
     "ExportError",
     "FtclsError",
     "Interrupted",
     "Run",
+    "Split",
     "TrainingError",
     "UnavailableError",
     "__version__",
@@ -63,7 +66,9 @@ __all__ = [
 
 _HOMES: Final = {
     "Classifier": ("ftcls.inference.classifier", "Classifier"),
+    "Corpus": ("ftcls.data.corpus", "Corpus"),
     "Run": ("ftcls.pipeline.run", "Run"),
+    "Split": ("ftcls.data.corpus", "Split"),
     "compare": ("ftcls.reporting.compare", "compare"),
     "distill": ("ftcls.pipeline.distill", "distill"),
     "doctor": ("ftcls.environment.doctor", "doctor"),

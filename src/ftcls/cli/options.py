@@ -42,8 +42,8 @@ AllowCode = Annotated[
     bool,
     typer.Option(
         "--allow-code",
-        help="Let code of other people run: the modules of metrics.evaluate, and that of a checkpoint with "
-        "model.allow_code.",
+        help="Let code run: the modules of metrics.evaluate, the functions of loss.function and metrics.functions, and "
+        "that of a checkpoint with model.allow_code.",
     ),
 ]
 AllowOwnCode = Annotated[

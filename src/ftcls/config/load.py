@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ import ftcls
 from ftcls.config import source
 from ftcls.config.explain import Problem, fields, line, nearest, problems, section_of
 from ftcls.config.huggingface import NAMES, Advice
+from ftcls.config.paths import make_absolute
 from ftcls.config.rules import violations
 from ftcls.config.schema import Experiment
 from ftcls.config.section import Section
@@ -232,7 +233,7 @@ def _checked(document: _Document) -> Experiment:
     foreign = list(_foreign_names(document))
     found = [problem for problem, _ in foreign]
     _names_are_text(document)
-    _absolute_paths(document)
+    make_absolute(document.value, document.place)
     experiment = _validated(value)
     if experiment is None:
         advised = {key for _, advice in foreign for key in advice.settings}
@@ -358,43 +359,3 @@ def _names_are_text(document: _Document) -> None:
         data["labels"] = [document.raw.get((*_NAMES_IN_LIST, index), item) for index, item in enumerate(labels)]
     if data.get("positive_label") is not None:
         data["positive_label"] = document.raw.get(_NAME, data["positive_label"])
-
-
-_PATHS: Final = (
-    *("data.path", "data.path.train", "data.path.validation", "data.path.test"),
-    *("model.checkpoint", "distillation.teacher", "distillation.texts"),
-)
-
-
-def _absolute_paths(document: _Document) -> None:
-    for key in _PATHS:
-        *sections, last = path = tuple(key.split("."))
-        section = document.value
-        for name in sections:
-            section = section.get(name) if isinstance(section, dict) else None
-        if isinstance(section, dict) and last in section:
-            section[last] = absolute(key, section[last], document.place(path))
-    metrics = document.value.get("metrics") if isinstance(document.value, dict) else None
-    if isinstance(metrics, dict) and isinstance(modules := metrics.get("evaluate"), list):
-        place = document.place(("metrics", "evaluate"))
-        metrics["evaluate"] = [_local_or_name(each, place) if isinstance(each, str) else each for each in modules]
-
-
-def absolute(key: str, value: Any, place: Place) -> Any:
-    """The value of one key with its path, if it is one, made absolute; any other value as it is."""
-    if not isinstance(value, str) or key not in _PATHS:
-        return value
-    return _local_or_name(value, place) if key == "model.checkpoint" else _absolute(value, place)
-
-
-def _absolute(path: str, place: Place) -> str:
-    # normpath, not resolve: a link in the path is the user's choice and stays in the config.
-    return os.path.normpath(place.folder / Path(path).expanduser())
-
-
-def _local_or_name(name: str, place: Place) -> str:
-    """A path made absolute; what neither looks like one nor is there is a name of the Hub, or of a cache."""
-    local = name.startswith(("./", "../", "~", ".\\", "..\\")) or Path(name).is_absolute()
-    if local or (name and files.is_there(place.folder / name)):
-        return _absolute(name, place)
-    return name

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from ftcls.config.explain import Problem, line, nearest
+from ftcls.config.loss_schema import Loss
 from ftcls.config.rule import Found, Rule, changed, rule, task_of
 from ftcls.config.schema import Experiment
 from ftcls.config.source import flow
@@ -50,6 +51,19 @@ def _loss_keys(experiment: Experiment) -> Found:
         yield Problem(("loss", "beta"), text)
 
 
+def _function(experiment: Experiment) -> Found:
+    loss = experiment.loss
+    if loss.function is None:
+        return
+    for key in Loss.model_fields:
+        if key != "function" and changed(loss, key):
+            text = "has no effect on a loss of one's own (loss.function); remove one of the two lines"
+            yield Problem(("loss", key), text)
+    if experiment.distillation.teacher is not None:
+        text = "is for labels, and distillation.teacher gives probabilities; remove one of the two lines"
+        yield Problem(("loss", "function"), text)
+
+
 def _loss_of_several_labels(experiment: Experiment) -> Found:
     loss, task = experiment.loss, task_of(experiment.data)
     if loss.kind == "distribution_balanced" and experiment.data.soft_labels:
@@ -92,6 +106,7 @@ RULES: tuple[Rule, ...] = (
     rule(_distillation, "distillation", "loss", "training.sampling", "training.augmentation"),
     rule(_weights_by_name("class_weights"), "loss.class_weights", "data.labels"),
     rule(_weights_by_name("pos_weight"), "loss.pos_weight", "data.labels"),
+    rule(_function, "loss", "distillation.teacher"),
     rule(
         _loss_keys,
         *("loss.kind", "loss.beta", *(f"loss.{key}" for key in (*_LOSS_KEYS, *_NOT_BALANCED))),

@@ -1,12 +1,16 @@
 """The part of the schema that says what a wrong answer costs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from ftcls.config.section import Section, Task
 
 LossKind = Literal["cross_entropy", "focal", "asymmetric", "distribution_balanced", "squared_emd"]
+
+
+FUNCTION: Final = r"^[^:].*:[^:]+$"
+"""How a config names a function: its file or module, and its name there."""
 
 
 class Loss(Section):
@@ -16,6 +20,11 @@ class Loss(Section):
     """Cross-entropy, the focal loss, the asymmetric or the distribution-balanced loss (multilabel), or cross-entropy
     with the squared earth mover's distance between labels in order (ordinal). multilabel: the binary form, as a mean
     over the labels. null: squared_emd for task ordinal, cross_entropy for any other."""
+
+    function: Annotated[str, Field(pattern=FUNCTION)] | None = None
+    """A loss of one's own in place of kind: ``FILE.py:NAME`` or ``MODULE:NAME``, a function of the logits [b, k] and
+    the targets (index of the class, int64 [b]; multilabel: 0 and 1, float32 [b, k]) that gives the loss of each text
+    [b], as tensors; with --allow-code. `ftcls.train(..., objective=)` writes it."""
 
     def kind_for(self, task: Task) -> LossKind:
         """The kind for a task."""

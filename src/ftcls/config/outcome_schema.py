@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ftcls.config.loss_schema import FUNCTION
 from ftcls.config.section import NonNegative, Section
 
 Tracker = Literal["tensorboard", "wandb", "mlflow"]
@@ -16,6 +17,10 @@ class Metrics(Section):
     """The validation metric that picks the best step; any name of report.json's metrics."""
     evaluate: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """More metrics in the report: modules of the `evaluate` library, files or names in its cache; with --allow-code."""
+    functions: dict[str, Annotated[str, Field(pattern=FUNCTION)]] = Field(default={})
+    """More metrics in the report by their names: functions of one's own, ``FILE.py:NAME`` or ``MODULE:NAME``, of the
+    gold and the predicted labels (their indices [n]; multilabel: 0 and 1 [n, k]), if they take more also of the
+    probabilities [n, k] and the names of the labels; with --allow-code. `ftcls.train(..., metrics=)` writes it."""
 
 
 class Decision(Section):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError
 
 import ftcls
-from ftcls.config import load, source
+from ftcls.config import load, paths, source
 from ftcls.config.explain import Problem, belongs, found, line, nearest, problems
 from ftcls.config.schema import Experiment
 from ftcls.config.section import Positive, Section
@@ -187,7 +187,7 @@ def _with_absolute_paths(file: SweepFile) -> dict[str, Any]:
             return [walk(key, each) for each in value]
         if isinstance(value, dict):
             return {inner: walk(inner if "." in inner else key, each) for inner, each in value.items()}
-        return load.absolute(key, value, place)
+        return paths.absolute(key, value, place)
 
     return {name: walk(name, value) for name, value in file.text.value["axes"].items()}
 

@@ -1,7 +1,7 @@
 """Texts of different lengths in one array: what fills it stands on the side that the architecture does not read."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ Side = Literal["right", "left"]
 Batch = dict[str, NDArray[np.int64]]
 """What a model of transformers takes: ``input_ids`` and ``attention_mask``, and for pairs of texts ``token_type_ids``
 where the checkpoint has them; int64 [b, t] each."""
+FEWEST: Final = 4
+"""Tokens of a text in a batch, padding included: CANINE and Funnel draw neighbouring tokens together, and have nothing
+left of an empty text."""
 
 
 def side(config: PretrainedConfig) -> Side:
@@ -32,7 +35,7 @@ def pad(
     side: Side = "right",
     types: Sequence[NDArray[np.uint8]] | None = None,
 ) -> Batch:
-    """Some texts padded to the longest.
+    """Some texts padded to the longest, and to the `FEWEST` tokens that every architecture takes.
 
     Args:
         texts: token ids of b texts.
@@ -41,7 +44,7 @@ def pad(
         types: token type ids of each text; None: the model is given none.
     """
     lengths = [len(ids) for ids in texts]
-    longest = max(lengths)
+    longest = max(*lengths, FEWEST)
     places = [slice(0, n) if side == "right" else slice(longest - n, longest) for n in lengths]
     shape = (len(texts), longest)
     found = {"input_ids": np.full(shape, pad_id, dtype=np.int64), "attention_mask": np.zeros(shape, dtype=np.int64)}

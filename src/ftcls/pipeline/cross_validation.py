@@ -15,7 +15,7 @@ from ftcls.model.baselines.linear import MAJORITY, NAME, Baseline
 from ftcls.pipeline import build_report, extra_metrics, out_of_fold, tune_decision
 from ftcls.pipeline.cross_ladder import cross_ladder
 from ftcls.pipeline.estimate import Forecast
-from ftcls.pipeline.extra_metrics import Module
+from ftcls.pipeline.extra_metrics import ExtraMetric
 from ftcls.pipeline.fit_model import build_model, fit_model
 from ftcls.pipeline.fold_runs import train_folds
 from ftcls.pipeline.out_of_fold import OutOfFold
@@ -79,7 +79,7 @@ def cross_validate(
     call: Call,
     *,
     forecast: Forecast,
-    extra: tuple[Module, ...],
+    extra: tuple[ExtraMetric, ...],
     jobs: int | None,
     options: Options,
     resume: bool,
@@ -92,7 +92,7 @@ def cross_validate(
         run: of the cross-validation.
         call: how it came about.
         forecast: of one training.
-        extra: modules of metrics.evaluate.
+        extra: metrics beside those of ftcls.
         jobs: trainings at a time; None: one for each GPU, else one.
         options: what is said to every training.
         resume: whether the final training goes on from its newest checkpoint.

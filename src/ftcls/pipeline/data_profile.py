@@ -38,7 +38,7 @@ def inspect_data(
     Args:
         config: a file, the name of a shipped config, its sections as nested mappings, or an experiment.
         overrides: put over it: ``{"data.subset.train": 1000}``, or ``key.path=value``.
-        data: a DataFrame or a file in place of the config's, or one for each split.
+        data: as for `ftcls.train`.
         thorough: judge the labels of all rows, however many there are.
 
     Raises:

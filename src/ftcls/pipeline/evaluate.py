@@ -3,11 +3,10 @@
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ftcls.config.load import Config, load
 from ftcls.config.rule import task_of
@@ -19,8 +18,9 @@ from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Thresholds
 from ftcls.inference.simple_classifier import load_classifier as load_any
 from ftcls.model import own_code
-from ftcls.pipeline import build_report, cross_validation, extra_metrics, label_alignment, out_of_fold
+from ftcls.pipeline import build_report, cross_validation, extra_metrics, label_alignment, out_of_fold, own_functions
 from ftcls.pipeline.own_data import Table, file_of
+from ftcls.pipeline.own_functions import Metric, OwnFunctions, with_functions
 from ftcls.pipeline.same_data import refuse_other_data
 from ftcls.runs import directory, report_schema
 from ftcls.runs.directory import RunDir
@@ -43,6 +43,7 @@ def evaluate(
     thresholds: Thresholds = (),
     precision: str = "auto",
     allow_code: bool = False,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> report_schema.Evaluation:
     """Score a run again, on one of its splits or on other data; or any checkpoint on the data of a config.
 
@@ -51,14 +52,15 @@ def evaluate(
     Args:
         run: the run directory, or a simple model of it, ``RUN:tfidf``; with ``config`` also a local or Hub checkpoint.
         split: train, validation or test; None: test. Of a cross-validation None is ``out_of_fold``: each fold's model.
-        data: a DataFrame or a file with the same columns, taken whole, or another copy of the data set.
+        data: a DataFrame, a Dataset or a file with the same columns, taken whole, or another copy of the data set.
         checkpoint: ``best`` or ``step-N`` of a run; None: the model of the run.
         output: where else to write the result.
         config: gives data and cleaning in place of the run's own config.
         labels: the model's label names in its order, where its own are not those of the data.
         thresholds: in place of the model's own: one for all labels, one for some, or texts such as ``LABEL=0.3``.
         precision: the arithmetic: auto, that of the run, so that its figures are repeated; fp32, bf16 or fp16.
-        allow_code: whether the modules of metrics.evaluate may run, and code that came with the checkpoint.
+        allow_code: whether the modules and functions of the metrics may run, and code that came with the checkpoint.
+        metrics: more metrics by name, see `ftcls.train`; those that a run was trained with are handed over again.
 
     Raises:
         ConfigError: modules that are not allowed to run, or thresholds that are none.
@@ -66,10 +68,10 @@ def evaluate(
     """
     model, wanted = os.fspath(run), reference(os.fspath(run))
     place = RunDir(Path(wanted.path).absolute())
-    is_run = place.config.is_file()
-    _check(model, is_run=is_run, config=config, checkpoint=checkpoint, labels=labels)
-    experiment = _experiment(place, config)
-    _check_code(experiment, model, allow_code=allow_code)
+    is_run = _check(place, model, config=config, checkpoint=checkpoint, labels=labels)
+    experiment, functions = with_functions(_experiment(place, config), None, metrics)
+    _check_code(experiment, functions, model, allow_code=allow_code)
+    functions = own_functions.loaded(experiment, functions, trains=False)
     weights: Path | str = model if wanted.name or not is_run else _weights(place, checkpoint)
     trained = label_alignment.renamed(
         load_classifier(weights, experiment, _precision(place, experiment, precision, own=is_run and config is None)),
@@ -88,7 +90,7 @@ def evaluate(
         said = _out_of_fold(place, wanted.name, experiment, corpus.splits["train"], precision, thresholds)
     else:
         said = trained.predictions_of(corpus.splits[split])  # type: ignore[index]
-    name = corpus.source if data is None else "dataframe" if isinstance(data, pd.DataFrame) else Path(data).stem
+    name = corpus.source if data is None else Path(data).stem if isinstance(data, str | os.PathLike) else "dataframe"
     found = build_report.evaluation(
         trained,
         corpus,
@@ -97,13 +99,17 @@ def evaluate(
         name=name,
         split=split,
         seed=experiment.seed,
-        extra=extra_metrics.score(extra_metrics.load(experiment.metrics.evaluate, corpus), said),
+        extra=extra_metrics.score(own_functions.extra(experiment, functions, corpus), said),
         metrics_without_leaks=_without_leaks(corpus, split, said, experiment.seed) if own else None,
     )
     stem = f"{name}-{split}" if wanted.name is None else f"{name}-{split}-{wanted.name}"
-    for file in (*([place.evals / f"{stem}.json"] if is_run else []), *([] if output is None else [Path(output)])):
-        report_schema.write_evaluation(file, found)
+    _write(found, *([place.evals / f"{stem}.json"] if is_run else []), *([] if output is None else [Path(output)]))
     return found
+
+
+def _write(found: report_schema.Evaluation, *files: Path) -> None:
+    for file in files:
+        report_schema.write_evaluation(file, found)
 
 
 def _split(asked: str | None, corpus: Corpus, *, folds: bool) -> str:
@@ -141,8 +147,9 @@ def _out_of_fold(
     return out_of_fold.pooled(said, rows)
 
 
-def _check_code(experiment: Experiment, model: str, *, allow_code: bool) -> None:
+def _check_code(experiment: Experiment, functions: OwnFunctions, model: str, *, allow_code: bool) -> None:
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
+    own_functions.check_allowed(experiment, functions, allow_code=allow_code, trains=False)
     own_code.check_given(model, wanted=experiment.model.allow_code, given=allow_code)
 
 
@@ -154,9 +161,10 @@ def _experiment(run: RunDir, config: Config | None) -> Experiment:
 
 
 def _check(
-    model: str, *, is_run: bool, config: Config | None, checkpoint: str | None, labels: Sequence[str] | None
-) -> None:
-    """Refuse what does not go together."""
+    place: RunDir, model: str, *, config: Config | None, checkpoint: str | None, labels: Sequence[str] | None
+) -> bool:
+    """Refuse what does not go together; whether it is a run."""
+    is_run = place.config.is_file()
     if labels is not None and config is None:
         raise ConfigError("--labels: goes with --config; a run knows its labels")
     if checkpoint is not None and not is_run:
@@ -166,6 +174,7 @@ def _check(
             f"{model}: not a run, it has no config.yaml.{directory.nearest(model)} Name a directory that `ftcls "
             "train` wrote, or say with --config FILE which data this checkpoint is to be scored on"
         )
+    return is_run
 
 
 def _scored_on(experiment: Experiment, data: Table | None, trained: BaseClassifier) -> Corpus:
@@ -176,8 +185,7 @@ def _scored_on(experiment: Experiment, data: Table | None, trained: BaseClassifi
     known = section.labels if label_alignment.bare(trained.labels) else trained.labels
     with tempfile.TemporaryDirectory() as folder:
         # A path stays as it was typed: messages name it so.
-        stored = isinstance(data, pd.DataFrame)
-        file = Path(file_of(data, section, Path(folder), "dataframe")) if stored else Path(data)
+        file = Path(data if isinstance(data, str | os.PathLike) else file_of(data, section, Path(folder), "dataframe"))
         section = label_alignment.elsewhere(section, file, task=task_of(section) or trained.task, labels=known)
         return read(section, seed=experiment.seed)
 

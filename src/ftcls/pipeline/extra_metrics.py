@@ -7,10 +7,10 @@ name, or a module that does not fit the task, is found before an hour is spent.
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -20,6 +20,17 @@ from ftcls.scoring import metrics
 from ftcls.scoring.metrics import Predictions
 
 log = logging.getLogger(__name__)
+
+
+class ExtraMetric(Protocol):
+    """Something that is scored beside the metrics of ftcls."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """What its numbers are called in the report."""
+
+    def score(self, predictions: Predictions) -> dict[str, float | None]:
+        """Its numbers by these names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +43,11 @@ class Module:
     """An `evaluate.EvaluationModule`."""
     keys: Mapping[str, str]
     """Its own name of a number to that of the report: the same, or ``evaluate.<name>`` where ftcls has that already."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """What the report calls its numbers."""
+        return self.keys.values()
 
     def score(self, predictions: Predictions) -> dict[str, float | None]:
         """Its numbers by report name; None for all where it fails, which costs no run its report."""
@@ -66,7 +82,7 @@ def load(names: Sequence[str], corpus: Corpus) -> tuple[Module, ...]:
     for name in names:
         metric = _loaded(name, corpus.task)
         try:
-            trials = [_computed(metric, _perfect(corpus, split)) for split in corpus.splits.values()]
+            trials = [_computed(metric, perfect(corpus, split)) for split in corpus.splits.values()]
         except Exception as error:  # whatever code of other people raises is about this key
             raise ConfigError(
                 f"metrics.evaluate: {name}: fails on {corpus.task} labels: {type(error).__name__}: {error}"
@@ -77,9 +93,9 @@ def load(names: Sequence[str], corpus: Corpus) -> tuple[Module, ...]:
     return tuple(modules)
 
 
-def score(modules: Sequence[Module], predictions: Predictions) -> dict[str, float | None]:
-    """The numbers of all modules by report name."""
-    return {key: value for module in modules for key, value in module.score(predictions).items()}
+def score(extra: Sequence[ExtraMetric], predictions: Predictions) -> dict[str, float | None]:
+    """The numbers of all extra metrics by report name."""
+    return {key: value for each in extra for key, value in each.score(predictions).items()}
 
 
 _CONFIGURATIONS: Final[Mapping[Task, str | None]] = {
@@ -147,7 +163,7 @@ def _options(metric: Any, predictions: Predictions) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in known}
 
 
-def _perfect(corpus: Corpus, split: Split) -> Predictions:
+def perfect(corpus: Corpus, split: Split) -> Predictions:
     """Predictions that are right in every row."""
     gold, k = split.targets, len(corpus.labels)
     hot = gold > 0 if gold.ndim == 2 else gold[:, None] == np.arange(k)

@@ -23,7 +23,7 @@ from ftcls.model.windows import Windows
 from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.runs.directory import RunDir
-from ftcls.training import parameter_groups
+from ftcls.training import objective_check, parameter_groups
 from ftcls.training.fit import Fit, first_answer, fit
 from ftcls.training.validation import Validation
 
@@ -82,9 +82,12 @@ def build_model(plan: TrainingPlan) -> Built:
     log.info("pooling    %s: %s", prepared.pooling.kind, prepared.pooling.reason)
     if prepared.settings.windows is not None:
         built = _with_windows(built, prepared.settings.windows, prepared, checkpoint)
-    if corpus.task == "multilabel":
-        train = corpus.splits["train"]
-        start_at(built, first_answer(section, experiment.loss, corpus.learnt("train"), corpus.labels, train.shares))
+    learnt = corpus.learnt("train")
+    if plan.objective is not None:
+        name = f"loss.function: {experiment.loss.function}"
+        objective_check.check(plan.objective, learnt, len(corpus.labels), name=name)
+    elif corpus.task == "multilabel":
+        start_at(built, first_answer(section, experiment.loss, learnt, corpus.labels, corpus.splits["train"].shares))
     adapted = None
     if experiment.adapter.kind != "none":
         adapted = adapters.add(
@@ -128,6 +131,7 @@ def fit_model(built: Built, plan: TrainingPlan, *, run: RunDir, resume: bool) ->
         Validation(prepared.encoded.get("validation"), corpus.labels, corpus.task, corpus.positive),
         training=experiment.training,
         loss=experiment.loss,
+        function=plan.objective,
         best_metric=experiment.metrics.best,
         trackers=experiment.report.trackers,
         seed=experiment.seed,

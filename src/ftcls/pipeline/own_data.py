@@ -1,9 +1,9 @@
-"""Data that is handed over in place of that of a config: DataFrames, or files of one's own."""
+"""Data that is handed over in place of that of a config: tables of pandas or `datasets`, a corpus, or files."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import pandas as pd
 
@@ -11,15 +11,29 @@ from ftcls.config import schema
 from ftcls.config.rule import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.columns import label_of, text_of
+from ftcls.data.corpus import Corpus
 from ftcls.data.read import SPLITS
 from ftcls.data.readers.label_columns import columns_of
 from ftcls.data.tables import frames
-from ftcls.errors import ConfigError
+from ftcls.data.texts import parts
+from ftcls.errors import ConfigError, DataError
 
-Table: TypeAlias = pd.DataFrame | str | os.PathLike[str]
+
+class Dataset(Protocol):
+    """A `datasets.Dataset`, which takes seconds to import; who has one has done so."""
+
+    @property
+    def features(self) -> Mapping[str, Any]:
+        """The types of its columns."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All its rows."""
+
+
+Table: TypeAlias = pd.DataFrame | Dataset | str | os.PathLike[str]
 """A table in memory, or the file of one."""
-Data: TypeAlias = Table | Mapping[str, Table]
-"""One table, or one for each split."""
+Data: TypeAlias = Table | Corpus | Mapping[str, Table]
+"""One table, or one for each split, as a mapping, a `datasets.DatasetDict` or a corpus."""
 _KEPT: Final = (
     *("text", "columns", "label", "weight", "labels", "positive_label"),
     *("clean", "split", "subset", "on_bad_row"),
@@ -30,7 +44,9 @@ _KEPT: Final = (
 def with_data(experiment: Experiment, data: Data | None, folder: Path) -> Experiment:
     """The experiment on other data, read by the columns, labels, cleaning and splits of its own.
 
-    A DataFrame is written to a Parquet file, which the config then names: ``NAME-DIGEST.parquet``, by its content.
+    What is in memory is written to a Parquet file, which the config then names: ``NAME-DIGEST.parquet``, by its
+    content. Of a `datasets.Dataset` the numbers of a ClassLabel become its names. A corpus brings its task and label
+    names, and its columns are ``text`` (of pairs ``first`` and ``second``) and ``label``.
 
     Args:
         experiment: as it was loaded.
@@ -39,11 +55,13 @@ def with_data(experiment: Experiment, data: Data | None, folder: Path) -> Experi
 
     Raises:
         ConfigError: a split that there is none of.
-        DataError: a column is not there, or cannot be written.
+        DataError: a column is not there, or cannot be written; a corpus has clusters, which a table cannot say.
     """
     if data is None:
         return experiment
     section = experiment.data
+    if isinstance(data, Corpus):
+        section, data = _of_corpus(section, data)
     path: str | schema.SplitPaths
     if isinstance(data, Mapping):
         if "train" not in data or not set(data) <= set(SPLITS):
@@ -60,10 +78,86 @@ def with_data(experiment: Experiment, data: Data | None, folder: Path) -> Experi
 
 
 def file_of(table: Table, section: schema.Data, folder: Path, name: str) -> str:
-    """The absolute path of a table's file; that of a DataFrame is written first."""
+    """The absolute path of a table's file; that of a table in memory is written first."""
+    if not isinstance(table, pd.DataFrame | str | os.PathLike):
+        table = _frame(table)
     if isinstance(table, pd.DataFrame):
         split = [name for name in (section.split.column,) if name in table.columns]
         weight = [name for name in (section.weight,) if name in table.columns]
         columns = (*text_of(section).names, *columns_of(label_of(section)), *filter(None, (*split, *weight)))
         return str(frames.store(table, columns, folder, name).absolute())
     return str(Path(table).expanduser().absolute())
+
+
+def _of_corpus(section: schema.Data, corpus: Corpus) -> tuple[schema.Data, dict[str, Table]]:
+    """The data section and the tables that say the same as a corpus.
+
+    Raises:
+        DataError: it has clusters.
+    """
+    clustered = [name for name, split in corpus.splits.items() if split.clusters is not None]
+    if clustered:
+        raise DataError(
+            f"data: the corpus has clusters of rows that are not independent ({', '.join(clustered)}), and a table "
+            "has no way to say so: intervals would be too narrow. Leave them out (clusters=None) if "
+            "the rows are independent"
+        )
+    pairs = any(len(parts(text)) == 2 for split in corpus.splits.values() for text in split.texts[:1])
+    names = ("first", "second") if pairs else ("text",)
+    tables: dict[str, Table] = {}
+    for name, split in corpus.splits.items():
+        table = pd.DataFrame([parts(text) for text in split.texts], columns=list(names))
+        if split.targets.ndim == 2:
+            table["label"] = [[corpus.labels[i] for i in row.nonzero()[0]] for row in split.targets]
+        else:
+            table["label"] = [corpus.labels[index] for index in split.targets]
+        if split.weights is not None:
+            table["weight"] = split.weights
+        tables[name] = table
+    said = {
+        "source": "files",
+        "task": corpus.task,
+        "text": schema.TextPair(first="first", second="second") if pairs else "text",
+        "label": "label",
+        "weight": "weight" if any(split.weights is not None for split in corpus.splits.values()) else None,
+        "labels": corpus.labels,
+        "positive_label": corpus.positive_label,
+    }
+    kept = {key: getattr(section, key) for key in ("clean", "split", "subset", "on_bad_row")}
+    written = {key: value for key, value in kept.items() if key in section.model_fields_set}
+    return schema.Data(**{**written, **{key: value for key, value in said.items() if value is not None}}), tables
+
+
+def _frame(dataset: Any) -> pd.DataFrame:
+    """A `datasets.Dataset` as a DataFrame, the names of its ClassLabels in place of their numbers.
+
+    Raises:
+        ConfigError: it is none, or one that is streamed.
+    """
+    table = hasattr(dataset, "features") and hasattr(dataset, "to_pandas")
+    streamed = table and not hasattr(dataset, "__len__")
+    if streamed or not table:
+        raise ConfigError(
+            f"data: {type(dataset).__name__}: "
+            + (
+                "is streamed, and the rows of a training are read more than once; load it without streaming=True"
+                if streamed
+                else "no table; give a DataFrame, a datasets.Dataset, a Corpus, a file, or one for each split"
+            )
+        )
+    frame: pd.DataFrame = dataset.to_pandas()
+    for column, feature in dataset.features.items():
+        inner = getattr(feature, "feature", feature)  # of a list
+        names = getattr(inner, "names", None)
+        if names is None:
+            continue
+        if inner is feature:
+            frame[column] = [_name(names, number) for number in frame[column]]
+        else:
+            frame[column] = [None if row is None else [_name(names, number) for number in row] for row in frame[column]]
+    return frame
+
+
+def _name(names: list[str], number: Any) -> str | None:
+    """The name of a class; None for what has none: -1 stands for it, and so does nothing."""
+    return None if pd.isna(number) or number < 0 else names[int(number)]

@@ -3,10 +3,11 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ftcls.config.durations import seconds_of
 from ftcls.config.load import Config, Overrides, dump, load
@@ -25,6 +26,7 @@ from ftcls.pipeline import (
     dry_run,
     explain_mistakes,
     extra_metrics,
+    own_functions,
     session,
 )
 from ftcls.pipeline.cross_validation import cross_validate
@@ -33,6 +35,7 @@ from ftcls.pipeline.fit_model import build_model, fit_model
 from ftcls.pipeline.ladder import ladder
 from ftcls.pipeline.own_data import Data, with_data
 from ftcls.pipeline.own_file import config_beside
+from ftcls.pipeline.own_functions import Metric, OwnFunctions, with_functions
 from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.run import Run
 from ftcls.pipeline.run_facts import facts
@@ -47,6 +50,7 @@ from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import Report
 from ftcls.scoring.next_steps import next_steps
 from ftcls.search.trials import Options
+from ftcls.training.losses import Objective
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +71,8 @@ def train(
     budget: str | float | None = None,
     started: float | None = None,
     jobs: int | None = None,
+    objective: Objective | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> Run:
     """Train, score and report: one config in, one run directory out.
 
@@ -74,12 +80,14 @@ def train(
         config: a file, the name of a shipped config, its sections as nested mappings, or an experiment; with `label`
             a data file, beside which a config is written.
         overrides: put over it: ``{"training.learning_rate": 5e-5}``, or ``key.path=value``.
-        data: a DataFrame or a file in place of the config's data, or one for each split; a DataFrame is kept as a
-            Parquet file beside the run, which the run's config names.
+        data: a DataFrame, a `datasets.Dataset` or a file in place of the config's data, or one for each split, also as
+            a `datasets.DatasetDict` or a `Corpus`; what is in memory is kept as Parquet files beside the run, which
+            the run's config names.
         output: the run directory; None: ``runs/<name>``, or ``<name>-2`` and so on where it is taken.
         smoke: the same pipeline on a generated miniature, with a small untrained model: under a minute.
         resume: continue that run from its newest checkpoint; start where there is none.
-        allow_code: whether the modules of metrics.evaluate may run, and with model.allow_code the checkpoint's code.
+        allow_code: whether the modules of metrics.evaluate and the functions that the config names may run, and with
+            model.allow_code the checkpoint's code.
         command: what the user typed, for the report.
         announce: called with the run directory as soon as it exists.
         label: of a data file: the label column, or a column of 0 and 1 for each label.
@@ -87,17 +95,15 @@ def train(
         budget: seconds, or ``10m``: as many steps of the schedule as fit into that time; None: all of them.
         started: when that time began, by `time.monotonic`; None: now.
         jobs: of a cross-validation (data.split.folds), trainings at a time; None: one for each GPU, else one.
+        objective: a loss in place of the config's: a function of the logits, float32 [b, k], and the targets (index of
+            the class, int64 [b]; multilabel: 0 and 1, float32 [b, k]) that gives the loss of each text, [b].
+        metrics: more metrics by name: functions of the gold and the predicted labels (their indices [n]; multilabel: 0
+            and 1 [n, k]), that may take the probabilities [n, k] and the names of the labels too.
 
     Raises:
         FtclsError: see `ftcls.errors`.
     """
-    if text is not None and label is None:
-        raise ConfigError(f"text={text!r}: goes with label, for a data file; a config has data.text")
-    if budget is not None and (smoke or resume):
-        raise ConfigError(
-            "--budget: its steps are chosen when a run begins; leave it out of --smoke, and continue a run with its "
-            "own config: ftcls train RUN/config.yaml --output RUN --resume"
-        )
+    _check(label=label, text=text, budget=budget, begun=smoke or resume)
     if label is not None and isinstance(config, str | os.PathLike):
         columns = (label,) if isinstance(label, str) else tuple(label)
         config, notes = config_beside(os.fspath(config), label=columns, text=text)
@@ -106,7 +112,7 @@ def train(
     begun = time.monotonic() if started is None else started
     place = None if output is None else Path(output)
     home = session.HOME if place is None else place.absolute().parent
-    experiment = with_data(load(config, overrides), data, home)
+    experiment, functions = with_functions(with_data(load(config, overrides), data, home), objective, metrics)
     cross_validation.check(experiment, jobs=jobs, timed=budget is not None)
     if smoke:
         experiment = dry_run.smoke(experiment, overrides)
@@ -124,8 +130,20 @@ def train(
             allow_code=allow_code,
             announce=announce,
             jobs=jobs,
+            functions=functions,
         )
     return Run(run.path)
+
+
+def _check(*, label: Any, text: str | None, budget: Any, begun: bool) -> None:
+    """Refuse what does not go together."""
+    if text is not None and label is None:
+        raise ConfigError(f"text={text!r}: goes with label, for a data file; a config has data.text")
+    if budget is not None and begun:
+        raise ConfigError(
+            "--budget: its steps are chosen when a run begins; leave it out of --smoke, and continue a run with its "
+            "own config: ftcls train RUN/config.yaml --output RUN --resume"
+        )
 
 
 def _train(
@@ -137,8 +155,10 @@ def _train(
     allow_code: bool,
     announce: Callable[[Path], None],
     jobs: int | None,
+    functions: OwnFunctions,
 ) -> RunDir:
     extra_metrics.check_allowed(experiment.metrics.evaluate, allow_code=allow_code)
+    own_functions.check_allowed(experiment, functions, allow_code=allow_code, trains=True)
     devices.quiet()
     machine = devices.choose(experiment.training.device, experiment.training.precision)
     dry_run.check_installed(experiment, machine)
@@ -154,10 +174,11 @@ def _train(
             log.info("%s is done", run.path)
             return run
         own_code.extend(run.path)  # what is saved is loaded again
+        functions = own_functions.loaded(experiment, functions, trains=True)
         corpus = read(experiment.data, seed=experiment.seed)
         same_data(run, corpus, main=machine.main)
-        extra = extra_metrics.load(experiment.metrics.evaluate, corpus)
-        planned = plan(experiment, corpus, machine)
+        extra = own_functions.extra(experiment, functions, corpus)
+        planned = plan(experiment, corpus, machine, functions.objective)
         expected = forecast(planned.experiment, planned.inputs, machine)
         if machine.main:
             manifest.write_listed(run.config, dump(planned.experiment))

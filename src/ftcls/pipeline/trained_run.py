@@ -18,7 +18,7 @@ from ftcls.model.baselines import linear
 from ftcls.model.baselines.linear import Baseline, LinearModel
 from ftcls.pipeline import tune_decision
 from ftcls.pipeline.estimate import Forecast
-from ftcls.pipeline.extra_metrics import Module
+from ftcls.pipeline.extra_metrics import ExtraMetric
 from ftcls.pipeline.fit_model import Built, best_model
 from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.runs.directory import RunDir
@@ -60,8 +60,8 @@ class TrainedRun:
     """That the logits took."""
     precision_agreement: PrecisionAgreement | None
     speed: Speed | None
-    extra: tuple[Module, ...]
-    """Modules of metrics.evaluate."""
+    extra: tuple[ExtraMetric, ...]
+    """Metrics beside those of ftcls."""
 
     @cached_property
     def predictions(self) -> dict[SplitName, Predictions]:
@@ -99,7 +99,7 @@ def score(
     forecast: Forecast,
     built: Built,
     fit: Fit,
-    extra: tuple[Module, ...],
+    extra: tuple[ExtraMetric, ...],
     tuned: Tuned | None = None,
 ) -> TrainedRun:
     """Read the best weights back, score validation and test, and tune the decision, which is kept with the model.

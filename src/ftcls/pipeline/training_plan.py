@@ -11,6 +11,7 @@ from ftcls.model.tokenize import Encoded
 from ftcls.pipeline.prepare import Prepared, encode_texts, prepare
 from ftcls.pipeline.schedule import with_schedule
 from ftcls.pipeline.unlabelled import unlabelled
+from ftcls.training.losses import Objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,8 @@ class TrainingPlan:
     """Cleaned texts that are learnt beside the train split, by what a teacher says of them."""
     lesson: Encoded | None = None
     """The texts of the train split and those without labels, for a teacher; None: there is none."""
+    objective: Objective | None = None
+    """A loss of one's own; None: that of the experiment."""
 
     @property
     def training(self) -> Encoded:
@@ -42,7 +45,7 @@ class TrainingPlan:
         return replace(self, prepared=self.prepared.padded(side), lesson=lesson)
 
 
-def plan(experiment: Experiment, corpus: Corpus, machine: Machine) -> TrainingPlan:
+def plan(experiment: Experiment, corpus: Corpus, machine: Machine, objective: Objective | None = None) -> TrainingPlan:
     """Encode the corpus for the experiment's checkpoint, and settle what its config leaves open.
 
     Raises:
@@ -63,5 +66,5 @@ def plan(experiment: Experiment, corpus: Corpus, machine: Machine) -> TrainingPl
         lesson = encode_texts([*train, *texts], prepared.tokenizer, prepared.settings)
     rows = len(train) + len(texts)
     return TrainingPlan(
-        with_schedule(experiment, corpus, prepared, rows=rows), corpus, prepared, machine, texts, lesson
+        with_schedule(experiment, corpus, prepared, rows=rows), corpus, prepared, machine, texts, lesson, objective
     )

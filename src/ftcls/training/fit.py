@@ -162,6 +162,7 @@ def fit(
     *,
     training: Training,
     loss: Loss,
+    function: Objective | None = None,
     best_metric: str,
     trackers: tuple[str, ...],
     seed: int,
@@ -174,8 +175,9 @@ def fit(
     """Train, and leave the best weights in ``run.best``.
 
     ``gold`` are the labels of the training rows, which weights and priors of the loss go by, while ``train.targets``,
-    what is learnt, may be probabilities, and of more rows. ``save_weights(model, folder)`` writes a checkpoint's
-    weights; ``companions(folder)`` puts beside them what makes them a whole model: tokenizer, settings.
+    what is learnt, may be probabilities, and of more rows. ``function`` is a loss of one's own in place of the
+    section's. ``save_weights(model, folder)`` writes a checkpoint's weights; ``companions(folder)`` puts beside them
+    what makes them a whole model: tokenizer, settings.
 
     Raises:
         TrainingError: a loss that is not finite, or out of memory with single texts.
@@ -197,7 +199,7 @@ def fit(
     if training.activation_checkpointing:
         recompute_activations(model)
     packed = packed_classifier(model, train, machine=machine, seed=seed, recomputes=training.activation_checkpointing)
-    aim = objective(loss, gold, validation.labels, task=validation.task, weights=weights)
+    aim = function or objective(loss, gold, validation.labels, task=validation.task, weights=weights)
     set_seed(seed)
     bar = Bar(best_metric)
     with StopRequest() as stop:
