@@ -130,6 +130,7 @@ def ours(shape: str, kind: str, steps: int, device: str, folder: Path) -> tuple[
         model(shape, longest),
         tokenizer(),
         encoded,
+        encoded.targets,
         Validation(few, ("a", "b", "c", "d"), "multiclass", None),
         training=section,
         loss=Loss(),

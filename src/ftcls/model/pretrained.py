@@ -10,6 +10,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -66,13 +67,19 @@ def without_weights(config: PretrainedConfig, checkpoint: str = "") -> PreTraine
     Raises:
         UnavailableError: it describes none.
     """
+    place = checkpoint or config.name_or_path
+    if not own_code.of_config(config) and type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise UnavailableError(
+            f"model.checkpoint: {place}: transformers has no classifier of its architecture, {config.model_type}; take "
+            "a checkpoint of one that it has, such as BERT, DeBERTa, ModernBERT, Llama or Qwen3"
+        )
     try:
         with torch.device("meta"):
             model: PreTrainedModel = AutoModelForSequenceClassification.from_config(
                 config, trust_remote_code=own_code.of_config(config)
             )
     except _BROKEN as error:
-        raise _unavailable(Path(checkpoint or config.name_or_path), error) from error
+        raise _unavailable(Path(place), error) from error
     return model
 
 
