@@ -205,7 +205,7 @@ def _plain(folder: Path, experiment: Experiment) -> np.ndarray[Any, Any]:
         try:
             with torch.inference_mode():
                 logits = model(**inputs).logits.double()
-        except RuntimeError:  # CANINE and Funnel cannot compute an empty text
+        except (IndexError, RuntimeError):  # CANINE, Funnel and decoders cannot compute an empty text
             found.append(np.full((1, model.config.num_labels), np.nan))
         else:
             found.append(torch.softmax(logits, dim=-1).numpy())
