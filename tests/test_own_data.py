@@ -125,6 +125,11 @@ def test_a_corpus_with_clusters_is_refused(tmp_path):
         read_back(corpus(clusters=np.arange(12) // 2), tmp_path)
 
 
+def test_a_corpus_with_probabilities_is_refused(tmp_path):
+    with pytest.raises(DataError, match="a column for each"):
+        read_back(corpus(soft=np.full((12, 3), 1 / 3)), tmp_path)
+
+
 def test_a_run_on_a_dataset_is_trained_and_scored(tmp_path):
     run = ftcls.train(
         CONFIG,

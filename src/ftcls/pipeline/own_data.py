@@ -93,7 +93,7 @@ def _of_corpus(section: schema.Data, corpus: Corpus) -> tuple[schema.Data, dict[
     """The data section and the tables that say the same as a corpus.
 
     Raises:
-        DataError: it has clusters.
+        DataError: it has clusters or probabilities.
     """
     clustered = [name for name, split in corpus.splits.items() if split.clusters is not None]
     if clustered:
@@ -101,6 +101,11 @@ def _of_corpus(section: schema.Data, corpus: Corpus) -> tuple[schema.Data, dict[
             f"data: the corpus has clusters of rows that are not independent ({', '.join(clustered)}), and a table "
             "has no way to say so: intervals would be too narrow. Leave them out (clusters=None) if "
             "the rows are independent"
+        )
+    if any(split.soft is not None for split in corpus.splits.values()):
+        raise DataError(
+            "data: the corpus has a probability for each label of a row; hand over a DataFrame with a column for each, "
+            "and name them in data.label"
         )
     pairs = any(len(parts(text)) == 2 for split in corpus.splits.values() for text in split.texts[:1])
     names = ("first", "second") if pairs else ("text",)
