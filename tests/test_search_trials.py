@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from ftcls.cli.app import run as ftcls
 from ftcls.config.load import dump, load
+from ftcls.config.recipe import complete
 from ftcls.errors import ConfigError
 from ftcls.search import trials
 from sweeping import BASE, GRID, finish, planned, write
@@ -105,3 +106,28 @@ def test_what_is_left_of_a_folder_that_was_being_made_is_cleared(tmp_path):
     (trial.run.path / "notes.txt").touch()
     trial.clear()
     assert [path.name for path in trial.run.path.iterdir()] == ["notes.txt"]
+
+
+def test_a_schedule_that_the_run_chose_itself_is_that_of_the_trial(tmp_path):
+    text = "name: open\nbase: base.yaml\naxes:\n  seed: [1, 2]\n"
+    trial = planned(tmp_path, text).trials[0]
+    experiment = load(trial.command[2], trial.command[3 : trial.command.index("--output")])
+    assert experiment.training.learning_rate is None
+    finish(trial)
+    whole = complete(experiment, rows=2000, task="multiclass", parameters=10**9)
+    trial.run.config.write_text(dump(whole))
+    assert whole.training.learning_rate is not None
+    assert trial.done
+    other = whole.model_copy(update={"training": whole.training.model_copy(update={"weight_decay": 0.5})})
+    trial.run.config.write_text(dump(other))
+    with pytest.raises(ConfigError, match="was trained with another config than this sweep's"):
+        _ = trial.done
+
+
+def test_a_rate_that_the_trial_names_is_compared(tmp_path):
+    trial = planned(tmp_path).trials[0]
+    finish(trial)
+    trial.run.config.write_text(trial.config.replace("learning_rate: 1e-5", "learning_rate: 0.5"))
+    assert "learning_rate: 0.5" in trial.run.config.read_text()
+    with pytest.raises(ConfigError, match="was trained with another config than this sweep's"):
+        _ = trial.done

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
+from ftcls.config import source
 from ftcls.config.load import dump, load, shown
+from ftcls.config.recipe import complete_from
 from ftcls.config.smoke import sets_aside
 from ftcls.config.source import flow
 from ftcls.errors import ConfigError
@@ -171,5 +173,9 @@ def _written(resolved: dict[str, Any], key: str) -> str:
 
 
 def _same(run: RunDir, config: str) -> bool:
-    # Newer versions may write keys that an old run's config lacks: then the values decide.
-    return run.config.read_text(encoding="utf-8") == config or dump(load(run.config)) == config
+    if run.config.read_text(encoding="utf-8") == config:
+        return True
+    # Newer versions may write keys that an old run's config lacks: then the values decide. A schedule that the config
+    # leaves open was chosen by the run, whose own config has the numbers.
+    made, wanted = load(run.config), load(source.parse(config, source.Place(str(run.config))).value)
+    return complete_from(wanted, made.model_dump()["training"]) == made
