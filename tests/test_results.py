@@ -58,7 +58,7 @@ def test_the_report_has_every_key_that_readers_rely_on():
     rest = (
         "schema_version status metrics intervals per_label confusion decision metrics_at_default diagnosis slices "
         "label_intervals metrics_without_leaks speed ladder next_steps precision_agreement cross_validation "
-        "metrics_unweighted soft_scores"
+        "metrics_unweighted soft_scores learning_curve"
     )
     assert set(keys) | set(rest.split()) == set(document)
     for section, names in keys.items():

@@ -57,5 +57,9 @@ class Report(Section):
     """Simpler models on the same rows: the most frequent label, a linear model of TF-IDF, the pretrained encoder with a
     logistic regression, and a mixture of these with the fine-tuned model. `RUN:NAME` predicts with one."""
 
+    learning_curve: Literal["auto", "always", "never"] = "auto"
+    """What more rows brought to simple models: TF-IDF, and the frozen encoder where the ladder has it, learn a quarter
+    and half of the training rows too. `auto`: where that takes ten seconds or 3 % of the training's time at most."""
+
     trackers: tuple[Tracker, ...] = ()
     """Experiment trackers; each is an extra, none can stop a run."""

@@ -239,6 +239,9 @@ def _folds(experiment: Experiment) -> Found:
     if experiment.distillation.teacher is not None and split.fold is None:
         text = "has learnt rows of the folds that its student is tested on; train the student without data.split.folds"
         yield Problem(("distillation", "teacher"), text)
+    if changed(experiment.report, "learning_curve"):
+        text = "has no effect with folds, whose rows are all learnt and all scored; remove the line"
+        yield Problem(("report", "learning_curve"), text)
     if changed(data.subset, "validation"):
         text = "has no effect with folds, which take the validation rows too; subset.train draws from all of them"
         yield Problem(("data", "subset", "validation"), text)
@@ -356,7 +359,7 @@ RULES: tuple[Rule, ...] = (
     rule(_positive_label, "data.source", "data.task", "data.single_label", "data.labels", "data.positive_label"),
     rule(_label_form, "data.source", "data.task", "data.label"),
     rule(_shares, "data.split", "data.subset.train"),
-    rule(_folds, "data.split", "data.subset.validation", "distillation.teacher"),
+    rule(_folds, "data.split", "data.subset.validation", "distillation.teacher", "report.learning_curve"),
     rule(_steps("eval_strategy", "eval_steps"), "training.eval_strategy", "training.eval_steps"),
     rule(_steps("save_strategy", "save_steps"), "training.save_strategy", "training.save_steps"),
     rule(_patience, "training.early_stopping_patience", "training.eval_strategy"),

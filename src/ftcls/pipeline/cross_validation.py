@@ -23,6 +23,7 @@ from ftcls.pipeline.trained_run import Call, TrainedRun, score
 from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.runs import folds_section, predictions, report_schema, training_section
 from ftcls.runs.directory import RunDir
+from ftcls.runs.learning_curve_section import LearningCurve
 from ftcls.runs.report_schema import OUT_OF_FOLD, Report, Scores
 from ftcls.scoring.metrics import Predictions
 from ftcls.scoring.tuning import Tuned
@@ -197,6 +198,7 @@ def _report(found: OutOfFold, trained: TrainedRun, tuned: Tuned, phase: Phase) -
         cross_validation=_section(found, trained, scores[OUT_OF_FOLD]),
         metrics_unweighted=report_schema.unweighted(scores),
         soft_scores=report_schema.soft(scores),
+        learning_curve=LearningCurve(best, 0, omitted="every row of a cross-validation is learnt and scored"),
     )
     phase("ladder", ", ".join(plan.experiment.report.ladder) or "none")
     return replace(report, ladder=cross_ladder(found, trained, report))

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ftcls.data.corpus import SplitName
+from ftcls.data.corpus import Corpus, SplitName
 from ftcls.environment.devices import TOKEN_BUDGETS
 from ftcls.inference.embedding import embed
 from ftcls.inference.simple_classifier import FINE_TUNED, STACK
@@ -42,6 +42,23 @@ TITLES: Final = {
 }
 
 
+def decided(corpus: Corpus, name: SplitName, probabilities: NDArray[np.float64], how: Decision) -> Predictions:
+    """Predictions of a split from probabilities [n, k] and the decision on them."""
+    split = corpus.splits[name]
+    return Predictions(
+        task=corpus.task,
+        labels=corpus.labels,
+        gold=split.targets,
+        predicted=decision.predict(probabilities, corpus.task, how.thresholds),
+        probabilities=probabilities,
+        rows=split.rows,
+        clusters=split.clusters,
+        weights=split.weights,
+        soft=split.soft,
+        positive=corpus.positive,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Contender:
     """A model of the ladder: what it says about validation and test, and what it cost."""
@@ -65,19 +82,7 @@ class Setting:
 
     def predictions(self, name: SplitName, found: NDArray[np.float64], how: Decision) -> Predictions:
         """Predictions of a split from probabilities."""
-        split, corpus = self.plan.corpus.splits[name], self.plan.corpus
-        return Predictions(
-            task=corpus.task,
-            labels=corpus.labels,
-            gold=split.targets,
-            predicted=decision.predict(found, corpus.task, how.thresholds),
-            probabilities=found,
-            rows=split.rows,
-            clusters=split.clusters,
-            weights=split.weights,
-            soft=split.soft,
-            positive=corpus.positive,
-        )
+        return decided(self.plan.corpus, name, found, how)
 
     def scored(self, found: Predictions, name: str, **facts: Any) -> Rung:
         """A rung of predictions of the test split."""
@@ -98,13 +103,30 @@ class Setting:
         return Rung(name, TITLES[name], scores.metrics, scores.intervals, difference, scores.seconds, **facts)
 
 
-def ladder(trained: TrainedRun, simple: SimpleModels, report: Report) -> tuple[Rung, ...]:
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """The vectors of the pretrained encoder, and what a regression on those of all training rows came to."""
+
+    train: NDArray[np.float32]
+    """[n, d]"""
+    validation: NDArray[np.float32]
+    """[m, d]"""
+    said: NDArray[np.float64]
+    """[m, k] probabilities of the validation rows."""
+    seconds: float
+    """Of the regression alone."""
+
+
+def ladder(trained: TrainedRun, simple: SimpleModels, report: Report) -> tuple[tuple[Rung, ...], Vectors | None]:
     """Fit, score and keep the rungs that the config wants, from the simplest to the mixture of all.
 
     Args:
         trained: the run.
         simple: the models that are fitted beside every run.
         report: what is said of all these.
+
+    Returns:
+        The rungs, and the vectors of the frozen one, where there is one.
     """
     wanted = trained.plan.experiment.report.ladder
     setting = Setting(trained.plan, trained.run, trained.predictions["test"])
@@ -112,13 +134,15 @@ def ladder(trained: TrainedRun, simple: SimpleModels, report: Report) -> tuple[R
     if "majority" in wanted and report.majority is not None:
         rungs.append(setting.known("majority", report.majority))
     contenders: list[Contender] = []
+    vectors = None
     if linear.KIND in wanted and report.baseline is not None:
         contenders.append(_tfidf(setting, simple))
         rungs.append(setting.known(linear.KIND, report.baseline, texts_per_second=simple.texts_per_second))
     if logistic.KIND in wanted and (reason := cannot_embed(setting.plan)) is not None:
         rungs.append(Rung(logistic.KIND, TITLES[logistic.KIND], {}, {}, {}, omitted=reason))
     elif logistic.KIND in wanted:
-        contenders.append(_frozen(setting))
+        frozen, vectors = _frozen(setting)
+        contenders.append(frozen)
         rungs.append(_rung(setting, contenders[-1]))
     rows = sum(map(len, trained.predictions.values()))
     fine = Contender(
@@ -143,7 +167,7 @@ def ladder(trained: TrainedRun, simple: SimpleModels, report: Report) -> tuple[R
     )
     if STACK in wanted and contenders:
         rungs.append(_stack(setting, [*contenders, fine]))
-    return tuple(rungs)
+    return tuple(rungs), vectors
 
 
 def _rung(setting: Setting, each: Contender) -> Rung:
@@ -224,12 +248,13 @@ def keep_frozen(
     return {**about, "C": model.strength}
 
 
-def _frozen(setting: Setting) -> Contender:
+def _frozen(setting: Setting) -> tuple[Contender, Vectors]:
     started = time.perf_counter()
     corpus = setting.plan.corpus
     embedding = Embedding(setting.plan)
     train, validation = embedding.vectors("train"), embedding.vectors("validation")
     learnt, unseen = corpus.splits["train"], corpus.splits["validation"]
+    embedded = time.perf_counter()
     model = logistic.learn(
         train,
         corpus.learnt("train"),
@@ -239,15 +264,15 @@ def _frozen(setting: Setting) -> Contender:
         seed=setting.plan.experiment.seed,
         weights=(learnt.shares, unseen.shares),
     )
-    seconds = time.perf_counter() - started
-    started = time.perf_counter()
+    fitted = time.perf_counter()
     found: dict[SplitName, NDArray[np.float64]] = {"test": model.probabilities(embedding.vectors("test"))}
-    rate = _rate(len(corpus.splits["test"]), started)
+    rate = _rate(len(corpus.splits["test"]), fitted)
     found["validation"] = model.probabilities(validation)
     how = _decided(setting, found["validation"])
     about = keep_frozen(model, how, embedding, setting.run, corpus.labels)
     predictions.write(setting.run.predictions / "test-frozen.parquet", setting.predictions("test", found["test"], how))
-    return Contender(logistic.KIND, found, how, seconds, rate, about)
+    vectors = Vectors(train, validation, found["validation"], fitted - embedded)
+    return Contender(logistic.KIND, found, how, fitted - started, rate, about), vectors
 
 
 def keep_mixture(

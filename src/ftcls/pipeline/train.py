@@ -33,6 +33,7 @@ from ftcls.pipeline.cross_validation import cross_validate
 from ftcls.pipeline.estimate import Forecast, forecast
 from ftcls.pipeline.fit_model import build_model, fit_model
 from ftcls.pipeline.ladder import ladder
+from ftcls.pipeline.learning_curve import learning_curve
 from ftcls.pipeline.own_data import Data, with_data
 from ftcls.pipeline.own_file import config_beside
 from ftcls.pipeline.own_functions import Metric, OwnFunctions, with_functions
@@ -222,7 +223,10 @@ def _report(trained: TrainedRun, phase: Phase) -> Report:
     phase("intervals", "of every score, and the differences from the simple models")
     report = build_report.report(trained, simple, about)
     phase("ladder", ", ".join(plan.experiment.report.ladder) or "none")
-    report = replace(report, ladder=ladder(trained, simple, report))
+    rungs, vectors = ladder(trained, simple, report)
+    phase("learning curve", "simple models of a quarter and of half of the training rows")
+    curve = learning_curve(plan, simple, vectors, seconds=report.training.seconds)
+    report = replace(report, ladder=rungs, learning_curve=curve)
     return report if trained.call.smoke else replace(report, next_steps=next_steps(facts(report, plan.experiment)))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ftcls.reporting import more_rows
 from ftcls.reporting.error_analysis import Pair
 from ftcls.reporting.figures_as_text import interval, number
 from ftcls.runs.report_schema import Report
@@ -59,6 +60,9 @@ def findings(
         scored = "validation and test" if report.cross_validation is None else "all rows"
         words = f"{candidates:,} gold labels of {scored} look wrong to the model: read the first of them."
         found.append(Finding("plain", words, "relabel"))
+    more = more_rows.sentence(report)
+    if more is not None:
+        found.append(Finding("plain", more, "more-rows"))
     warnings = [check for check in report.data.checks if check.severity == "warning"]
     if warnings:
         named = ", ".join(f"{check.name.replace('_', ' ')} ({check.count:,})" for check in warnings)

@@ -39,7 +39,7 @@ def figures(found: Report, lines: Sequence[dict[str, Any]], test: Predictions, r
         test: the predictions of the test split.
         rows: what is known about its texts.
     """
-    return {**_training(found, lines), **_scores(found, test), **_lengths(test, rows)}
+    return {**_training(found, lines), **_scores(found, test), **_lengths(test, rows), **_more_rows(found)}
 
 
 def _training(found: Report, lines: Sequence[dict[str, Any]]) -> dict[str, Drawing]:
@@ -95,6 +95,22 @@ def _lengths(test: Predictions, rows: Rows) -> dict[str, Drawing]:
     words = "; ".join(f"{group.name} tokens: {group.accuracy:.3f}" for group in groups)
     return {
         "length": Drawing(plots.by_group(groups, "tokens in the text"), f"Accuracy by length of the text: {words}.")
+    }
+
+
+def _more_rows(found: Report) -> dict[str, Drawing]:
+    curves = [] if found.learning_curve is None else [each for each in found.learning_curve.models if each.points]
+    if found.learning_curve is None or not curves:
+        return {}
+    metric = found.learning_curve.metric
+    words = "; ".join(f"{each.title} {each.points[0].score:.4f} to {each.points[-1].score:.4f}" for each in curves)
+    ends = curves[0].points[0].rows, curves[0].points[-1].rows
+    drawn = [(each.title, [(point.rows, point.score) for point in each.points]) for each in curves]
+    return {
+        "learning_curve": Drawing(
+            plots.learning_curves(metric, drawn),
+            f"{metric} on validation from {ends[0]:,} to {ends[1]:,} training rows: {words}.",
+        )
     }
 
 

@@ -162,6 +162,20 @@ def frequency(counts: NDArray[np.int64], f1: NDArray[np.float64]) -> Figure:
     return figure
 
 
+def learning_curves(metric: str, curves: Sequence[tuple[str, _Points]]) -> Figure:
+    """A score by training rows, each doubling as wide as the one before; by the names of the models."""
+    figure, axes = _empty("training rows", f"{metric} on validation")
+    with matplotlib.rc_context(STYLE):
+        for index, (name, points) in enumerate(curves):
+            _line(axes, points, index, name, marker="o")
+        rows = sorted({rows for _, points in curves for rows, _ in points})
+        axes.set_xscale("log")
+        axes.set_xticks(rows, [f"{each:,.0f}" for each in rows])
+        axes.minorticks_off()
+        axes.legend()
+    return figure
+
+
 def by_group(groups: Sequence[Slice], xlabel: str) -> Figure:
     """Accuracy of groups of rows, with intervals."""
     figure, axes = _empty(xlabel, "accuracy")

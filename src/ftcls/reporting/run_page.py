@@ -12,7 +12,18 @@ from typing import Any
 from ftcls.data.texts import MARK, parts
 from ftcls.environment import manifest
 from ftcls.environment.files import write_text
-from ftcls.reporting import commands, error_analysis, findings, gallery, html_page, page_data, plots, rungs, sources
+from ftcls.reporting import (
+    commands,
+    error_analysis,
+    findings,
+    gallery,
+    html_page,
+    more_rows,
+    page_data,
+    plots,
+    rungs,
+    sources,
+)
 from ftcls.reporting.error_analysis import Mistake
 from ftcls.reporting.figures_as_text import number, signed
 from ftcls.reporting.outcome import METRICS, VERDICTS, outcome
@@ -189,6 +200,7 @@ def _context(
         "reliability": calibration,
         "explained": _explained(words, test, rows),
         "words": words,
+        "more_rows": more_rows.sentence(found),
         "lists": [each for each in _lists(test, rows) if each["examples"]],
         "lengths": lengths,
         "truncation": truncation,

@@ -15,7 +15,7 @@ from rich.text import Text
 from ftcls.data.corpus import Check
 from ftcls.environment import disk
 from ftcls.errors import on_one_line
-from ftcls.reporting import beside_scores, commands
+from ftcls.reporting import beside_scores, commands, more_rows
 from ftcls.reporting.figures_as_text import duration, interval, number, signed
 from ftcls.reporting.fold_table import folds
 from ftcls.reporting.outcome import VERDICTS, outcome
@@ -56,7 +56,8 @@ def summary(report: Report, *, run: Path | None = None, verbose: bool) -> Render
         parts += [*_tables(report), *(line for check in warnings for line in (Text(), _warning(check)))]
     else:
         beside = [] if ladder else [*_headline(report, tested=False), Text()]
-        parts += [*beside, *_diagnosis(report), *(_short_warning(check) for check in warnings)]
+        said = [*_diagnosis(report), *more_rows.lines(report)]
+        parts += [*beside, *said, *(_short_warning(check) for check in warnings)]
     if run is not None:
         parts += [*_next_steps(report, run), Text(), *_use(report, run)]
     return Group(*parts)
@@ -81,6 +82,7 @@ def _tables(report: Report) -> list[RenderableType]:
         ),
         Text(),
         *_training(report),
+        *more_rows.lines(report),
     ]
 
 

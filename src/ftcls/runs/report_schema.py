@@ -19,6 +19,7 @@ from ftcls.errors import DataError
 from ftcls.runs import directory
 from ftcls.runs.data_section import Data
 from ftcls.runs.folds_section import CrossValidation
+from ftcls.runs.learning_curve_section import LearningCurve
 from ftcls.runs.model_section import Model
 from ftcls.runs.speed_section import PrecisionAgreement, Speed
 from ftcls.runs.training_section import Training
@@ -199,6 +200,8 @@ class Report:
     """Of each split whose rows have weights: the metrics as if all counted the same; None: no split's have."""
     soft_scores: dict[str, SoftScores] | None = None
     """Of each split whose labels are probabilities or votes; None: of no split."""
+    learning_curve: LearningCurve | None = None
+    """Of simple models on validation; None where the config wants none."""
     schema_version: Literal[1] = 1
 
     @property
