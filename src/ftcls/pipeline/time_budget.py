@@ -4,7 +4,7 @@ import itertools
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -42,6 +42,8 @@ _MEASURED: Final = 4.0
 """Seconds after which no more micro-batches are timed."""
 _FROZEN_SHARE: Final = 0.2
 """Most of the time that the vectors of the frozen encoder may take."""
+_SIMPLE_SHARE: Final = 0.02
+"""Of the time, that the simple models and the checks may take in any case: so many rows are kept for them."""
 _LOOKED_AT: Final = 200
 """Steps whose padding is counted."""
 
@@ -59,6 +61,8 @@ class Pace:
     """Of the frozen encoder for all rows."""
     around: float
     """Before the first step and after the last one, the frozen encoder left out."""
+    rows: int
+    """For training."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Plan:
 
 
 def within(experiment: Experiment, budget: float, *, started: float) -> Experiment:
-    """The experiment with as many steps of its schedule as fit into a time; the log says what was decided.
+    """The experiment with as many rows and steps of its schedule as fit into a time; the log says what was decided.
 
     Args:
         experiment: with its whole schedule.
@@ -103,22 +107,53 @@ def fit_into(experiment: Experiment, pace: Pace, left: float) -> Plan:
         overrides["report.ladder"] = [name for name in experiment.report.ladder if name != "frozen"]
         notes.append(f"budget     no frozen encoder beside the model: its vectors would take {duration(vectors)}")
         vectors = 0.0
-    room = _SURE * left - pace.around - vectors
     each = pace.step + pace.evaluation / pace.steps_per_epoch
-    steps = max(1, math.floor((room - pace.evaluation) / each))
+    steps = _steps(pace, left, vectors)
     total = whole * each + pace.around + vectors
     if steps >= whole:
         return Plan(
             overrides, (*notes, f"budget     the whole schedule fits: {whole:,} steps, {duration(total)} in all")
         )
+    passed, rows = steps < pace.steps_per_epoch, _fewer_rows(experiment, pace, left, steps)
+    if passed and rows is not None:
+        overrides["data.subset.train"] = rows
+        pace = replace(pace, around=pace.around - (pace.rows - rows) / _TEXTS_PER_SECOND)
+        steps = _steps(pace, left, vectors)
+        notes.append(
+            f"budget     {rows:,} of {pace.rows:,} training rows, each label with its share: one pass over all of them "
+            f"would take {duration(pace.steps_per_epoch * pace.step)}; the report says what more rows brought"
+        )
+        steps = min(steps, math.ceil(rows / section.batch_size) * whole // pace.steps_per_epoch)
     overrides["training.max_steps"] = steps
-    if steps < pace.steps_per_epoch:
+    if passed:
         overrides["training.eval_strategy"] = "no"
-    share = "less than one step fits; one is made" if room < each else f"{steps:,} of {whole:,} steps fit"
+    fits = _SURE * left - pace.around - vectors >= each
+    share = f"{steps:,} of {whole:,} steps fit" if fits else "less than one step fits; one is made"
     notes.append(f"budget     {share}, the rate falls to zero over them; all of them would take {duration(total)}")
-    if steps < pace.steps_per_epoch:
-        notes.append("budget     that is less than one pass over the training rows: RUN:tfidf may be the better model")
+    if passed:
+        once = rows is not None and steps * section.batch_size >= rows
+        less = "a single pass over them" if once else "less than one pass over the training rows"
+        notes.append(f"budget     that is {less}: RUN:tfidf may be the better model")
     return Plan(overrides, tuple(notes))
+
+
+def _steps(pace: Pace, left: float, vectors: float) -> int:
+    """Steps that fit into so many seconds, and at least one."""
+    room = _SURE * left - pace.around - vectors - pace.evaluation
+    return max(1, math.floor(room / (pace.step + pace.evaluation / pace.steps_per_epoch)))
+
+
+def _fewer_rows(experiment: Experiment, pace: Pace, left: float, steps: int) -> int | None:
+    """The rows that so many steps pass once, and as many as the simple models learn on the way; None: all of them.
+
+    Rows that the config draws itself, or leaves for a test split, stay as they are, and those that stand beside texts
+    without labels, which the steps pass too.
+    """
+    section = experiment.data
+    if section.subset.train is not None or section.split.test == "rest" or experiment.distillation.teacher is not None:
+        return None
+    rows = max(steps * experiment.training.batch_size, math.floor(_SIMPLE_SHARE * left * _TEXTS_PER_SECOND))
+    return rows if rows < pace.rows else None
 
 
 def measure(experiment: Experiment, machine: Machine) -> tuple[Experiment, Pace]:
@@ -163,6 +198,7 @@ def _pace(per_token: float, computed: float, steps: int, corpus: Corpus, prepare
         evaluation=forward * tokens["validation"],
         vectors=forward * (tokens["train"] + scored),
         around=again + forward * scored + rows / _TEXTS_PER_SECOND + _FIXED,
+        rows=len(corpus.splits["train"]),
     )
 
 
