@@ -12,6 +12,7 @@ from ftcls.data.tables.spreadsheet import file_of
 from ftcls.environment import devices
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError
+from ftcls.pipeline.checkpoint_choice import choose
 from ftcls.pipeline.file_contents import contents
 from ftcls.pipeline.starter_config import Machine, starter
 
@@ -26,13 +27,16 @@ def is_data(argument: str) -> bool:
     return kind_of(path) not in (None, "txt") and file_of(path).is_file()
 
 
-def config_beside(data: str, *, label: Sequence[str], text: str | None) -> tuple[Path, tuple[str, ...]]:
+def config_beside(
+    data: str, *, label: Sequence[str], text: str | None, seconds: float | None = None
+) -> tuple[Path, tuple[str, ...]]:
     """Write a config beside a data file, ready to be edited; one with the same content is taken as it is.
 
     Args:
         data: a table, or a folder with a folder of texts for each label.
         label: the label column, or a column of 0 and 1 for each label; of a folder none.
         text: the text column; None: the one that looks like it.
+        seconds: that the training may take, which chooses the checkpoint of those at hand; None: as long as it takes.
 
     Returns:
         The config, and what was guessed for it, one sentence each.
@@ -48,13 +52,15 @@ def config_beside(data: str, *, label: Sequence[str], text: str | None) -> tuple
     check_label(path, label)
     device = devices.choose("auto", "auto")
     machine, found = Machine(device.device, device.name), contents(path, label=label, text=text)
+    chosen = None if seconds is None else choose(found, device, seconds)
+    said = () if chosen is None else (f"checkpoint: {chosen.name}, {chosen.why}",)
     for place in _places(path):
-        made = starter(found, machine, place)
+        made = starter(found, machine, place, checkpoint=chosen)
         if not place.exists():
             write_text(place, made.text)
-            return place, (*made.notes, f"config: {place}, ready to be edited")
+            return place, (*made.notes, *said, f"config: {place}, ready to be edited")
         if place.read_text(encoding="utf-8") == made.text:
-            return place, (*made.notes, f"config: {place}")
+            return place, (*made.notes, *said, f"config: {place}")
     raise AssertionError
 
 

@@ -50,6 +50,15 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """What the training would start from."""
+
+    name: str
+    """As `model.checkpoint` takes it."""
+    why: str
+
+
+@dataclass(frozen=True)
 class Starter:
     """A config and what was guessed for it."""
 
@@ -80,9 +89,13 @@ def from_file(
     return starter(contents(data, label=label, text=text), machine, output)
 
 
-def starter(found: "Contents", machine: Machine, output: Path | None) -> Starter:
-    """The config for what a data file holds."""
-    return Starter(_config(found, machine, output), found.notes)
+def starter(
+    found: "Contents", machine: Machine, output: Path | None, *, checkpoint: Checkpoint | None = None
+) -> Starter:
+    """The config for what a data file holds; of this checkpoint, or of the one that suits the machine."""
+    usual = _checkpoint(machine)
+    chosen = usual if checkpoint is None or checkpoint.name == usual.name else checkpoint
+    return Starter(_config(found, chosen, output), found.notes)
 
 
 def like(name: str) -> str:
@@ -121,14 +134,20 @@ def _truncation(found: "Contents") -> str:
     )
 
 
-def _recipe(found: "Contents", machine: Machine) -> Recipe:
-    task, rows = found.corpus.task, len(found.corpus.splits["train"])
-    return recommended(rows, task=task, small=_checkpoint(machine)[0] != LARGE)
+def tokens(found: "Contents") -> int:
+    """Of one pass over the training rows, about."""
+    lengths = _lengths(found)
+    longest = _max_length(lengths)
+    return sum(min(length, longest) for length in lengths)
 
 
-def _config(found: "Contents", machine: Machine, output: Path | None) -> str:
-    checkpoint, why = _checkpoint(machine)
-    task = found.corpus.task
+def training_recipe(found: "Contents", *, large: bool) -> Recipe:
+    """The schedule for the rows of a data file and an encoder of base size, or a small one."""
+    return recommended(len(found.corpus.splits["train"]), task=found.corpus.task, small=not large)
+
+
+def _config(found: "Contents", checkpoint: Checkpoint, output: Path | None) -> str:
+    task, recipe = found.corpus.task, training_recipe(found, large=checkpoint.name == LARGE)
     return f"""\
 {_schema_line()}# ftcls train {output.name if output else "CONFIG"}
 #
@@ -140,12 +159,12 @@ data:
 {_data(found, output)}  # Cleaning, also run on every text that is predicted:
   # clean: [html_breaks, entities, spaces]
 model:
-  # {why}
-  checkpoint: {flow(checkpoint)}
+  # {checkpoint.why}
+  checkpoint: {flow(checkpoint.name)}
   # Tokens; guessed to fit 95 % of the texts, at {CHARACTERS_PER_TOKEN} characters to a token. Longer ones are cut.
   max_length: {_max_length(_lengths(found))}
 {_truncation(found)}training:
-{_schedule(_recipe(found, machine), len(found.corpus.splits["train"]))}{_loss(task)}{_decision(task)}\
+{_schedule(recipe, len(found.corpus.splits["train"]))}{_loss(task)}{_decision(task)}\
 # The validation score that picks the best step.
 metrics: {{best: {_BEST[task]}}}
 """
@@ -268,16 +287,21 @@ def _name(data: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "classifier"
 
 
-def _checkpoint(machine: Machine) -> tuple[str, str]:
-    """The checkpoint, and why."""
+def packaged() -> bool:
+    """Whether the package with the small encoder is installed."""
+    name, _, inside = PACKAGED.partition("/")
+    spec = importlib.util.find_spec(name)
+    places = () if spec is None else spec.submodule_search_locations or ()
+    return any((Path(place) / inside / "model.safetensors").is_file() for place in places)
+
+
+def _checkpoint(machine: Machine) -> Checkpoint:
+    """The one that suits a machine where nobody waits for it."""
     if machine.device != "cpu":
-        return LARGE, f"a base-size encoder: {machine.name} trains it well"
-    spec = importlib.util.find_spec(PACKAGED.partition("/")[0])
-    if spec is not None and spec.submodule_search_locations:
-        weights = Path(next(iter(spec.submodule_search_locations))) / PACKAGED.partition("/")[2] / "model.safetensors"
-        if weights.is_file():
-            return f"package:{PACKAGED}", "small enough for a CPU, and installed here"
-    return SMALL, "small enough for a CPU; the first run downloads it from the Hub"
+        return Checkpoint(LARGE, f"a base-size encoder: {machine.name} trains it well")
+    if packaged():
+        return Checkpoint(f"package:{PACKAGED}", "small enough for a CPU, and installed here")
+    return Checkpoint(SMALL, "small enough for a CPU; the first run downloads it from the Hub")
 
 
 def check_output(output: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from ftcls.config.durations import seconds_of
 from ftcls.config.load import Config, Overrides, dump, load
 from ftcls.config.schema import Experiment
+from ftcls.config.smoke import keys
 from ftcls.data.read import read
 from ftcls.environment import devices, manifest, progress
 from ftcls.environment.progress import Phase
@@ -107,7 +108,8 @@ def train(
     _check(label=label, text=text, budget=budget, begun=smoke or resume)
     if label is not None and isinstance(config, str | os.PathLike):
         columns = (label,) if isinstance(label, str) else tuple(label)
-        config, notes = config_beside(os.fspath(config), label=columns, text=text)
+        seconds = None if budget is None or "model.checkpoint" in keys(overrides) else _seconds(budget)
+        config, notes = config_beside(os.fspath(config), label=columns, text=text, seconds=seconds)
         for note in notes:
             log.info("%s", note)
     begun = time.monotonic() if started is None else started
@@ -118,8 +120,7 @@ def train(
     if smoke:
         experiment = dry_run.smoke(experiment, overrides)
     elif budget is not None:
-        seconds = seconds_of(budget) if isinstance(budget, str) else float(budget)
-        experiment = within(experiment, seconds, started=begun)
+        experiment = within(experiment, _seconds(budget), started=begun)
     model = experiment.model
     own_code.check_given(model.checkpoint, wanted=model.allow_code, given=allow_code)
     with own_code.permission(model.checkpoint, given=model.allow_code):
@@ -145,6 +146,10 @@ def _check(*, label: Any, text: str | None, budget: Any, begun: bool) -> None:
             "--budget: its steps are chosen when a run begins; leave it out of --smoke, and continue a run with its "
             "own config: ftcls train RUN/config.yaml --output RUN --resume"
         )
+
+
+def _seconds(budget: str | float) -> float:
+    return seconds_of(budget) if isinstance(budget, str) else float(budget)
 
 
 def _train(
