@@ -91,6 +91,22 @@ def test_the_points_are_scores_of_models_of_nested_rows(tmp_path):
         assert point.score == pytest.approx(f1_score(validation.targets, said, average="macro"))
 
 
+def test_rows_that_count_more_do_so_at_every_point(tmp_path):
+    made = config(tmp_path, "multiclass")
+    lines = (tmp_path / "all.csv").read_text().splitlines()[1:]
+    rows = "".join(f"{line},{1 + 9 * (number % 5 == 0)}\n" for number, line in enumerate(lines))
+    (tmp_path / "all.csv").write_text(f"text,label,much\n{rows}")
+    made["data"]["weight"] = "much"
+    curve, corpus = curve_of(made)
+    train, validation = corpus.splits["train"], corpus.splits["validation"]
+    half = train.take(curves.nested(train, seed=42)[1])
+    model = linear.learn(half.texts, half.targets, task="multiclass", k=4, seed=42, weights=half.shares)
+    said = model.probabilities(validation.texts).argmax(axis=1)
+    expected = f1_score(validation.targets, said, average="macro", sample_weight=validation.weights)
+    assert curve.models[0].points[1].score == pytest.approx(expected)
+    assert set(validation.weights) == {1.0, 10.0}
+
+
 def test_tuned_thresholds_are_not_those_of_the_rows_that_are_scored(tmp_path):
     made = config(tmp_path, "multilabel")
     tuned, corpus = curve_of(made)
