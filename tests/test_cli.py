@@ -385,6 +385,7 @@ def classifier(here, monkeypatch):
     class Prediction:
         labels: tuple[str, ...]
         probabilities: dict[str, float]
+        windows: None = None
 
     class Lengths(module.Classifier):
         labels = ("short", "long")
@@ -400,7 +401,7 @@ def classifier(here, monkeypatch):
         def fingerprint(self):
             return "a stand-in"
 
-        def classify(self, texts):
+        def classify(self, texts, *, windows=False):
             return [Prediction((self.labels[len(text) > 5],), {"short": 0.25, "long": 0.75}) for text in texts]
 
     def from_pretrained(path, precision, device):
