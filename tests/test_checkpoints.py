@@ -1,4 +1,4 @@
-"""The checkpoints that people name: what verify/checkpoints.py says of some of them, and what docs/checkpoints.md does."""
+"""The checkpoints that people name: what verify/checkpoints.py says of some, and what docs/checkpoints.md does."""
 
 import importlib
 from pathlib import Path
