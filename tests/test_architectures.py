@@ -229,6 +229,7 @@ def trained(folder, place, *, lora, task):
         model,
         words,
         rows,
+        TARGETS[task],
         Validation(rows, LABELS, task, 1 if task == "binary" else None),
         training=Training(max_steps=2, batch_size=13, learning_rate=1e-2, eval_strategy="no", save_strategy="no"),
         loss=Loss(),
