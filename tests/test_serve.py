@@ -48,7 +48,7 @@ class Lengths:
     precision: str = "fp32"
     decision: Decision = field(default_factory=lambda: Decision(None, 1.0))
     settings: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(positive_label="long", max_length=12, truncation="head")
+        default_factory=lambda: SimpleNamespace(positive_label="long", max_length=12, truncation="head", windows=None)
     )
     batches: list[int] = field(default_factory=list)
     may_go: threading.Event = field(default_factory=threading.Event)

@@ -63,7 +63,9 @@ class Letters:
     task: str
     precision: str = "fp32"
     settings: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(positive_label=None, max_length=128, truncation="head_tail")
+        default_factory=lambda: SimpleNamespace(
+            positive_label=None, max_length=128, truncation="head_tail", windows=None
+        )
     )
 
     @property
