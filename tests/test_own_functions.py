@@ -13,8 +13,10 @@ from torch.nn import functional
 
 import ftcls
 from ftcls.cli.app import run as command
+from ftcls.config import paths
 from ftcls.config.load import dump, load
 from ftcls.config.loss_schema import Loss
+from ftcls.config.source import Place
 from ftcls.errors import ConfigError
 from ftcls.pipeline import own_functions
 from ftcls.training import objective_check
@@ -294,3 +296,10 @@ def test_other_keys_of_the_loss_have_no_effect_beside_it():
     assert "function: mine:loss" in dump(load("ag_news", ["loss.function=mine:loss"]))
     with pytest.raises(ConfigError, match=r"loss\.function"):
         load("ag_news", ["loss.function=mine"])
+
+
+@pytest.mark.parametrize("key", ["loss.function", "metrics.functions.cost"])
+def test_a_file_of_a_sweeps_axis_is_made_absolute(tmp_path, key):
+    place = Place("sweep.yaml", line=1, column=1, folder=tmp_path)
+    assert paths.absolute(key, "mine.py:cost", place) == f"{tmp_path / 'mine.py'}:cost"
+    assert paths.absolute(key, "mine:cost", place) == "mine:cost"

@@ -13,7 +13,8 @@ _PATHS: Final = (
     *("model.checkpoint", "distillation.teacher", "distillation.texts"),
 )
 _MODULES: Final = ("metrics", "evaluate")
-FUNCTION: Final = ".py:"
+_FUNCTIONS: Final = ("metrics", "functions")
+IN_FILE: Final = ".py:"
 """Stands between the file of a function and its name."""
 
 
@@ -24,27 +25,22 @@ def make_absolute(document: Any, place: Callable[[KeyPath], Place]) -> None:
         document: sections as nested mappings, or whatever a file holds instead.
         place: where a key was said.
     """
-    for key in _PATHS:
-        path = tuple(key.split("."))
+    functions = [(*_FUNCTIONS, name) for name in _section(document, _FUNCTIONS)]
+    for path in (*(tuple(key.split(".")) for key in (*_PATHS, "loss.function")), *functions):
         section = _section(document, path[:-1])
         if path[-1] in section:
-            section[path[-1]] = absolute(key, section[path[-1]], place(path))
+            section[path[-1]] = absolute(".".join(path), section[path[-1]], place(path))
     metrics = _section(document, _MODULES[:1])
     if isinstance(modules := metrics.get("evaluate"), list):
         folder = place(_MODULES)
         metrics["evaluate"] = [_local_or_name(each, folder) if isinstance(each, str) else each for each in modules]
-    names = _section(metrics, ("functions",))
-    for path in (("loss", "function"), *(("metrics", "functions", name) for name in names)):
-        section = _section(document, path[:-1])
-        if isinstance(said := section.get(path[-1]), str):
-            section[path[-1]] = _function(said, place(path))
 
 
 def absolute(key: str, value: Any, place: Place) -> Any:
     """The value of one key with its path, if it is one, made absolute; any other value as it is."""
     if not isinstance(value, str):
         return value
-    if key == "loss.function":
+    if key == "loss.function" or key.startswith(f"{'.'.join(_FUNCTIONS)}."):
         return _function(value, place)
     if key not in _PATHS:
         return value
@@ -65,7 +61,7 @@ def _absolute(path: str, place: Place) -> str:
 
 def _function(said: str, place: Place) -> str:
     """``FILE.py:NAME`` with its file made absolute; ``MODULE:NAME`` as it is."""
-    file, mark, name = said.rpartition(FUNCTION)
+    file, mark, name = said.rpartition(IN_FILE)
     return f"{_absolute(f'{file}.py', place)}:{name}" if mark else said
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from ftcls.config.loss_schema import Loss
-from ftcls.config.paths import FUNCTION
+from ftcls.config.paths import IN_FILE
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus
 from ftcls.errors import ConfigError
@@ -211,7 +211,7 @@ def load(said: str, key: str) -> Callable[..., Any]:
 
 
 def _module(place: str, said: str) -> Any:
-    if FUNCTION not in said:
+    if IN_FILE not in said:
         return importlib.import_module(place)
     if not Path(place).is_file():
         raise FileNotFoundError(place)
