@@ -53,7 +53,7 @@ def _seconds(found: "Contents", machine: Machine, name: str) -> float:
     epochs = training_recipe(found, large=name == LARGE).num_train_epochs
     low, high = EFFICIENCY[machine.device]
     reached = devices.speed(machine, width) * math.sqrt(low * high)
-    return _OPERATIONS * size * tokens(found) * epochs / reached
+    return _OPERATIONS * size * tokens(found, name) * epochs / reached
 
 
 def _is_cached(name: str, file: str) -> bool:

