@@ -42,3 +42,9 @@ def test_what_needs_no_model_loads_no_torch(arguments):
 
 def test_a_prediction_loads_torch_and_nothing_else_that_is_heavy(finished):
     assert loaded("predict", str(finished), "--text", "a good film") == ["torch"]
+
+
+def test_a_first_config_loads_no_part_of_a_training(tmp_path):
+    table = tmp_path / "reviews.csv"
+    table.write_text("label,text\na,some text\nb,more text\nb,last text\n")
+    assert loaded("config", "init", str(table), "--label", "label") == ["datasets", "torch"]

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 from huggingface_hub import try_to_load_from_cache
 
 from ftcls.environment import devices
-from ftcls.environment.devices import Machine
-from ftcls.pipeline.estimate import EFFICIENCY
+from ftcls.environment.devices import EFFICIENCY, Machine
 from ftcls.pipeline.starter_config import LARGE, PACKAGED, SMALL, Checkpoint, packaged, tokens, training_recipe
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from transformers import AutoModelForSequenceClassification, PretrainedConfig, P
 
 from ftcls.config.schema import Experiment
 from ftcls.environment import devices, disk
-from ftcls.environment.devices import PASS_COSTS, Machine
+from ftcls.environment.devices import EFFICIENCY, PASS_COSTS, Machine
 from ftcls.model import adapters, own_code, quantization
 from ftcls.model.batching import StepSampler
 from ftcls.model.checkpoint import SCRATCH
@@ -40,9 +40,6 @@ LATER: Final = {"cpu": 120_000_000, "cuda": 64_000_000}
 # bytes for each number of a layer of few bits, unpacked in passing. Fitted to scripts/memory_estimate.py.
 HOLES: Final = 0.07
 HOLES_PER_NUMBER: Final = 9
-# The share of the speed of one large matrix product that training reaches, from and to: what is usual, with MiniLM .30
-# to .45 on two cores that others used too; scripts/memory_estimate.py prints both times.
-EFFICIENCY: Final = {"cpu": (0.3, 0.6), "cuda": (0.2, 0.5), "mps": (0.15, 0.45)}
 STEPS_LOOKED_AT: Final = 200
 FORWARD: Final = 1 / 3
 """The share of a step's arithmetic that is forward."""
