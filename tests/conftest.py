@@ -1,5 +1,6 @@
 """What every test shares: no Hub, no cache but its own, and the original data sets where they are."""
 
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -26,6 +27,15 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FTCLS_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled_heap() -> None:
+    """What is alive is not looked through again for garbage: among all that the libraries hold that takes a second or
+    two, and the Trainer does it before every training.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

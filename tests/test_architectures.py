@@ -1,6 +1,5 @@
 """Every architecture that the documentation names, tiny and built offline: trained in full and by LoRA, loaded back."""
 
-import gc
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,13 +122,8 @@ every_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick():
-    """The Trainer collects garbage before every training; among all that the libraries hold, that takes most time."""
+def quiet():
     devices.quiet()
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def tokenizer(decoder):
