@@ -4,12 +4,15 @@
 
 Training is killed (SIGKILL) up to three times, at moments by chance, with steps of evaluation, saving and logging by
 chance, and continued until it is done. Its history has to be that of the undisturbed training to the byte, its report
-and predictions too but for times, its own path and `resumed`. Evaluation, report, prediction and export are killed and
-called again. Nothing may be left beside what an undisturbed call leaves. Exit code 1 where it is otherwise. Needs fork;
+and predictions too but for times, its own path and `resumed`. Evaluation, report, prediction, export and a download of
+an archive are killed and called again; so is a sweep, each of whose trials has to be that of the undisturbed
+one. Nothing may be left beside what an undisturbed call leaves. Exit code 1 where it is otherwise. Needs fork;
 libraries are loaded once, and the moments spread over the work itself.
 """
 
 import argparse
+import functools
+import hashlib
 import json
 import multiprocessing
 import os
@@ -23,13 +26,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+import flaky_hub
 import small_run
+from ftcls.data.readers import download
+from ftcls.errors import DataError
 from ftcls.exporting.export import export
 from ftcls.pipeline import evaluate, train
 from ftcls.prediction.predict import predict
 from ftcls.reporting import run_page
 from ftcls.runs import maintenance
 from ftcls.runs.directory import RunDir
+from ftcls.search import sweep as sweeping
 
 MOST = 3
 """Kills of one training."""
@@ -47,18 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     chance = random.Random(given.seed)
     kills, wrong = 0, []
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
         os.environ["FTCLS_CACHE"] = str(home / "cache")
         while kills < (2 if given.short else given.kills * 2 // 3):
             found, problems = training(home, chance)
             kills, wrong = kills + found, wrong + problems
             print(f"so far {kills} kills, {len(wrong)} differences", flush=True)  # of a call that is stopped
         print(f"training: {kills} kills, {len(wrong)} differences")
-        for command in () if given.short else COMMANDS:
-            most = 1 if given.short else -(-(given.kills - given.kills * 2 // 3) // len(COMMANDS))
-            found, problems = others(command, home, chance, most)
-            print(f"{command}: {found} kills, {len(problems)} differences")
+        rest = {
+            "sweep": sweeps,
+            "download": downloads,
+            **{command: functools.partial(others, command) for command in COMMANDS},
+        }
+        for name, kind in {} if given.short else rest.items():
+            found, problems = kind(home, chance, -(-(given.kills - given.kills * 2 // 3) // len(rest)))
+            print(f"{name}: {found} kills, {len(problems)} differences", flush=True)
             kills, wrong = kills + found, wrong + problems
     for problem in wrong:
         print(f"  {problem}")
@@ -144,24 +157,71 @@ COMMANDS: dict[str, Callable[[Path, Path], None]] = {
 def others(command: str, home: Path, chance: random.Random, most: int) -> tuple[int, list[str]]:
     """A command on the last run, undisturbed and killed."""
     run, one, two = home / "one", home / "undisturbed", home / "killed"
+    kills, problems = again(functools.partial(COMMANDS[command], run), one, two, chance, most)
+    return kills, [f"{command}: {each}" for each in (*problems, *unlike(one, two), *maintenance.verify(run).damages)]
+
+
+def downloads(home: Path, chance: random.Random, most: int) -> tuple[int, list[str]]:
+    """The archive of a data set, from a server that sends it in drops."""
+    content = random.Random(0).randbytes(4_000_000)
+    digest = hashlib.sha256(content).digest()
+
+    def check(path: Path) -> None:
+        if hashlib.sha256(path.read_bytes()).digest() != digest:
+            raise DataError(f"{path.name}: not the archive")
+
+    def fetch(place: Path) -> None:
+        os.environ["FTCLS_CACHE"] = str(place)
+        download.fetch([address], name="archive.tar", check=check, remedy="none")
+
+    one, two = home / "undisturbed", home / "killed"
+    with flaky_hub.archive(content) as server:
+        server.spoil = (flaky_hub.slow, flaky_hub.FOR_EVER)
+        address = f"http://127.0.0.1:{server.server_address[1]}/archive.tar"
+        kills, problems = again(fetch, one, two, chance, most)
+    return kills, [f"download: {each}" for each in (*problems, *unlike(one, two))]
+
+
+def sweeps(home: Path, chance: random.Random, most: int) -> tuple[int, list[str]]:
+    """Two trials of the small run; their processes are told of the end of the sweep, save and end."""
+    steps = {"eval_steps": 4, "save_steps": 2, "logging_steps": 3}
+    base, file = home / "base.yaml", home / "sweep.yaml"
+    base.write_text(yaml.safe_dump(small_run.experiment(home / "data", **steps).model_dump(mode="json")))
+    file.write_text("name: two\nbase: base.yaml\naxes: {seed: [1, 2]}\n")
+    one, two = home / "undisturbed", home / "killed"
+
+    def sweep(place: Path) -> None:
+        outcome = sweeping.sweep(file, output=place / "sweep", jobs=2, offline=True)
+        sys.exit(bool(outcome.failed or outcome.interrupted))
+
+    kills, problems = again(sweep, one, two, chance, most)
+    trials = [sorted((folder / "sweep" / "trials").iterdir()) for folder in (one, two)]
+    if [path.name for path in trials[0]] != [path.name for path in trials[1]]:
+        return kills, [*problems, f"sweep: trials {trials}"]
+    problems += [each for pair in zip(*trials, strict=True) for each in differences(*map(RunDir, pair))]
+    return kills, [f"sweep: {each}" for each in problems]
+
+
+def again(
+    action: Callable[[Path], None], one: Path, two: Path, chance: random.Random, most: int
+) -> tuple[int, list[str]]:
+    """Call it for a folder, undisturbed, and for another, killed so often and then called once more."""
     for folder in (one, two):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-    action = COMMANDS[command]
-    took, code = called(lambda: action(run, one))
-    problems = [] if code == 0 else [f"{command}: undisturbed it ends with {code}"]
+    took, code = called(lambda: action(one))
+    problems = [] if code == 0 else [f"undisturbed it ends with {code}"]
     kills = 0
     for _ in range(4 * most):
         if kills == most:
             break
-        _, code = called(lambda: action(run, two), kill_after=chance.uniform(0, took))
+        _, code = called(lambda: action(two), kill_after=chance.uniform(0, took))
         kills += code == -signal.SIGKILL
         if code == 0:
             shutil.rmtree(two)
             two.mkdir()
-    _, code = called(lambda: action(run, two))
-    problems += [] if code == 0 else [f"{command}: called again it ends with {code}"]
-    return kills, [*problems, *(f"{command}: {each}" for each in unlike(one, two)), *maintenance.verify(run).damages]
+    _, code = called(lambda: action(two))
+    return kills, problems if code == 0 else [*problems, f"called again it ends with {code}"]
 
 
 def unlike(one: Path, two: Path) -> list[str]:
