@@ -25,7 +25,7 @@ def test_mcnemar_is_that_of_statsmodels(first, second):
     assert found.p_value == pytest.approx(1.0 if first == second else expected, rel=1e-9)
 
 
-@settings(max_examples=25)  # statsmodels takes a second for some
+@settings(max_examples=25)  # statsmodels collects garbage each time
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels(p_values):
     assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
