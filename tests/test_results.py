@@ -50,7 +50,7 @@ def test_the_report_has_every_key_that_readers_rely_on():
         "model": ("checkpoint architecture parameters trainable_parameters size_bytes adapter quantization max_length"),
         "training": (
             "epochs steps batch_size token_budget best loss evaluations examples_per_second tokens_per_second "
-            "peak_memory_bytes stopped_early resumed"
+            "peak_memory_bytes stopped_early resumed contrastive"
         ),
         "baseline": "name metrics intervals seconds",
         "majority": "name metrics intervals seconds difference",

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from ftcls.config.explain import fields, section_of, words
+from ftcls.config.explain import fields, members, section_of, words
 from ftcls.config.rule import task_of
 from ftcls.config.rules import METRICS
 from ftcls.config.schema import Experiment
@@ -58,14 +59,22 @@ def _section(section: type[Section], path: tuple[str, ...], title: str = "### Th
     inner: list[tuple[type[Section], tuple[str, ...]]] = []
     for key, annotation in fields(section).items():
         field = section.model_fields[key]
-        below = section_of(annotation)
-        if below:
-            inner.append((below, (*path, key)))
-        allowed = f"a section: see `{'.'.join((*path, key))}` below" if below else words(annotation)
+        below, optional = section_of(annotation), _optional(annotation)
+        if found := below or optional:
+            inner.append((found, (*path, key)))
+            allowed = f"a section: see `{'.'.join((*path, key))}` below" + ("" if below else "; or null")
+        else:
+            allowed = words(annotation)
         yield f"| `{key}` | {_default(field, below)} | {_cell(allowed)} | {_cell(field.description or '')} |"
     yield ""
     for below, where in inner:
         yield from _section(below, where)
+
+
+def _optional(annotation: Any) -> type[Section] | None:
+    """The section that may be null."""
+    sections = [found for each in members(annotation) if (found := section_of(each)) is not None]
+    return sections[0] if len(sections) == 1 and set(members(annotation)) == {*sections, type(None)} else None
 
 
 def _default(field: FieldInfo, below: type[Section] | None) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from ftcls.config import loss_rules, window_rules
+from ftcls.config import contrastive_rules, loss_rules, window_rules
 from ftcls.config.explain import Problem, line, nearest
 from ftcls.config.rule import SOURCE_TASKS, Found, Rule, changed, rule, task_of, written
 from ftcls.config.schema import Experiment, LabelColumns, SeparatedLabels, SplitPaths, TextPair
@@ -369,6 +369,7 @@ RULES: tuple[Rule, ...] = (
     rule(_augmentation, "training.augmentation"),
     rule(_adapter, "adapter"),
     rule(_layers_of_frozen_weights, "adapter.kind", "training.freeze", "training.layer_decay"),
+    *contrastive_rules.RULES,
     *loss_rules.RULES,
     *window_rules.RULES,
 )

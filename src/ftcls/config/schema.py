@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ftcls.config.contrastive_schema import Contrastive
+from ftcls.config.distillation_schema import Distillation
 from ftcls.config.loss_schema import Loss
 from ftcls.config.outcome_schema import Decision, Metrics, Report
 from ftcls.config.section import NonNegative, Positive, Section, Share, Task
@@ -360,18 +362,6 @@ class Training(Section):
     """auto, cpu, cuda, cuda:N or mps."""
 
 
-class Distillation(Section):
-    """Learning what the model of another run says of texts, beside their labels."""
-
-    teacher: str | None = None
-    """A finished run with the same labels, or a simple model of one (`RUN:stack`); null: the labels alone."""
-    texts: str | None = None
-    """A file with more texts, without labels: one in each line, or a table with the columns of data.text."""
-    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """The teacher's share in what a text with a label is to become; the rest is the label. A text without a label has
-    the teacher's word alone."""
-
-
 class Experiment(Section):
     """One experiment: one file, one run directory."""
 
@@ -389,6 +379,8 @@ class Experiment(Section):
     """The loss of one example."""
     distillation: Distillation = Distillation()
     """Learning from another run's model."""
+    contrastive: Contrastive | None = None
+    """A start for few labels: the encoder learns from pairs of training texts first; null: it starts as it is."""
     training: Training = Training()
     """Optimizer, schedule, evaluation, checkpoints, precision and device."""
     metrics: Metrics = Metrics()

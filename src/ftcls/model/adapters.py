@@ -322,6 +322,11 @@ def parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     return ((name, each) for name, each in model.named_parameters() if ".original_module." not in name)
 
 
+def plain_name(name: str) -> str:
+    """The name of a module that is trained in full beside an adapter, as it is in the model that the adapter is in."""
+    return name.removeprefix("base_model.model.").replace(f".modules_to_save.{_NAME}", "")
+
+
 def count(model: nn.Module) -> tuple[int, int]:
     """Parameters, and how many of them are trained."""
     sizes = [(quantized.numel(each), each.requires_grad) for _, each in parameters(model)]

@@ -78,11 +78,31 @@ class DocumentClassifier(nn.Module):
 
         Args:
             batch: of `Encoded.pad`: ``input_ids`` and ``attention_mask`` of all windows, [w, t], and how many of them
-                each document has, [n].
+                each document has, [n]; without that each is a document of its own.
         """
-        inputs = dict(batch)
-        counts: list[int] = inputs.pop(COUNTS).tolist()
-        lengths = inputs["attention_mask"].sum(axis=1)
+        parts, places, counts = self._planned(batch)
+        rest, last = parts[:-1], parts[-1]
+        if self.pool == "logits_mean":
+            found = [self._again(part, self._logits) for part in rest] + [self._logits(last)]
+            return SequenceClassifierOutput(logits=_pooled(torch.cat(found)[places].float(), counts, _mean))
+        known = [self._again(part, self._vectors) for part in rest]
+
+        def join(vectors: Tensor) -> Tensor:
+            every = torch.cat([*known, vectors.float()])[places]
+            return _pooled(every, counts, self._pooling()).to(vectors.dtype)
+
+        return SequenceClassifierOutput(logits=self._logits(last, join))
+
+    def vectors(self, **batch: NDArray[np.int64]) -> Tensor:
+        """What the head reads of n documents, float32 [n, d]; of a batch as for `forward`, and pooled but as logits."""
+        parts, places, counts = self._planned(batch)
+        found = [*(self._again(part, self._vectors) for part in parts[:-1]), self._vectors(parts[-1])]
+        return _pooled(torch.cat(found)[places], counts, self._pooling())
+
+    def _planned(self, batch: Batch) -> tuple[list[Batch], Tensor, list[int]]:
+        """The passes of a batch, where each of its windows is in these, and the number of windows of each document."""
+        windows = {name: array for name, array in batch.items() if name != COUNTS}
+        lengths = windows["attention_mask"].sum(axis=1)
         parts = batching.plan(
             np.arange(len(lengths)),
             lengths,
@@ -90,18 +110,9 @@ class DocumentClassifier(nn.Module):
             padded=not isinstance(self.model, PackedClassifier),
         )
         order = np.concatenate([part.rows for part in parts])
+        counts = batch[COUNTS].tolist() if COUNTS in batch else [1] * len(lengths)
         places = packing.to_device(np.argsort(order), self.plain.device)
-        rest, last = parts[:-1], _rows(inputs, parts[-1].rows)
-        if self.pool == "logits_mean":
-            found = [self._again(_rows(inputs, part.rows), self._logits) for part in rest] + [self._logits(last)]
-            return SequenceClassifierOutput(logits=_pooled(torch.cat(found)[places].float(), counts, _mean))
-        known = [self._again(_rows(inputs, part.rows), self._vectors) for part in rest]
-
-        def join(vectors: Tensor) -> Tensor:
-            every = torch.cat([*known, vectors.float()])[places]
-            return _pooled(every, counts, self._pooling()).to(vectors.dtype)
-
-        return SequenceClassifierOutput(logits=self._logits(last, join))
+        return [_rows(windows, part.rows) for part in parts], places, counts
 
     def _again(self, inputs: Batch, compute: Callable[[Batch], Tensor]) -> Tensor:
         """What a pass gives; where gradients are wanted, nothing else of it is kept, and it is computed again."""
@@ -177,15 +188,12 @@ def attach(
     """
     if windows.pool == "logits_mean":
         return ()
-    two = encode(TEXTS, tokenizer, max_length=windows.size, truncation="head", cached=False)
-    name = _reads(model, two.pad(np.arange(len(two)), model.config.pad_token_id))
-    if name is None:
+    layer = listen(model, tokenizer, longest=windows.size)
+    if layer is None:
         raise ConfigError(
             f"model.windows.pool: {windows.pool}: the head of {checkpoint} ({type(model).__name__}) does not read one "
             "vector for a text; write logits_mean, which takes any classifier"
         )
-    layer = model.get_submodule(name)
-    layer.register_forward_pre_hook(_before_head)
     if windows.pool != "attention":
         return ()
     weighs = nn.Linear(int(layer.in_features), 1, device=model.device)
@@ -193,6 +201,26 @@ def attach(
     nn.init.zeros_(weighs.bias)
     model.add_module(WEIGHTS, weighs)
     return tuple(f"{WEIGHTS}.{part}" for part, _ in weighs.named_parameters())
+
+
+def listen(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, longest: int) -> nn.Linear | None:
+    """Have what the head of a classifier reads handed over to a `DocumentClassifier` around it.
+
+    Args:
+        model: on its device.
+        tokenizer: of the model.
+        longest: tokens of a text.
+
+    Returns:
+        The first layer of the head; None: it does not read one vector of a text, and nothing else.
+    """
+    two = encode(TEXTS, tokenizer, max_length=longest, truncation="head", cached=False)
+    name = _reads(model, two.pad(np.arange(len(two)), model.config.pad_token_id))
+    if name is None:
+        return None
+    layer: nn.Linear = model.get_submodule(name)
+    layer.register_forward_pre_hook(_before_head)
+    return layer
 
 
 def load_weights(model: PreTrainedModel, folder: Path) -> bool:

@@ -23,7 +23,7 @@ from ftcls.model import adapters, own_code
 from ftcls.model.adapters import Adapted
 from ftcls.model.baselines.linear import Baseline
 from ftcls.model.tokenize import Encoded, unknown_tokens
-from ftcls.pipeline import data_checks, extra_metrics, tune_decision
+from ftcls.pipeline import contrastive_start, data_checks, extra_metrics, tune_decision
 from ftcls.pipeline.label_noise import Judged
 from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.trained_run import SimpleModels, TrainedRun
@@ -328,6 +328,7 @@ def training(trained: TrainedRun) -> training_section.Training:
         stopped_early=fitted.stopped_early,
         resumed=fitted.resumed,
         estimate=training_section.Estimate(expected.peak_memory_bytes, expected.seconds),
+        contrastive=None if trained.plan.experiment.contrastive is None else contrastive_start.record(trained.run),
     )
 
 

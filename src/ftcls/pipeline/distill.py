@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from ftcls.config import schema
+from ftcls.config import distillation_schema, schema
 from ftcls.config.load import Overrides, load
 from ftcls.config.loss_schema import Loss
 from ftcls.config.schema import Experiment
@@ -151,7 +151,8 @@ def _run(
             ),
             "adapter": schema.Adapter(),
             "loss": Loss(),
-            "distillation": schema.Distillation(
+            "contrastive": None,  # what texts have in common the teacher says
+            "distillation": distillation_schema.Distillation(
                 teacher=str(teacher.path), texts=None if texts is None else str(Path(texts).absolute())
             ),
             "training": experiment.training.model_copy(update=dict.fromkeys(open_keys)),

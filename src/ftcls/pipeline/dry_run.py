@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Final
 
 import ftcls
+from ftcls.config.contrastive_schema import Contrastive
+from ftcls.config.distillation_schema import Distillation
 from ftcls.config.load import Overrides
-from ftcls.config.schema import Distillation, Experiment, Split, Subset, Windows
+from ftcls.config.schema import Experiment, Split, Subset, Windows
 from ftcls.config.smoke import keys, refuse_without_effect
 from ftcls.data.miniature.write import MINIATURES, write
 from ftcls.data.read import read
@@ -33,6 +35,8 @@ SMOKE_TRAINING: Final = {
     "logging_steps": 2,
     "early_stopping_patience": None,
 }
+SMOKE_PAIRS: Final = 4
+"""Steps on pairs of texts."""
 SMOKE_LENGTH: Final = 64
 SMOKE_WINDOWS: Final = {"size": 32, "stride": 8}
 SMOKE_ROWS: Final = {"train": 96, "validation": 48, "test": 48}
@@ -107,6 +111,11 @@ def check_installed(experiment: Experiment, machine: Machine) -> None:
         raise ConfigError(
             f"model.windows: with {machine.processes} processes a document's passes would each average gradients; "
             "train on one: without torchrun or accelerate"
+        )
+    if machine.sharded and experiment.contrastive is not None:
+        raise ConfigError(
+            "contrastive: a model that FSDP2 shards cannot be trained on pairs of texts; launch with "
+            "configs/launch/ddp.yaml or torchrun, or remove the section"
         )
     if section.kind != "none":
         adapters.check_installed()
@@ -225,6 +234,7 @@ def smoke(experiment: Experiment, overrides: Overrides = ()) -> Experiment:
             ),
             "adapter": adapter,
             "loss": loss.model_copy(update=dict.fromkeys(by_name)),
+            "contrastive": _contrastive(experiment, asked),
             "distillation": Distillation(),  # a teacher knows the labels of the whole data
             "training": experiment.training.model_copy(update=training),
             "report": experiment.report.model_copy(update={"trackers": ()}),
@@ -240,6 +250,14 @@ def _windows(experiment: Experiment, asked: tuple[str, ...]) -> Windows | None:
     if windows is None or any(key.startswith("model.windows") for key in asked):
         return windows
     return windows.model_copy(update=SMOKE_WINDOWS)
+
+
+def _contrastive(experiment: Experiment, asked: tuple[str, ...]) -> Contrastive | None:
+    """The section of the experiment, with a few steps where nobody asked for more."""
+    section = experiment.contrastive
+    if section is None or not {"contrastive.max_steps", "contrastive.num_train_epochs"}.isdisjoint(asked):
+        return section
+    return section.model_copy(update={"max_steps": SMOKE_PAIRS})
 
 
 def _schedule(asked: tuple[str, ...]) -> dict[str, object]:

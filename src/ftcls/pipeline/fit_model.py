@@ -20,6 +20,7 @@ from ftcls.model.adapters import Adapted
 from ftcls.model.classifiable import Classifiable
 from ftcls.model.output_bias import start_at
 from ftcls.model.windows import Windows
+from ftcls.pipeline import contrastive_start
 from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.runs.directory import RunDir
@@ -82,6 +83,8 @@ def build_model(plan: TrainingPlan) -> Built:
     log.info("pooling    %s: %s", prepared.pooling.kind, prepared.pooling.reason)
     if prepared.settings.windows is not None:
         built = _with_windows(built, prepared.settings.windows, prepared, checkpoint)
+    if experiment.contrastive is not None:
+        contrastive_start.listen(built.model, prepared, checkpoint=checkpoint)
     learnt = corpus.learnt("train")
     if plan.objective is not None:
         name = f"loss.function: {experiment.loss.function}"
@@ -116,13 +119,17 @@ def _with_windows(built: Classifiable, windows: Windows, prepared: Prepared, che
 
 
 def fit_model(built: Built, plan: TrainingPlan, *, run: RunDir, resume: bool) -> Fit:
-    """Train on the train split; the weights that are best on validation are left in ``run.best``.
+    """Train on the train split, on pairs of its texts first where the config says so.
+
+    The weights that are best on validation are left in ``run.best``.
 
     Raises:
         TrainingError: see `fit`.
         Interrupted: SIGINT or SIGTERM; a checkpoint was written.
     """
     experiment, corpus, prepared, adapted = plan.experiment, plan.corpus, plan.prepared, built.adapted
+    if experiment.contrastive is not None:
+        contrastive_start.start(built.model, plan, experiment.contrastive, run=run, resume=resume)
     return fit(
         built.model,
         prepared.tokenizer,

@@ -84,8 +84,13 @@ def within(experiment: Experiment, budget: float, *, started: float) -> Experime
         started: by `time.monotonic`.
 
     Raises:
-        ConfigError: several processes, whose common pace is not measured.
+        ConfigError: several processes, whose common pace is not measured, or steps on pairs of texts before it.
     """
+    if experiment.contrastive is not None:
+        raise ConfigError(
+            "--budget: times the steps of training, and contrastive has steps of its own before them; write "
+            "contrastive=null, or leave out --budget"
+        )
     machine = devices.choose(experiment.training.device, experiment.training.precision)
     if machine.processes > 1:
         raise ConfigError("--budget: is for one process; set training.max_steps for several")

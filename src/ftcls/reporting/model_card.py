@@ -8,7 +8,7 @@ from typing import Final
 from huggingface_hub import EvalResult, ModelCardData
 
 from ftcls.config.schema import Experiment
-from ftcls.reporting import commands
+from ftcls.reporting import commands, contrastive_line
 from ftcls.reporting.markdown import plain, table
 from ftcls.runs.report_schema import OUT_OF_FOLD, Report
 from ftcls.scoring.differences import verdict
@@ -310,6 +310,8 @@ def _training(report: Report, experiment: Experiment) -> str:
         f"{where.precision} ({versions}); the weights are those of step {done.best.step:,}. "
         f"{report.model.parameters:,} parameters, {report.model.trainable_parameters:,} of them trained."
     )
+    if (learnt := contrastive_line.sentence(report)) is not None:
+        ran += f" {learnt}"
     if (agreement := report.precision_agreement) is not None:
         ran += (
             f" Scored in {agreement.precision}: float32 gives {agreement.same_labels:.1%} of {agreement.texts:,} "

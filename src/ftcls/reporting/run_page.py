@@ -14,6 +14,7 @@ from ftcls.environment import manifest
 from ftcls.environment.files import write_text
 from ftcls.reporting import (
     commands,
+    contrastive_line,
     error_analysis,
     findings,
     gallery,
@@ -201,6 +202,7 @@ def _context(
         "explained": _explained(words, test, rows),
         "words": words,
         "more_rows": more_rows.sentence(found),
+        "contrastive": contrastive_line.sentence(found),
         "lists": [each for each in _lists(test, rows) if each["examples"]],
         "lengths": lengths,
         "truncation": truncation,

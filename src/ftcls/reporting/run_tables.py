@@ -15,7 +15,7 @@ from rich.text import Text
 from ftcls.data.corpus import Check
 from ftcls.environment import disk
 from ftcls.errors import on_one_line
-from ftcls.reporting import beside_scores, commands, more_rows
+from ftcls.reporting import beside_scores, commands, contrastive_line, more_rows
 from ftcls.reporting.figures_as_text import duration, interval, number, signed
 from ftcls.reporting.fold_table import folds
 from ftcls.reporting.outcome import VERDICTS, outcome
@@ -56,7 +56,7 @@ def summary(report: Report, *, run: Path | None = None, verbose: bool) -> Render
         parts += [*_tables(report), *(line for check in warnings for line in (Text(), _warning(check)))]
     else:
         beside = [] if ladder else [*_headline(report, tested=False), Text()]
-        said = [*_diagnosis(report), *more_rows.lines(report)]
+        said = [*_pairs(report), *_diagnosis(report), *more_rows.lines(report)]
         parts += [*beside, *said, *(_short_warning(check) for check in warnings)]
     if run is not None:
         parts += [*_next_steps(report, run), Text(), *_use(report, run)]
@@ -82,6 +82,7 @@ def _tables(report: Report) -> list[RenderableType]:
         ),
         Text(),
         *_training(report),
+        *_pairs(report),
         *more_rows.lines(report),
     ]
 
@@ -347,6 +348,11 @@ def _chosen(report: Report) -> str:
     if report.cross_validation is not None:
         return "of all rows, for the median of the folds' best steps"
     return f"best step {best.step:,}: {best.metric} {number(best.value)} on validation"
+
+
+def _pairs(report: Report) -> list[Text]:
+    found = contrastive_line.sentence(report)
+    return [] if found is None else [Text(line) for line in textwrap.wrap(found, _ADVICE_WIDTH)]
 
 
 def _diagnosis(report: Report) -> list[Text]:

@@ -41,6 +41,11 @@ class RunDir:
         return self.path / "history.jsonl"
 
     @property
+    def contrastive(self) -> Path:
+        """What the encoder learnt of pairs of texts before the training; only where the config wants that."""
+        return self.path / "contrastive.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folders ``step-N``, each complete."""
         return self.path / "checkpoints"

@@ -39,6 +39,28 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Contrastive:
+    """What the encoder learnt of pairs of texts, before the steps that `Training` counts."""
+
+    texts: int
+    """Label names counted in."""
+    label_names: int
+    """Labels whose names were texts too."""
+    steps: int
+    pairs: int
+    """Compared, over all steps."""
+    pairs_of_one_label: int
+    """Of these, those that share a label."""
+    first_loss: float
+    """Mean over the first pass of the texts."""
+    last_loss: float
+    """Mean over the last pass."""
+    strength: float
+    """Inverse strength C of the regularization of the regression that the output layer started as."""
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Training:
     """How training went."""
 
@@ -58,3 +80,5 @@ class Training:
     stopped_early: bool
     resumed: bool
     estimate: Estimate | None = None
+    contrastive: Contrastive | None = None
+    """None: the encoder started as its checkpoint."""

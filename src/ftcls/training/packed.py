@@ -22,7 +22,7 @@ COMPARED_TOKENS: Final = (22, 15, 14, 3)
 
 
 def packed_classifier(
-    model: PreTrainedModel, train: Encoded, *, machine: Machine, seed: int, recomputes: bool
+    model: PreTrainedModel, train: Encoded, *, machine: Machine, seed: int, recomputes: bool, what: str = "steps"
 ) -> PackedClassifier | None:
     """What computes the training steps without padding; None: the model itself does, and the log says why.
 
@@ -32,6 +32,7 @@ def packed_classifier(
         machine: its device and precision.
         seed: of the dropout.
         recomputes: whether activations are computed again in the backward pass, which the model's own layers do.
+        what: is computed, for the log.
     """
     few = _few(train, model.config.pad_token_id)
     if machine.processes > 1:
@@ -41,9 +42,9 @@ def packed_classifier(
     else:
         reason = encoder_layers.difference(model) or packed_encoder.differs(model.to(machine.device), few)
     if reason is not None:
-        log.info("steps      padded: %s", reason)
+        log.info("%-10s padded: %s", what, reason)
         return None
-    log.info("steps      packed: the tokens of all texts end to end, without padding")
+    log.info("%-10s packed: the tokens of all texts end to end, without padding", what)
     return PackedClassifier(model, dtype=DTYPES[machine.precision], seed=seed).train()
 
 

@@ -1,4 +1,4 @@
-"""Logistic regression on the vectors of an encoder that is not trained: how far the checkpoint alone goes."""
+"""Logistic regression on the vectors of an encoder: how far a checkpoint goes that is not trained, or not any more."""
 
 import warnings
 from collections.abc import Sequence
@@ -48,9 +48,13 @@ class LogisticModel:
 
     def probabilities(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities [n, k]."""
-        found: NDArray[np.float64] = np.tile(self.prior, (len(vectors), 1))
-        if len(self.machines) and len(vectors):
-            margins = _unit(vectors) @ self.weights.astype(np.float64) + self.intercepts
+        return self.of_scaled(_unit(vectors))
+
+    def of_scaled(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities [n, k] of vectors that are scaled already."""
+        found: NDArray[np.float64] = np.tile(self.prior, (len(rows), 1))
+        if len(self.machines) and len(rows):
+            margins = rows @ self.weights.astype(np.float64) + self.intercepts
             if self.task == "multilabel":
                 found[:, self.machines] = expit(margins)
             else:
@@ -100,12 +104,36 @@ def learn(
         seed: draws the rows that the strengths are tried on.
         weights: how much each row, and each validation row, counts, 1 on average.
     """
-    each, of_unseen = weights
-    some = np.random.default_rng(seed).permutation(len(vectors))[:_TRIED_ON]
-    of_some = None if each is None else each[some]
-    tried = [_fitted(vectors[some], targets[some], of_some, task, k, strength) for strength in STRENGTHS]
-    losses = [_loss(model.probabilities(unseen[0]), unseen[1], of_unseen, task) for model in tried]
-    return fit(vectors, targets, task=task, k=k, strength=STRENGTHS[int(np.argmin(losses))], weights=each)
+    return _learn(_unit(vectors), targets, (_unit(unseen[0]), unseen[1]), task, k, seed, weights)
+
+
+def linear_layer(
+    vectors: NDArray[np.float32],
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    unseen: tuple[NDArray[np.float32], NDArray[np.int64] | NDArray[np.float32]] | None,
+    *,
+    task: Task,
+    k: int,
+    seed: int,
+    weights: tuple[Rows, Rows] = (None, None),
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Weights [k, d] and biases [k] of a layer that makes logits of vectors of any length, and the strength.
+
+    Vectors are divided by their mean length, and not each by its own, which a linear layer cannot do. A label that no
+    row has gets its prior alone. The arguments are those of `learn`; without unseen rows the strength is the middle
+    one.
+    """
+    scale = float(np.linalg.norm(vectors.astype(np.float64), axis=1).mean()) or 1.0
+    rows = vectors.astype(np.float64) / scale
+    if unseen is None:
+        model = _fitted(rows, targets, weights[0], task, k, STRENGTHS[len(STRENGTHS) // 2])
+    else:
+        model = _learn(rows, targets, (unseen[0].astype(np.float64) / scale, unseen[1]), task, k, seed, weights)
+    layer = np.zeros((k, vectors.shape[1]))
+    bias = np.log(model.prior) - (np.log1p(-model.prior) if task == "multilabel" else 0.0)
+    layer[model.machines] = model.weights.T / scale
+    bias[model.machines] = model.intercepts
+    return layer, bias, model.strength
 
 
 def fit(
@@ -118,7 +146,24 @@ def fit(
     weights: Rows = None,
 ) -> LogisticModel:
     """Learn n vectors [n, d] under a strength of regularization that is known; the rest as for `learn`."""
-    return _fitted(vectors, targets, weights, task, k, strength)
+    return _fitted(_unit(vectors), targets, weights, task, k, strength)
+
+
+def _learn(
+    rows: NDArray[np.float64],
+    targets: NDArray[Any],
+    unseen: tuple[NDArray[np.float64], NDArray[Any]],
+    task: Task,
+    k: int,
+    seed: int,
+    weights: tuple[Rows, Rows],
+) -> LogisticModel:
+    each, of_unseen = weights
+    some = np.random.default_rng(seed).permutation(len(rows))[:_TRIED_ON]
+    of_some = None if each is None else each[some]
+    tried = [_fitted(rows[some], targets[some], of_some, task, k, strength) for strength in STRENGTHS]
+    losses = [_loss(model.of_scaled(unseen[0]), unseen[1], of_unseen, task) for model in tried]
+    return _fitted(rows, targets, each, task, k, STRENGTHS[int(np.argmin(losses))])
 
 
 def _loss(probabilities: NDArray[np.float64], targets: NDArray[Any], weights: Rows, task: Task) -> float:
@@ -138,13 +183,12 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _fitted(
-    vectors: NDArray[np.float32], targets: NDArray[Any], each: Rows, task: Task, k: int, strength: float
+    rows: NDArray[np.float64], targets: NDArray[Any], each: Rows, task: Task, k: int, strength: float
 ) -> LogisticModel:
     given = (targets if targets.ndim == 2 else targets[:, None] == np.arange(k)).astype(np.float64)
     counts = given.sum(axis=0) if each is None else each @ given
-    prior = (counts + 1) / (len(vectors) + (2 if task == "multilabel" else k))
+    prior = (counts + 1) / (len(rows) + (2 if task == "multilabel" else k))
     seen = np.flatnonzero(counts)
-    rows = _unit(vectors)
     weights: Sequence[Any] = ()
     intercepts: Sequence[Any] = ()
     if task == "multilabel":
