@@ -59,10 +59,10 @@ def encoder(folder, config, **declared):
     return str(folder)
 
 
-def built(checkpoint, wanted, *, quantized=False):
+def built(checkpoint, wanted, *, quantized=False, **start):
     config = loading.AutoConfig.from_pretrained(checkpoint, num_labels=3)
     chosen, config = pooling.choose(wanted, checkpoint, config, quantized=quantized)
-    return chosen, pooling.start(loading.load_model(checkpoint, config, attention=None, seed=1), chosen)
+    return chosen, pooling.start(loading.load_model(checkpoint, config, attention=None, seed=1), chosen, **start)
 
 
 def norm(states):
@@ -73,10 +73,11 @@ def test_every_architecture_whose_layers_are_known_is_tried_here():
     assert CONFIGS.keys() == ARCHITECTURES.keys() == pooling.DENSE.keys()
 
 
+@pytest.mark.parametrize("times", [1.0, pooling.ALONE])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_added_layer_starts_as_the_mean_of_the_tokens(tmp_path, name):
+def test_the_added_layer_starts_as_the_mean_of_the_tokens(tmp_path, name, times):
     checkpoint = encoder(tmp_path / "bare", CONFIGS[name])
-    chosen, made = built(checkpoint, "mean")
+    chosen, made = built(checkpoint, "mean", times=times)
     assert chosen.added_layer
     model = made.model.eval()
     plain = AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
@@ -84,7 +85,7 @@ def test_the_added_layer_starts_as_the_mean_of_the_tokens(tmp_path, name):
         before = plain.base_model(IDS, attention_mask=MASK).last_hidden_state
         states = model.base_model(IDS, attention_mask=MASK).last_hidden_state
         mean = (before * MASK[..., None]).sum(1) / MASK.sum(1, keepdim=True)
-        assert torch.allclose(states[:, 0], norm(norm(mean + before[:, 0])), atol=1e-5)
+        assert torch.allclose(states[:, 0], norm(norm(times * mean + before[:, 0])), atol=1e-5)
         dense = model.get_submodule(pooling.DENSE[name].name)
         assert torch.allclose(dense(states[:, 0]), pooling.DENSE[name].scale * states[:, 0] + pooling.DENSE[name].shift)
     assert len(layers(model, ARCHITECTURES[name])) == 3

@@ -69,7 +69,7 @@ def build_model(plan: TrainingPlan) -> Built:
         device=machine.device,
         shards=machine.processes if machine.sharded else 1,
     )
-    built = pooling.start(built, prepared.pooling)
+    built = pooling.start(built, prepared.pooling, times=1.0 if experiment.contrastive is None else pooling.ALONE)
     side = prepared.tokenizer.padding_side
     # A forward pass before training leaves the weights of a sharded model gathered; it is checked when it is read back.
     if not (machine.sharded or quantization.is_quantized(built.model)):
