@@ -429,7 +429,7 @@ def test_names_of_labels_are_texts_of_theirs(data, tmp_path):
     [
         pytest.param({"adapter": {"kind": "lora", "r": 4}}, id="lora"),
         pytest.param({"data__text": {"first": "text", "second": "second"}}, id="pairs"),
-        pytest.param({"data__task": "ordinal"}, id="ordinal"),
+        pytest.param({"data__task": "ordinal", "data__labels": ["sport", "money", "music"]}, id="ordinal"),
         pytest.param({"model__windows": {"size": 12, "stride": 2, "pool": "attention"}}, id="windows"),
         pytest.param({"training__freeze": 1}, id="freeze"),
         pytest.param({"training__activation_checkpointing": True}, id="recomputed"),
