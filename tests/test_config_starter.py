@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftcls.config.load import load
-from ftcls.config.schema import Windows
+from ftcls.config.schema import LabelColumns, Windows
 from ftcls.data.read import read
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline import starter_config
@@ -312,3 +312,83 @@ def test_a_config_that_is_written_always_runs(here, head, labels, mark, draw):
     except DataError:
         return
     assert len(read(experiment.data, seed=experiment.seed).labels) >= 2
+
+
+def voted(path, columns, rows):
+    with Path(path).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["text", *columns], *([f"some text {n}", *row] for n, row in enumerate(rows))])
+    return path
+
+
+def test_columns_with_the_same_labels_are_votes(here):
+    rows = [("good", "bad", ""), ("bad", "bad", "good"), ("good", "good", "neutral"), ("neutral", "bad", "bad")] * 5
+    found, experiment = made(voted("v.csv", ["anna", "ben", "c"], rows), "anna,ben,c", text="text")
+    assert experiment.data.label == LabelColumns(columns=("anna", "ben", "c"), votes="majority")
+    assert experiment.data.task == "multiclass"
+    [note] = [note for note in found.notes if note.startswith("votes: ")]
+    assert "columns anna, ben, c hold the same labels, taken for what 3 annotators said" in note
+    assert read(experiment.data, seed=experiment.seed).labels == ("bad", "good", "neutral")
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "task"),
+    [
+        (("annotator_1", "annotator_2"), ("0", "1"), "binary"),
+        (("rater A", "rater B"), ("1", "3", "5"), "ordinal"),
+        (("Vote1", "Vote2"), ("x", "y", "z"), "multiclass"),
+    ],
+)
+def test_the_names_of_columns_say_that_numbers_are_votes(here, columns, cells, task):
+    rows = [(cells[n % len(cells)], cells[(n // 2) % len(cells)]) for n in range(30)]
+    _, experiment = made(voted("v.csv", columns, rows), *columns, text="text")
+    assert experiment.data.label == LabelColumns(columns=columns, votes="majority")
+    assert experiment.data.task == task
+    assert len(read(experiment.data, seed=experiment.seed).labels) == len(cells)
+
+
+def test_columns_of_numbers_with_names_of_their_own_are_no_votes(here):
+    voted("v.csv", ["toxic", "insult"], [("0", "1"), ("1", "0"), ("1", "1"), ("0", "0")] * 5)
+    _, experiment = made("v.csv", "toxic", "insult", text="text")
+    assert (experiment.data.label, experiment.data.task) == (LabelColumns(columns=("toxic", "insult")), "multilabel")
+    voted("w.csv", ["price", "quality"], [("1", "5"), ("4", "2"), ("5", "5")] * 5)
+    with pytest.raises(DataError, match="several label columns hold 0 and 1"):
+        made("w.csv", "price", "quality", text="text")
+    voted("x.csv", ["colour", "size"], [("red", "small"), ("blue", "large")] * 5)
+    with pytest.raises(DataError, match="holds 'small', not 0 or 1"):
+        made("x.csv", "colour", "size", text="text")
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "offered"),
+    [
+        ("weight", ("0.5", "2", "1"), True),
+        ("Sample_Weight", ("1e-1", ".5", "3."), True),
+        ("weight", ("1", "1", "1"), False),
+        ("weight", ("1", "", "2"), False),
+        ("weight", ("-1", "1", "2"), False),
+        ("weight", ("5 kg", "1 kg", "2 kg"), False),
+        ("overweight", ("0", "1", "2"), False),
+    ],
+)
+def test_a_column_of_weights_is_offered_and_not_used(here, column, cells, offered):
+    voted("w.csv", ["label", column], [("ab"[n % 2], cells[n % 3]) for n in range(30)])
+    found, experiment = made("w.csv", "label", text="text")
+    assert experiment.data.weight is None
+    assert (f"weight: {column}" in found.text) == offered
+    if offered:  # what the comment offers is a config, and its rows count so
+        whole = found.text.replace("data:\n", f"data:\n  weight: {column}\n", 1)
+        Path("whole.yaml").write_text(whole)
+        weights = read(load("whole.yaml").data, seed=experiment.seed).splits["train"].weights
+        assert set(weights.tolist()) == {float(cell) for cell in cells}
+
+
+def test_the_config_says_which_splits_are_cut(here):
+    Path("r.csv").write_text("label,text\n" + "".join(f"{'ab'[n % 2]},some text {n}\n" for n in range(30)))
+    assert "# validation and test are cut from it, a tenth each;" in made("r.csv", "label")[0].text
+    for split in ("train", "test"):
+        for label in ("a", "b"):
+            folder = Path("mails") / split / label
+            folder.mkdir(parents=True)
+            for n in range(20):
+                (folder / f"{n}.txt").write_text(f"{split} {label} text {n}")
+    assert "# validation is cut from it, a tenth each;" in made("mails")[0].text

@@ -16,7 +16,7 @@ from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline.label_column import LabelColumn, column_names, label_column
-from ftcls.pipeline.text_column import beside, guessed_text, pair_of
+from ftcls.pipeline.text_column import beside, guessed_text, pair_of, weight_column
 from ftcls.scoring.wilson import wilson
 
 _SEED: Final = 42
@@ -45,6 +45,8 @@ class Contents:
     """What was guessed and seen, one sentence each."""
     others: tuple[str, ...] = ()
     """Columns that may stand beside the text: few values, which come again."""
+    weight: str | None = None
+    """A column that may say how much a row counts."""
 
     @property
     def rows(self) -> int:
@@ -104,7 +106,9 @@ def _of_table(path: Path, label: Sequence[str], text: str | None) -> Contents:
     notes += [] if split is None else [f"splits: column {split} says which one a row is of"]
     whole = _whole(path, data, found.reason, guessed=_why(body) if text is None else None, notes=(*notes, *found.notes))
     taken = {*used, *_names(body), split}
-    return replace(whole, others=beside({name: cells for name, cells in others.items() if name not in taken}))
+    free = {name: cells for name, cells in others.items() if name not in taken}
+    weight = weight_column(free)
+    return replace(whole, others=beside({name: free[name] for name in free if name != weight}), weight=weight)
 
 
 def _named(table: Table, typed: str) -> tuple[str, ...] | schema.TextPair:

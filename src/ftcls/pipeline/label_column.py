@@ -20,10 +20,15 @@ SEPARATORS: Final = ("|", ";", "\uff1b", ",", "\uff0c", "\u3001")
 """What may stand between two labels, the surest sign first; of Chinese and Japanese the wide ones too."""
 _DECIMAL: Final = re.compile(r"[-+]?\d+(,\d+)?")
 """A number as half of the world writes it."""
+_NUMBER: Final = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?", re.IGNORECASE)
 _SCALES: Final = (5, 10)
 """Highest numbers of a scale that begins at 1: stars, grades."""
 _MOST: Final = 50
 """Different values up to which any column may be one of labels."""
+_ANNOTATOR: Final = re.compile(
+    r"(annotator|annotation|rater|rating|coder|judge|judgment|vote|voter|worker)s?[\W_]*\w{0,3}"
+)
+"""The name of a column with what one annotator said."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ def label_column(table: Table, names: Sequence[str]) -> LabelColumn:
 
 def _of_columns(table: Table, names: tuple[str, ...]) -> LabelColumn:
     _, wrong = labels_of(table, Indicators(names), "multilabel")
+    if (votes := _votes(table, names, indicators=not wrong)) is not None:
+        return votes
     if wrong and (probable := _probable(table, names)) is not None:
         return probable
     if table.rows and len(wrong) == table.rows:
@@ -74,6 +81,29 @@ def _probable(table: Table, names: tuple[str, ...]) -> LabelColumn | None:
             adding = "are from 0 to 1" if task == "multilabel" else "add up to 1 in every row"
             return LabelColumn(key, task, f"the {len(names)} columns {adding}")
     return None
+
+
+def _votes(table: Table, names: tuple[str, ...], *, indicators: bool) -> LabelColumn | None:
+    """Columns that hold the same labels, one for each annotator; None for others.
+
+    Of columns of 0 and 1 only the names can say so.
+    """
+    named = all(_ANNOTATOR.fullmatch(name.strip().lower()) for name in names)
+    if indicators and not named:
+        return None
+    cells = [[cell for cell in table.column(name) if isinstance(cell, str)] for name in names]
+    said = [Counter(name for cell in each if (name := as_name(cell))) for each in cells]
+    labels = sum(said, Counter[str]())
+    words = any(not _NUMBER.fullmatch(label) for label in labels)
+    shared = words and all(each.keys() & (labels - each).keys() for each in said)
+    if not (named or shared) or not 2 <= len(labels) <= _MOST:
+        return None
+    task, reason, remarks = _task(labels, of="the columns have")
+    remark = (
+        f"votes: columns {', '.join(names)} hold the same labels, taken for what {len(names)} annotators said; the "
+        "model learns the majority, with votes: soft each label's share"
+    )
+    return LabelColumn(schema.LabelColumns(columns=names, votes="majority"), task, reason, (remark, *remarks))
 
 
 def column_names(table: Table, typed: str) -> tuple[str, ...]:
@@ -153,12 +183,18 @@ def _of_single(cells: Sequence[str], data: Path, column: str) -> LabelColumn:
         shown = flow(next(iter(distinct)))
         raise DataError(f"{data}: column {column!r} has one label only ({shown}); there is nothing to tell apart")
     _refuse_too_many(len(distinct), len(cells), data, column)
-    highest = _stars(distinct)
-    if highest is not None:
-        remark = f"labels: numbers from 1 to {highest}, taken for an order; if they name things, write task: multiclass"
-        return LabelColumn(column, "ordinal", f"the column has numbers from 1 to {highest}", (remark, *_remarks(cells)))
-    task: Task = "binary" if len(distinct) == 2 else "multiclass"
-    return LabelColumn(column, task, f"the column has {len(distinct)} different values", tuple(_remarks(cells)))
+    task, reason, remarks = _task(distinct, of="the column has")
+    return LabelColumn(column, task, reason, (*remarks, *_remarks(cells)))
+
+
+def _task(labels: Iterable[str], *, of: str) -> tuple[Task, str, tuple[str, ...]]:
+    """The task of single labels, why, and what there is to say of it; `of` begins a sentence."""
+    names = {*labels}
+    highest = _stars(names)
+    if highest is None:
+        return "binary" if len(names) == 2 else "multiclass", f"{of} {len(names)} different values", ()
+    remark = f"labels: numbers from 1 to {highest}, taken for an order; if they name things, write task: multiclass"
+    return "ordinal", f"{of} numbers from 1 to {highest}", (remark,)
 
 
 def _stars(names: Iterable[str]) -> int | None:

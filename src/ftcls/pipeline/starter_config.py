@@ -215,6 +215,9 @@ def _data(found: "Contents", output: Path | None) -> str:
         label = section.label
         written = label if isinstance(label, str) else label.model_dump(mode="json", exclude_defaults=True)
         lines.append(line(("label",), written))
+    if found.weight is not None:
+        shown = flow(found.weight)
+        lines.append(f"# A column that may say how much a row counts, if that is what it holds: weight: {shown}")
     lines += [
         f"# binary, multiclass, ordinal (labels in order) or multilabel; here because {_comment(found.reason)}",
         f"task: {section.task}",
@@ -237,10 +240,10 @@ def _text_comment(text: str | tuple[str, ...] | TextPair) -> str:
 def _splitting(found: "Contents") -> str:
     if found.data.split.column is not None:
         return "One file, its rows dealt to the splits by a column of it"
-    cut = [name for name, split in found.corpus.splits.items() if split.origin]
-    return (
-        f"{' and '.join(cut)} are cut from it, a tenth each" if len(cut) == 2 else "The splits are those of the folder"
-    )
+    cut = [name for name in ("validation", "test") if found.corpus.splits[name].origin]
+    if not cut:
+        return "The splits are those of the folder"
+    return f"{' and '.join(cut)} {'are' if len(cut) > 1 else 'is'} cut from it, a tenth each"
 
 
 def _label_comment(labels: Sequence[str]) -> str:

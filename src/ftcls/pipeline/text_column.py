@@ -40,6 +40,8 @@ _PAIRS: Final = (
 _SHORT: Final = 40
 """Characters of a value that may stand beside a text."""
 _MOST_BESIDE: Final = 5
+_WEIGHT: Final = re.compile(r"((sample|row|example|instance|case)[ _-]?)?weights?", re.IGNORECASE)
+_NOT_NEGATIVE: Final = re.compile(r"\d+\.?\d*(e[-+]?\d+)?|\.\d+", re.IGNORECASE | re.ASCII)
 _NO_WORDS: Final = re.compile(r"\w+://\S+|www\.\S+|\S+@\S+|[\d\s.,:/T+Z-]+|[0-9a-fA-F-]{16,}")
 """Addresses, dates, times, numbers, hashes."""
 
@@ -83,6 +85,18 @@ def guessed_text(columns: dict[str, list[Any]], data: Path) -> tuple[str, ...] |
 def beside(columns: dict[str, list[Any]]) -> tuple[str, ...]:
     """The columns that may be written before the text: short values that come again, as those of a brand do."""
     return tuple(name for name, values in columns.items() if name and _comes_again(values))[:_MOST_BESIDE]
+
+
+def weight_column(columns: dict[str, list[Any]]) -> str | None:
+    """The column whose name says that it holds how much a row counts, and that holds numbers which differ."""
+    return next(
+        (name for name, values in columns.items() if _WEIGHT.fullmatch(name.strip()) and _weights(values)), None
+    )
+
+
+def _weights(values: list[Any]) -> bool:
+    texts = [value.strip() if isinstance(value, str) else "" for value in values[:_SAMPLE]]
+    return all(map(_NOT_NEGATIVE.fullmatch, texts)) and len({*map(float, texts)}) > 1
 
 
 def _comes_again(values: list[Any]) -> bool:
