@@ -5,6 +5,8 @@ a file resemble each other: a random split by row would flatter every model by a
 """
 
 import ast
+import contextlib
+import gc
 import hashlib
 import importlib.util
 import inspect
@@ -118,18 +120,31 @@ def _build(folder: Path) -> None:
     log.info("reading the docstrings of %s: half a minute, once", ", ".join(LABELS))
     rows: list[_Row] = []
     unparsable: list[str] = []
-    for library, root in _roots().items():
-        for path in _sources(Path(root)):
-            inside = path.relative_to(Path(root).parent).as_posix()
-            try:
-                tree = _parse(path.read_bytes())
-            except (SyntaxError, ValueError, RecursionError):
-                unparsable.append(inside)
-                continue
-            rows.extend(_rows(tree, library, inside))
+    with _no_garbage_collection():
+        for library, root in _roots().items():
+            for path in _sources(Path(root)):
+                inside = path.relative_to(Path(root).parent).as_posix()
+                try:
+                    tree = _parse(path.read_bytes())
+                except (SyntaxError, ValueError, RecursionError):
+                    unparsable.append(inside)
+                    continue
+                rows.extend(_rows(tree, library, inside))
     splits = _by_file(_distinct(rows))
     found = {"splits": {name: [asdict(row) for row in rows] for name, rows in splits.items()}, "unparsable": unparsable}
     (folder / "rows.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Syntax trees have no cycles; looking for some among their nodes took more than half of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _sources(root: Path) -> list[Path]:
