@@ -47,6 +47,11 @@ NAMES = {"neg": "negative", "pos": "positive"}
 ARMS = {
     "init": (),
     "contrastive": ("contrastive={}",),
+    "contrastive, not trained on": (
+        "contrastive.learning_rate=1e-4",
+        "training.max_steps=1",
+        "training.learning_rate=1e-9",
+    ),
     "contrastive, names": ("contrastive.label_names=This text is about {label}",),
 }
 

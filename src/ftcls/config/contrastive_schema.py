@@ -17,14 +17,14 @@ class Contrastive(Section):
     vectors becomes the output layer that the training goes on from.
     """
 
-    num_train_epochs: Positive = 20
+    num_train_epochs: Positive = 10
     """Passes over the training texts; in each step every text stands beside one of its label and some of others."""
     max_steps: Positive | None = 500
     """Most optimizer steps, whatever the passes come to; null: all of them."""
     batch_size: Annotated[int, Field(ge=4)] = 16
     """Texts of a step; all pairs of them are compared."""
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
-    """Peak learning rate of AdamW; after the warm-up it falls to zero in a straight line."""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Peak learning rate of AdamW, after whose warm-up it falls to zero in a straight line; null: that of training."""
     warmup_steps: NonNegative | Share = 0.1
     """Steps of linear warm-up; below 1: a share of all steps."""
     label_names: str | None = None

@@ -28,7 +28,7 @@ from ftcls.runs import training_section
 from ftcls.runs.directory import RunDir
 from ftcls.training import checkpoints
 from ftcls.training.contrastive import Contrasted, count_steps, learn_pairs
-from ftcls.training.fit import recompute_activations, token_budget
+from ftcls.training.fit import peak_rate, recompute_activations, token_budget
 from ftcls.training.text_pairs import TextPairs
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ def start(model: PreTrainedModel, plan: TrainingPlan, section: Contrastive, *, r
             lesson.encoded,
             lesson.pairs,
             section,
+            learning_rate=peak_rate(experiment.training),
             token_budget=token_budget(experiment.training, machine),
             machine=machine,
             seed=experiment.seed,

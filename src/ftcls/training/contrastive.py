@@ -77,6 +77,7 @@ def learn_pairs(
     pairs: TextPairs,
     section: Contrastive,
     *,
+    learning_rate: float,
     token_budget: int,
     machine: Machine,
     seed: int,
@@ -90,7 +91,8 @@ def learn_pairs(
         model: a classifier whose head is listened to, see `ftcls.model.documents.listen`.
         encoded: n texts.
         pairs: of these texts.
-        section: how long and how fast.
+        section: how long.
+        learning_rate: at its peak, where the section has none.
         token_budget: most tokens in one forward pass; of more the activations are computed again.
         machine: its device and precision.
         seed: of the order and the dropout: the same seed gives the same weights.
@@ -105,7 +107,7 @@ def learn_pairs(
     model.to(machine.device).train()
     packed = packed_classifier(model, encoded, machine=machine, seed=seed, recomputes=recomputes, what="pairs")
     total = count_steps(section, pairs)
-    learner = _Learner(model, packed, encoded, pairs, section, total, token_budget, machine)
+    learner = _Learner(model, packed, encoded, pairs, section, total, token_budget, machine, learning_rate)
     set_seed(seed)
     started, said = time.perf_counter(), time.monotonic()
     with StopRequest() as stop, progress.bar("pairs") as bar:
@@ -133,13 +135,14 @@ class _Learner:
         total: int,
         token_budget: int,
         machine: Machine,
+        learning_rate: float,
     ) -> None:
         self.encoded, self.pairs, self.machine, self.packed = encoded, pairs, machine, packed
         self.pad_id = int(model.config.pad_token_id)
         pool: Pool = "mean" if encoded.windows is None else encoded.windows.pool
         self.documents = DocumentClassifier(packed or model, pool, token_budget=token_budget)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=section.learning_rate, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=section.learning_rate or learning_rate, weight_decay=0.0)
         warmup = section.warmup_steps if section.warmup_steps >= 1 else math.ceil(section.warmup_steps * total)
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, int(warmup), total)
         self.per_pass = min(pairs.steps(section.batch_size), total)
