@@ -45,12 +45,12 @@ SETS = {
 REPORTED = ("ag_news", "imdb", "go_emotions")
 NAMES = {"neg": "negative", "pos": "positive"}
 ARMS = {
-    "init": (),
+    "fine-tuned": ("contrastive=null",),
     "contrastive": ("contrastive={}",),
-    "contrastive, not trained on": (
-        "contrastive.learning_rate=1e-4",
-        "training.max_steps=1",
-        "training.learning_rate=1e-9",
+    # A last step that changes nothing, so that the regression is the output layer.
+    "contrastive alone": (
+        *("contrastive.learning_rate=1e-4", "training.learning_rate=1e-9"),
+        *("training.max_steps=1", "training.num_train_epochs=null"),
     ),
     "contrastive, names": ("contrastive.label_names=This text is about {label}",),
 }

@@ -12,6 +12,7 @@ from ftcls.cli import call, console, options
 from ftcls.config.durations import seconds_of
 from ftcls.config.load import load
 from ftcls.config.schema import Experiment
+from ftcls.config.smoke import keys
 from ftcls.errors import ConfigError
 
 
@@ -79,8 +80,8 @@ def train(
         seconds_of(budget)
         if dry_run:
             raise ConfigError("--budget: steps are timed before a training; leave it out of --dry-run")
-    experiment = load(_config(config, label, text), overrides or ())
     given = tuple(overrides or ())
+    experiment = load(_config(config, label, text, given, budget), given)
     console.starting()
     if dry_run:
         _plan(experiment, given, smoke=smoke, allow_code=allow_code, as_json=as_json)
@@ -101,7 +102,9 @@ def train(
         )
 
 
-def _config(argument: str, label: list[str] | None, text: str | None) -> str:
+def _config(
+    argument: str, label: list[str] | None, text: str | None, overrides: tuple[str, ...], budget: str | None
+) -> str:
     """The config that is meant; for a data file one is written beside it."""
     path = Path(argument)
     if not label and text is None and not path.is_dir() and path.suffix.lower() in ("", ".yaml", ".yml"):
@@ -112,7 +115,14 @@ def _config(argument: str, label: list[str] | None, text: str | None) -> str:
 
         if not label and text is None and not own_file.is_data(argument):
             return argument
-        made, notes = own_file.config_beside(argument, label=label or (), text=text)
+        made, notes = own_file.config_beside(
+            argument,
+            label=label or (),
+            text=text,
+            seconds=None if budget is None or "model.checkpoint" in keys(overrides) else seconds_of(budget),
+            overrides=overrides,
+            timed=budget is not None,
+        )
     for note in notes:
         typer.echo(note, err=True)
     return str(made)

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ftcls.config.load import shipped
+from ftcls.config.load import Overrides, shipped
+from ftcls.config.smoke import keys
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.records import kind_of
 from ftcls.data.tables.spreadsheet import file_of
@@ -28,7 +29,13 @@ def is_data(argument: str) -> bool:
 
 
 def config_beside(
-    data: str, *, label: Sequence[str], text: str | None, seconds: float | None = None
+    data: str,
+    *,
+    label: Sequence[str],
+    text: str | None,
+    seconds: float | None = None,
+    overrides: Overrides = (),
+    timed: bool = False,
 ) -> tuple[Path, tuple[str, ...]]:
     """Write a config beside a data file, ready to be edited; one with the same content is taken as it is.
 
@@ -37,6 +44,8 @@ def config_beside(
         label: the label column, or a column of 0 and 1 for each label; of a folder none.
         text: the text column; None: the one that looks like it.
         seconds: that the training may take, which chooses the checkpoint of those at hand; None: as long as it takes.
+        overrides: that will be put over it.
+        timed: whether the training has a time budget, within which there is no contrastive start.
 
     Returns:
         The config, and what was guessed for it, one sentence each.
@@ -54,8 +63,10 @@ def config_beside(
     machine, found = Machine(device.device, device.name), contents(path, label=label, text=text)
     chosen = None if seconds is None else choose(found, device, seconds)
     said = () if chosen is None else (f"checkpoint: {chosen.name}, {chosen.why}",)
+    # What was measured for one checkpoint goes for no other.
+    usual = not any(key.startswith(("model.checkpoint", "adapter")) for key in keys(overrides))
     for place in _places(path):
-        made = starter(found, machine, place, checkpoint=chosen)
+        made = starter(found, machine, place, checkpoint=chosen, contrastive=usual and not timed)
         if not place.exists():
             write_text(place, made.text)
             return place, (*made.notes, *said, f"config: {place}, ready to be edited")

@@ -7,6 +7,7 @@ import importlib.util
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,13 @@ LARGE: Final = "bert-base-uncased"
 MULTILINGUAL: Final = "xlm-roberta-base"
 MOST_TOKENS: Final = 512
 """That a first config reads of a text."""
+
+FEW: Final = 16
+"""Training rows of a label, on average, up to which a contrastive start was measured to be better (docs/results.md)."""
+_CONTRASTIVE: Final = """\
+# Few rows of each label: the encoder learns from pairs of texts first, and the training goes on from there.
+contrastive: {num_train_epochs: 10}
+"""
 
 _MOST_LISTED: Final = 20
 _BEST: Final[dict[Task, str]] = {
@@ -92,15 +100,24 @@ def from_file(
 
 
 def starter(
-    found: "Contents", machine: Machine, output: Path | None, *, checkpoint: Checkpoint | None = None
+    found: "Contents",
+    machine: Machine,
+    output: Path | None,
+    *,
+    checkpoint: Checkpoint | None = None,
+    contrastive: bool = True,
 ) -> Starter:
-    """The config for what a data file holds; of this checkpoint, or of the one that suits the machine."""
+    """The config for what a data file holds; of this checkpoint, or of the one that suits the machine.
+
+    With ``contrastive`` few rows of each label get a contrastive start.
+    """
     from ftcls.pipeline.text_lengths import text_lengths
 
     usual = _checkpoint(machine)
     chosen = usual if checkpoint is None or checkpoint.name == usual.name else checkpoint
     lengths = text_lengths(found.corpus.splits["train"].texts, chosen.name)
-    return Starter(_config(found, chosen, lengths, output), (*found.notes, *_language(lengths, chosen)))
+    pairs = contrastive and chosen.name != LARGE and few_labels(found)
+    return Starter(_config(found, chosen, lengths, output, pairs=pairs), (*found.notes, *_language(lengths, chosen)))
 
 
 def like(name: str) -> str:
@@ -164,7 +181,18 @@ def training_recipe(found: "Contents", *, large: bool) -> Recipe:
     return recommended(len(found.corpus.splits["train"]), task=found.corpus.task, small=not large)
 
 
-def _config(found: "Contents", checkpoint: Checkpoint, lengths: "TextLengths", output: Path | None) -> str:
+def few_labels(found: "Contents") -> bool:
+    """Whether a contrastive start is better for so few rows: one label a row, without an order, and pairs to learn."""
+    corpus = found.corpus
+    if corpus.task not in ("binary", "multiclass") or corpus.soft:
+        return False
+    rows = Counter(corpus.splits["train"].targets.tolist())
+    return len(rows) > 1 and max(rows.values()) > 1 and rows.total() <= FEW * len(corpus.labels)
+
+
+def _config(
+    found: "Contents", checkpoint: Checkpoint, lengths: "TextLengths", output: Path | None, *, pairs: bool
+) -> str:
     task, recipe = found.corpus.task, training_recipe(found, large=checkpoint.name == LARGE)
     return f"""\
 {_schema_line()}# ftcls train {output.name if output else "CONFIG"}
@@ -181,7 +209,7 @@ model:
   checkpoint: {flow(checkpoint.name)}
   # {_max_length_comment(lengths)}
   max_length: {_max_length(lengths)}
-{_truncation(found, lengths)}training:
+{_truncation(found, lengths)}{_CONTRASTIVE if pairs else ""}training:
 {_schedule(recipe, len(found.corpus.splits["train"]))}{_loss(task)}{_decision(task)}\
 # The validation score that picks the best step.
 metrics: {{best: {_BEST[task]}}}

@@ -109,7 +109,9 @@ def train(
     if label is not None and isinstance(config, str | os.PathLike):
         columns = (label,) if isinstance(label, str) else tuple(label)
         seconds = None if budget is None or "model.checkpoint" in keys(overrides) else _seconds(budget)
-        config, notes = config_beside(os.fspath(config), label=columns, text=text, seconds=seconds)
+        config, notes = config_beside(
+            os.fspath(config), label=columns, text=text, seconds=seconds, overrides=overrides, timed=budget is not None
+        )
         for note in notes:
             log.info("%s", note)
     begun = time.monotonic() if started is None else started
