@@ -50,7 +50,7 @@ ARMS = {
     # A last step that changes nothing, so that the regression is the output layer.
     "contrastive alone": (
         *("contrastive.learning_rate=1e-4", "training.learning_rate=1e-9"),
-        *("training.max_steps=1", "training.num_train_epochs=null"),
+        *("training.head_learning_rate=1e-9", "training.num_train_epochs=0.01"),
     ),
     "contrastive, names": ("contrastive.label_names=This text is about {label}",),
 }
