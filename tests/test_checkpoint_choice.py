@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ftcls.cli.app import run
 from ftcls.config.load import load
 from ftcls.environment import devices
+from ftcls.errors import ConfigError
 from ftcls.pipeline import checkpoint_choice, own_file, train
 from ftcls.pipeline.checkpoint_choice import at_hand, choose
 from ftcls.pipeline.file_contents import contents
@@ -98,3 +100,27 @@ def test_a_checkpoint_that_is_named_is_kept(reviews, monkeypatch, budget, overri
         train.train("reviews.csv", label="stars", overrides=overrides, budget=budget)
     assert given["seconds"] == seconds
     assert own_file.is_data("reviews.csv")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["--budget", "10m"], {"seconds": 600.0, "timed": True, "overrides": ()}),
+        ([], {"seconds": None, "timed": False, "overrides": ()}),
+        (
+            ["--budget", "10m", "model.checkpoint=mine/own"],
+            {"seconds": None, "timed": True, "overrides": ("model.checkpoint=mine/own",)},
+        ),
+    ],
+)
+def test_the_command_line_asks_for_the_same(reviews, monkeypatch, capsys, typed, expected):
+    given = {}
+
+    def asked(data, **keywords):
+        given.update(keywords)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(own_file, "config_beside", asked)
+    assert run(["train", "reviews.csv", "--label", "stars", *typed]) == 2
+    assert "enough" in capsys.readouterr().err
+    assert {name: given[name] for name in expected} == expected

@@ -1,7 +1,9 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -392,3 +394,47 @@ def test_the_config_says_which_splits_are_cut(here):
             for n in range(20):
                 (folder / f"{n}.txt").write_text(f"{split} {label} text {n}")
     assert "# validation is cut from it, a tenth each;" in made("mails")[0].text
+
+
+def few(counts):
+    """A file with so many rows of each label."""
+    with Path("few.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["body", "topic"])
+        for label, count in counts.items():
+            writer.writerows([f"a text about {label} number {number}", label] for number in range(count))
+    return "few.csv"
+
+
+@pytest.mark.parametrize(
+    ("counts", "machine", "written"),
+    [
+        ({"sport": 10, "money": 10, "music": 10}, CPU, True),
+        ({"sport": 20, "money": 20}, CPU, True),
+        # A tenth each goes to validation and to test; 17 of 21 are more than were measured.
+        ({"sport": 22, "money": 22}, CPU, False),
+        # BERT-base was not measured.
+        ({"sport": 10, "money": 10, "music": 10}, GPU, False),
+    ],
+)
+def test_few_rows_of_each_label_get_a_contrastive_start(here, counts, machine, written):
+    found, experiment = made(few(counts), "topic", machine=machine)
+    assert (experiment.contrastive is not None) == written
+    assert ("learns from pairs of texts first" in found.text) == written
+
+
+def test_a_label_for_each_row_has_no_pairs(here):
+    rows = {f"label{chr(97 + number)}": 1 for number in range(6)}
+    assert starter_config.few_labels(contents_of([label for label in rows for _ in range(2)]))
+    assert not starter_config.few_labels(contents_of(list(rows)))
+    assert not starter_config.few_labels(contents_of(["a", "a"]))
+    assert not starter_config.few_labels(contents_of(["1", "1", "2", "2"], task="ordinal"))
+
+
+def contents_of(labels, task="multiclass"):
+    """What is known of a file with such training rows."""
+    names = tuple(dict.fromkeys(labels))
+    targets = np.array([names.index(label) for label in labels])
+    train = SimpleNamespace(targets=targets)
+    corpus = SimpleNamespace(task=task, soft=False, labels=names, splits={"train": train})
+    return SimpleNamespace(corpus=corpus)

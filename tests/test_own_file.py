@@ -7,6 +7,7 @@ import pytest
 import ftcls
 from ftcls.cli.app import run
 from ftcls.config.load import load
+from ftcls.environment import devices
 from ftcls.errors import ConfigError
 from ftcls.pipeline.own_file import config_beside, is_data
 from ftcls.pipeline.starter_config import Machine, from_file
@@ -117,3 +118,22 @@ def test_the_text_is_what_people_wrote(tmp_path, header, cells, text):
     rows = "".join(f"{cells.format(n=n)},{n % 2}\n" for n in range(20))
     path.write_text(f"{header},label\n{rows}")
     assert f"\n  text: {text}\n" in from_file(path, label=["label"], text=None, machine=Machine("cpu", "x")).text
+
+
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        ({}, True),
+        ({"overrides": ("training.batch_size=8",)}, True),
+        ({"overrides": ("model.checkpoint=gpt2",)}, False),
+        ({"overrides": {"adapter.kind": "lora"}}, False),
+        ({"timed": True}, False),
+    ],
+)
+def test_a_contrastive_start_is_written_where_it_was_measured(tmp_path, monkeypatch, options, written):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(devices, "choose", lambda *_: devices.Machine("cpu", "fp32", "", 0, 1))
+    rows = "".join(f"a text about {label} number {i},{label}\n" for label in ("sport", "money") for i in range(10))
+    Path("few.csv").write_text(f"body,topic\n{rows}")
+    place, _ = config_beside("few.csv", label=["topic"], text=None, **options)
+    assert (load(place).contrastive is not None) == written
