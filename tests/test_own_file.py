@@ -133,7 +133,7 @@ def test_the_text_is_what_people_wrote(tmp_path, header, cells, text):
 def test_a_contrastive_start_is_written_where_it_was_measured(tmp_path, monkeypatch, options, written):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "choose", lambda *_: devices.Machine("cpu", "fp32", "", 0, 1))
-    rows = "".join(f"a text about {label} number {i},{label}\n" for label in ("sport", "money") for i in range(10))
+    rows = "".join(f"a text about {label} number {i},{label}\n" for label in ("sport", "money") for i in range(8))
     Path("few.csv").write_text(f"body,topic\n{rows}")
     place, _ = config_beside("few.csv", label=["topic"], text=None, **options)
     assert (load(place).contrastive is not None) == written

@@ -34,8 +34,8 @@ MULTILINGUAL: Final = "xlm-roberta-base"
 MOST_TOKENS: Final = 512
 """That a first config reads of a text."""
 
-FEW: Final = 16
-"""Training rows of a label, on average, up to which a contrastive start was measured to be better (docs/results.md)."""
+FEW: Final = 8
+"""Training rows of a label, on average, up to which a contrastive start was measured to be better (docs/few-labels.md)."""
 _CONTRASTIVE: Final = """\
 # Few rows of each label: the encoder learns from pairs of texts first, and the training goes on from there.
 contrastive: {num_train_epochs: 10}
