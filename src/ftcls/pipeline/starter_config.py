@@ -35,7 +35,7 @@ MOST_TOKENS: Final = 512
 """That a first config reads of a text."""
 
 FEW: Final = 8
-"""Training rows of a label, on average, up to which a contrastive start was measured to be better (docs/few-labels.md)."""
+"""Training rows of a label, on average, up to which a contrastive start was measured: docs/few-labels.md."""
 _CONTRASTIVE: Final = """\
 # Few rows of each label: the encoder learns from pairs of texts first, and the training goes on from there.
 contrastive: {num_train_epochs: 10}
@@ -116,7 +116,7 @@ def starter(
     usual = _checkpoint(machine)
     chosen = usual if checkpoint is None or checkpoint.name == usual.name else checkpoint
     lengths = text_lengths(found.corpus.splits["train"].texts, chosen.name)
-    pairs = contrastive and chosen.name != LARGE and few_labels(found)
+    pairs = contrastive and chosen.name in (f"package:{PACKAGED}", SMALL) and few_labels(found)
     return Starter(_config(found, chosen, lengths, output, pairs=pairs), (*found.notes, *_language(lengths, chosen)))
 
 
