@@ -107,13 +107,7 @@ def train(
     """
     _check(label=label, text=text, budget=budget, begun=smoke or resume)
     if label is not None and isinstance(config, str | os.PathLike):
-        columns = (label,) if isinstance(label, str) else tuple(label)
-        seconds = None if budget is None or "model.checkpoint" in keys(overrides) else _seconds(budget)
-        config, notes = config_beside(
-            os.fspath(config), label=columns, text=text, seconds=seconds, overrides=overrides, timed=budget is not None
-        )
-        for note in notes:
-            log.info("%s", note)
+        config = _beside(os.fspath(config), label, text, budget, overrides)
     begun = time.monotonic() if started is None else started
     place = None if output is None else Path(output)
     home = session.HOME if place is None else place.absolute().parent
@@ -148,6 +142,20 @@ def _check(*, label: Any, text: str | None, budget: Any, begun: bool) -> None:
             "--budget: its steps are chosen when a run begins; leave it out of --smoke, and continue a run with its "
             "own config: ftcls train RUN/config.yaml --output RUN --resume"
         )
+
+
+def _beside(
+    data: str, label: str | Sequence[str], text: str | None, budget: str | float | None, overrides: Overrides
+) -> Path:
+    """The config beside a data file, which is written; the log says what was guessed."""
+    columns = (label,) if isinstance(label, str) else tuple(label)
+    seconds = None if budget is None or "model.checkpoint" in keys(overrides) else _seconds(budget)
+    path, notes = config_beside(
+        data, label=columns, text=text, seconds=seconds, overrides=overrides, timed=budget is not None
+    )
+    for note in notes:
+        log.info("%s", note)
+    return path
 
 
 def _seconds(budget: str | float) -> float:
