@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_args()
 
-    quickstart = load(shipped()["quickstart"])
+    quickstart = load(shipped()["quickstart"], ["data.subset.train=null"])
     corpus = read(quickstart.data, seed=quickstart.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
