@@ -24,7 +24,7 @@ def test_a_run_is_trained_again_with_other_keys_into_a_folder_beside_it(here):
     run = here / "runs" / "news"
     run.mkdir(parents=True)
     keys = {"training.num_train_epochs": 8, "training.learning_rate": 2e-5, "data.subset.train": None}
-    line = commands.train_again(run, keys)
+    [line] = commands.train_again(run, [keys])
     assert line == (
         "ftcls train runs/news/config.yaml training.num_train_epochs=8 training.learning_rate=2e-5 "
         "data.subset.train=null --output runs/news-2"
@@ -52,7 +52,17 @@ def test_a_run_is_trained_again_with_other_keys_into_a_folder_beside_it(here):
 def test_the_new_run_has_the_first_free_name(here, name, taken, next_name):
     for each in (name, *taken):
         (here / each).mkdir()
-    assert commands.train_again(here / name, {"seed": 1}).endswith(f"--output {next_name}")
+    [line] = commands.train_again(here / name, [{"seed": 1}])
+    assert line.endswith(f"--output {next_name}")
+
+
+def test_several_tries_have_a_folder_each(here):
+    (here / "news").mkdir()
+    (here / "news-3").mkdir()
+    first, nothing, second = commands.train_again(here / "news", [{"seed": 1}, {}, {"seed": 2}])
+    assert nothing is None
+    assert first == "ftcls train news/config.yaml seed=1 --output news-2"
+    assert second == "ftcls train news/config.yaml seed=2 --output news-4"
 
 
 def test_a_run_elsewhere_has_its_whole_path(here, tmp_path_factory):

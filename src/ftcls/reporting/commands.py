@@ -1,8 +1,9 @@
 """Lines to type, as the terminal and the page show them."""
 
+import itertools
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,10 +25,15 @@ def line(command: Sequence[str]) -> str:
     return " ".join(_quoted(word) for word in command)
 
 
-def train_again(run: Path, keys: Mapping[str, Value]) -> str:
-    """Train the config of a run with other keys, into a run of its own beside it."""
+def train_again(run: Path, tries: Sequence[Mapping[str, Value]]) -> list[str | None]:
+    """Train the config of a run with other keys, each time into a run of its own beside it; without keys nothing."""
+    free = _beside(run)
+    return [_train(run, keys, next(free)) if keys else None for keys in tries]
+
+
+def _train(run: Path, keys: Mapping[str, Value], output: Path) -> str:
     settings = [f"{key}={flow(value)}" for key, value in keys.items()]
-    return line(["ftcls", "train", place(run / "config.yaml"), *settings, "--output", place(_beside(run))])
+    return line(["ftcls", "train", place(run / "config.yaml"), *settings, "--output", place(output)])
 
 
 def predict(run: Path, text: TextColumns | None) -> str:
@@ -81,13 +87,12 @@ def place(path: Path) -> str:
     return (absolute.relative_to(here) if absolute.is_relative_to(here) else absolute).as_posix()
 
 
-def _beside(run: Path) -> Path:
-    """The first free name after that of a run: ``news``, ``news-2``, ``news-3``."""
+def _beside(run: Path) -> Iterator[Path]:
+    """The free names after that of a run: of ``news`` ``news-2``, ``news-3``."""
     numbered = _NUMBERED.fullmatch(run.name)
     name, number = (numbered[1], int(numbered[2])) if numbered else (run.name, 1)
-    while (path := run.with_name(f"{name}-{number + 1}")).exists():
-        number += 1
-    return path
+    numbers = itertools.count(number + 1)
+    return (path for each in numbers if not (path := run.with_name(f"{name}-{each}")).exists())
 
 
 def _quoted(word: str) -> str:

@@ -184,8 +184,10 @@ def _context(
             candidates=sum(1 for row in content["candidates"]["rows"] if row[-1] == page_data.THIS_MODEL),
         ),
         "steps": [
-            {"sentence": step.sentence, "command": commands.train_again(run.path, step.keys) if step.keys else None}
-            for step in found.next_steps
+            {"sentence": step.sentence, "command": command}
+            for step, command in zip(
+                found.next_steps, commands.train_again(run.path, [step.keys for step in found.next_steps]), strict=True
+            )
         ],
         "use": _use(run, found),
         "label_intervals": (document.get("label_intervals") or {}).get(found.held_out),

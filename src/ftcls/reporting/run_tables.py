@@ -117,13 +117,14 @@ def _next_steps(report: Report, run: Path) -> list[Text]:
     if not report.next_steps:
         return []
     lines = [Text(), Text("What to try next, the most promising first", style="bold")]
-    for place, step in enumerate(report.next_steps, 1):
+    commands_of = commands.train_again(run, [step.keys for step in report.next_steps])
+    for place, (step, command) in enumerate(zip(report.next_steps, commands_of, strict=True), 1):
         lines += map(
             Text,
             textwrap.wrap(step.sentence, _ADVICE_WIDTH, initial_indent=f"{place}. ", subsequent_indent="   "),
         )
-        if step.keys:
-            lines.append(_whole(f"   {commands.train_again(run, step.keys)}"))
+        if command is not None:
+            lines.append(_whole(f"   {command}"))
     return lines
 
 
