@@ -210,7 +210,7 @@ def begin(folder, *options):
         return subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
-def kill_when(process, ready, *, seconds=240):
+def kill_when(process, ready, *, seconds=900):
     """SIGKILL a run as soon as something is there."""
     until = time.monotonic() + seconds
     while not ready():
@@ -242,7 +242,7 @@ def same(first, second):
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_five_folds_of_500_rows_killed_twice_give_the_table_of_an_undisturbed_run(tmp_path):
     write_rows(tmp_path / "rows.csv", 500)
-    text = CONFIG.replace("folds: 3", "folds: 5").replace("max_steps: 12", "max_steps: 60")
+    text = CONFIG.replace("folds: 3", "folds: 5").replace("max_steps: 12", "max_steps: 32")
     (tmp_path / "crossed.yaml").write_text(text, encoding="utf-8")
     killed = RunDir(tmp_path / "killed")
     # In the middle of the second fold, whose training is told by the kernel and saves itself.
