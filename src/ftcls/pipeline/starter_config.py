@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from ftcls.config.explain import line
 from ftcls.config.load import find, shipped
 from ftcls.config.recipe import Recipe, recommended
@@ -173,7 +171,7 @@ def tokens(found: "Contents", checkpoint: str) -> int:
 
     texts = found.corpus.splits["train"].texts
     lengths = text_lengths(texts, checkpoint)
-    return round(float(np.minimum(lengths.tokens, _max_length(lengths)).mean()) * len(texts))
+    return round(lengths.mean(_max_length(lengths)) * len(texts))
 
 
 def training_recipe(found: "Contents", *, large: bool) -> Recipe:

@@ -51,6 +51,10 @@ class TextLengths:
         """Whether the words are in more pieces than those of the checkpoint's language."""
         return self.per_word is not None and self.per_word >= FOREIGN
 
+    def mean(self, most: int) -> float:
+        """Tokens that are read of a text on average, if longer ones are cut at so many."""
+        return float(np.minimum(self.tokens, most).mean())
+
     def holding(self, share: float) -> int:
         """Tokens that this share of the texts fits into."""
         return int(self.tokens[int(share * (len(self.tokens) - 1))])
