@@ -183,12 +183,7 @@ def _context(
             truncation=truncation,
             candidates=sum(1 for row in content["candidates"]["rows"] if row[-1] == page_data.THIS_MODEL),
         ),
-        "steps": [
-            {"sentence": step.sentence, "command": command}
-            for step, command in zip(
-                found.next_steps, commands.train_again(run.path, [step.keys for step in found.next_steps]), strict=True
-            )
-        ],
+        "steps": _steps(found, run.path),
         "use": _use(run, found),
         "label_intervals": (document.get("label_intervals") or {}).get(found.held_out),
         "without_leaks": document.get("metrics_without_leaks"),
@@ -215,6 +210,12 @@ def _context(
         "content": page_data.packed(content | {"run": run.path.name, "place": commands.place(run.path)}),
         **html_page.parts(style=html_page.file("page.css"), script="\n".join(map(html_page.file, _SCRIPTS))),
     }
+
+
+def _steps(found: Report, run: Path) -> list[dict[str, str | None]]:
+    """What to try next, each with the command that does it."""
+    lines = commands.train_again(run, [step.keys for step in found.next_steps])
+    return [{"sentence": step.sentence, "command": line} for step, line in zip(found.next_steps, lines, strict=True)]
 
 
 def _content(
