@@ -1,5 +1,6 @@
-"""docs/python.md: every line of it is run, with a tiny checkpoint in the place of MiniLM."""
+"""docs/python.md, the notebook and the README: every line is run, with a tiny checkpoint in the place of MiniLM."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from ftcls.search import sweep as search_sweep
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "python.md"
 README = PAGE.parent.parent / "README.md"
+NOTEBOOK = PAGE.parent / "quickstart.ipynb"
 GOOD, BAD = "a lovely, warm and clever film", "dull and cold and far too long"
 
 
@@ -80,3 +82,24 @@ def test_every_name_of_the_package_stands_on_the_python_page():
     page = PAGE.read_text(encoding="utf-8")
     missing = [name for name in ftcls.__all__ if name != "__version__" and name not in page]
     assert missing == []
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(home, capsys):
+    names = {}
+    (block,) = blocks(README)
+    exec(compile(block, README.name, "exec"), names)
+    assert "probability_pos" in capsys.readouterr().out
+    assert len(block.split("\n\n")[0].splitlines()) + len(block.split("\n\n")[1].splitlines()) <= 5
+
+
+@pytest.mark.slow
+def test_every_cell_of_the_notebook_runs(home):
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    names = {}
+    for number, source in enumerate(sources, start=1):
+        exec(compile(source, f"{NOTEBOOK.name}, cell {number}", "exec"), names)
+    assert names["classifier"].labels == ("delivery", "price", "quality")
+    assert Path("topics.yaml").is_file()
+    assert all(cell["outputs"] == [] for cell in cells if cell["cell_type"] == "code")  # which would grow stale
