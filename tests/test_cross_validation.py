@@ -4,14 +4,13 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
 import ftcls
+import processes
 from ftcls.cli.app import run as typed
 from ftcls.config.load import load
 from ftcls.environment import manifest
@@ -54,7 +53,8 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(home):
-    ftcls.train(home / "crossed.yaml", output=home / "run", jobs=1)
+    with processes.forked_trainings():
+        ftcls.train(home / "crossed.yaml", output=home / "run", jobs=1)
     return RunDir(home / "run")
 
 
@@ -204,10 +204,9 @@ def test_a_dry_run_says_how_many_trainings_there_are(home, capsys):
     assert "3 such trainings without the rows of a fold, then one of all rows" in capsys.readouterr().out
 
 
-def begin(folder, *options):
-    command = [sys.executable, "-m", "ftcls", "train", "crossed.yaml", "--output", "killed", "--resume", *options]
-    with (folder / "out.txt").open("ab") as out:
-        return subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, env=os.environ | {"OMP_NUM_THREADS": "1"})
+def begin(folder):
+    arguments = ("train", "crossed.yaml", "--output", "killed", "--resume")
+    return processes.Command(arguments, cwd=folder, out=folder / "out.txt", env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
 def kill_when(process, ready, *, seconds=900):
@@ -256,9 +255,8 @@ def test_five_folds_of_500_rows_killed_twice_give_the_table_of_an_undisturbed_ru
     assert begin(tmp_path).wait() == 0
     assert {path: path.stat().st_mtime_ns for path in first} == first  # not begun again
     undisturbed = tmp_path / "whole"
-    command = [sys.executable, "-m", "ftcls", "train", "crossed.yaml", "--output", str(undisturbed), "--jobs", "1"]
-    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
+    with processes.forked_trainings():
+        ftcls.train(tmp_path / "crossed.yaml", output=undisturbed, jobs=1)
     assert same(killed, RunDir(undisturbed))
     for name in ("out_of_fold", "out_of_fold-baseline", "out_of_fold-stack"):
         file = f"{name}.parquet"

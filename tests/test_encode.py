@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
+import processes
 from ftcls.environment import cache
 from ftcls.errors import DataError
 from ftcls.model import scratch
@@ -249,7 +250,7 @@ def _encode_and_tell(home, barrier, queue):
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_of_two_processes_at_once_one_builds_and_both_read_the_same(own_cache):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ftcls.model.tokenize", "ftcls.model.scratch"])
+    context.set_forkserver_preload([*processes.LIBRARIES])
     barrier, queue = context.Barrier(2), context.Queue()
     both = [context.Process(target=_encode_and_tell, args=(str(own_cache.parent), barrier, queue)) for _ in range(2)]
     for process in both:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import transformers
 
+import processes
 from ftcls.config.load import load
 from ftcls.config.schema import Data, Split, Subset
 from ftcls.data.read import read
@@ -324,21 +325,17 @@ def test_the_command_prints_the_run_first_and_last(tmp_path):
         "name: films\ndata: {source: files, path: films.csv, task: binary}\nmodel: {checkpoint: x}\n", encoding="utf-8"
     )
 
-    def ftcls(*arguments):
-        command = [sys.executable, "-m", "ftcls", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-
-    trained = ftcls("train", "films.yaml", *TINY)
+    trained = processes.run("train", "films.yaml", *TINY, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     lines = trained.stdout.splitlines()
     assert lines[0] == lines[-1] == str(tmp_path / "runs" / "films")
     assert "95 %  made in" in trained.stdout
     assert "Traceback" not in trained.stderr
-    scored = ftcls("eval", "runs/films", "--json")
+    scored = processes.run("eval", "runs/films", "--json", cwd=tmp_path)
     assert (
         json.loads(scored.stdout)["metrics"]
         == report_schema.document(report_schema.read_report(RunDir(tmp_path / "runs/films")))["metrics"]["test"]
     )
-    said = ftcls("predict", "runs/films", "--text", "good 7", "--json")
+    said = processes.run("predict", "runs/films", "--text", "good 7", "--json", cwd=tmp_path)
     assert said.returncode == 0, said.stderr
     json.loads(said.stdout)

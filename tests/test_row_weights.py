@@ -1,8 +1,6 @@
 """Weights of rows (data.weight): in the loss, in every score and interval, in the simple models, from file to page."""
 
 import json
-import multiprocessing
-import socket
 import sys
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from ftcls.runs.directory import RunDir
 from ftcls.scoring import calibration, intervals, metrics, mixture, thresholds, wilson
 from ftcls.scoring.diagnosis import constant_loss
 from ftcls.training import fit, losses
+from processes import forked_trainings, on_two
 
 TASKS = ["binary", "multiclass", "multilabel"]
 
@@ -244,19 +243,9 @@ def test_weights_are_the_same_in_micro_batches_packed_and_padded(tmp_path, monke
 @pytest.mark.skipif(sys.platform == "win32", reason="needs forked processes")
 @pytest.mark.slow
 def test_two_processes_with_weights_are_one(tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fitting"])
     fitting.run(tmp_path / "one", training=TEN, of_rows=WEIGHTS)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     arguments = (fitting.trained, str(tmp_path / "two"), {**TEN, "token_budget": 40}, False, None, WEIGHTS)
-    pair = [context.Process(target=fitting.one_of_two, args=(rank, port, *arguments)) for rank in (0, 1)]
-    for process in pair:
-        process.start()
-    for process in pair:
-        process.join(timeout=240)
-    assert [process.exitcode for process in pair] == [0, 0]
+    assert on_two(fitting.one_of_two, *arguments) == [0, 0]
     for one, other in zip(steps_of(tmp_path / "one"), steps_of(tmp_path / "two"), strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
         assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)
@@ -445,7 +434,8 @@ def test_the_data_command_shows_the_weights(home, capsys):
 def test_folds_keep_the_weights(home, tmp_path):
     made = config(home / "rows.csv", split={"folds": 2})
     made["report"] = {"ladder": []}
-    ftcls.train(made, output=tmp_path / "run")
+    with forked_trainings():
+        ftcls.train(made, output=tmp_path / "run")
     report = report_schema.read_report(RunDir(tmp_path / "run"))
     said = predictions.read(tmp_path / "run" / "predictions" / "out_of_fold.parquet")
     np.testing.assert_array_equal(np.sort(said.weights), np.sort(rows(160)["w"]))

@@ -1,8 +1,6 @@
 import json
 import logging
-import multiprocessing
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -20,36 +18,10 @@ from ftcls.runs.directory import RunDir
 from ftcls.training import callbacks, checkpoints
 from ftcls.training.fit import arguments, cadence
 from ftcls.training.trainer import Trainer
+from processes import finish, on_two, start
 
 WHOLE = 10_000  # tokens: a step of 8 texts in one piece
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and forked processes")
-
-
-@pytest.fixture(scope="session")
-def processes():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fitting"])
-    return context
-
-
-def start(processes, target, *args):
-    process = processes.Process(target=target, args=args)
-    process.start()
-    return process
-
-
-def finish(process):
-    process.join(timeout=240)
-    return process.exitcode
-
-
-def on_two(processes, target, *arguments):
-    """Run a function in two processes joined by gloo; their exit codes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    pair = [start(processes, fitting.one_of_two, rank, port, target, *arguments) for rank in (0, 1)]
-    return [finish(process) for process in pair]
 
 
 def steps_of(folder):
@@ -83,11 +55,11 @@ def test_a_step_in_micro_batches_is_the_step_in_one_piece(tmp_path, multilabel):
 @pytest.mark.parametrize(
     ("multilabel", "adapter"), [(False, None), (True, None), (False, Adapter(kind="lora", dropout=0.0))]
 )
-def test_two_processes_are_one(tmp_path, processes, multilabel, adapter):
+def test_two_processes_are_one(tmp_path, multilabel, adapter):
     settings = {**TEN, "token_budget": 40}
     fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel, adapter=adapter)
     arguments = (str(tmp_path / "two"), settings, multilabel, adapter)
-    assert on_two(processes, fitting.trained, *arguments) == [0, 0]
+    assert on_two(fitting.one_of_two, fitting.trained, *arguments) == [0, 0]
 
     for one, other in zip(steps_of(tmp_path / "one"), steps_of(tmp_path / "two"), strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
@@ -135,18 +107,18 @@ MOMENTS = {
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, processes):
+def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert finish(start(processes, fitting.undisturbed, str(folder), THREE_EPOCHS)) == 0
+    assert finish(start(fitting.undisturbed, str(folder), THREE_EPOCHS)) == 0
     return folder
 
 
 @posix_only
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS.keys())
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path, processes, undisturbed, moment):
-    assert finish(start(processes, fitting.killed, str(tmp_path), *moment, THREE_EPOCHS)) == -signal.SIGKILL
-    assert finish(start(processes, fitting.undisturbed, str(tmp_path), THREE_EPOCHS, 0.1, True)) == 0
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path, undisturbed, moment):
+    assert finish(start(fitting.killed, str(tmp_path), *moment, THREE_EPOCHS)) == -signal.SIGKILL
+    assert finish(start(fitting.undisturbed, str(tmp_path), THREE_EPOCHS, 0.1, True)) == 0
 
     expected, found = fitting.weights(undisturbed), fitting.weights(tmp_path)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -162,12 +134,12 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, processes, undisturbed,
 
 @posix_only
 @pytest.mark.slow
-def test_two_killed_processes_resume_to_the_same_bits(tmp_path, processes):
+def test_two_killed_processes_resume_to_the_same_bits(tmp_path):
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
-    assert on_two(processes, fitting.undisturbed, one, THREE_EPOCHS) == [0, 0]
-    killed = on_two(processes, fitting.killed, two, "step", 11, THREE_EPOCHS)
+    assert on_two(fitting.one_of_two, fitting.undisturbed, one, THREE_EPOCHS) == [0, 0]
+    killed = on_two(fitting.one_of_two, fitting.killed, two, "step", 11, THREE_EPOCHS)
     assert killed == [-signal.SIGKILL, -signal.SIGKILL]
-    assert on_two(processes, fitting.undisturbed, two, THREE_EPOCHS, 0.1, True) == [0, 0]
+    assert on_two(fitting.one_of_two, fitting.undisturbed, two, THREE_EPOCHS, 0.1, True) == [0, 0]
 
     for rank in (0, 1):
         expected, found = fitting.weights(one, rank), fitting.weights(two, rank)
@@ -209,11 +181,11 @@ RARE = {"sampling": "balanced", "augmentation": {"word_dropout": 0.2, "word_swap
 
 @posix_only
 @pytest.mark.slow
-def test_drawn_rows_and_changed_words_are_the_same_after_a_resume(tmp_path, processes):
+def test_drawn_rows_and_changed_words_are_the_same_after_a_resume(tmp_path):
     settings = {**THREE_EPOCHS, **RARE}
-    assert finish(start(processes, fitting.undisturbed, str(tmp_path / "one"), settings)) == 0
-    assert finish(start(processes, fitting.killed, str(tmp_path / "two"), "step", 15, settings)) == -signal.SIGKILL
-    assert finish(start(processes, fitting.undisturbed, str(tmp_path / "two"), settings, 0.1, True)) == 0
+    assert finish(start(fitting.undisturbed, str(tmp_path / "one"), settings)) == 0
+    assert finish(start(fitting.killed, str(tmp_path / "two"), "step", 15, settings)) == -signal.SIGKILL
+    assert finish(start(fitting.undisturbed, str(tmp_path / "two"), settings, 0.1, True)) == 0
     expected, found = fitting.weights(tmp_path / "one"), fitting.weights(tmp_path / "two")
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
@@ -232,14 +204,14 @@ def test_drawn_rows_and_changed_words_do_not_depend_on_the_micro_batches(tmp_pat
 
 @posix_only
 @pytest.mark.slow
-def test_a_terminated_run_saves_and_resumes_to_the_same_bits(tmp_path, processes, undisturbed):
-    assert finish(start(processes, fitting.terminated, str(tmp_path), THREE_EPOCHS, 9)) == 0
+def test_a_terminated_run_saves_and_resumes_to_the_same_bits(tmp_path, undisturbed):
+    assert finish(start(fitting.terminated, str(tmp_path), THREE_EPOCHS, 9)) == 0
     outcome = json.loads((tmp_path / "outcome.json").read_text())
 
     assert outcome["code"] == 130
     assert "after step 9 of 27" in outcome["message"]
     assert f"--output {tmp_path} --resume" in outcome["message"]
-    assert finish(start(processes, fitting.undisturbed, str(tmp_path), THREE_EPOCHS, 0.1, True)) == 0
+    assert finish(start(fitting.undisturbed, str(tmp_path), THREE_EPOCHS, 0.1, True)) == 0
     expected, found = fitting.weights(undisturbed), fitting.weights(tmp_path)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     evaluated = [line["step"] for line in history.read(tmp_path / "history.jsonl") if "eval_loss" in line]
