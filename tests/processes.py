@@ -4,6 +4,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from typing import IO, Any
 
 import pytest
 
+from ftcls.cli.app import main
 from ftcls.environment.signals import PARENT
 from ftcls.search import executors
 
@@ -47,7 +49,7 @@ def on_two(target: Callable[..., Any], *arguments: Any) -> list[int | None]:
 
 
 class Command:
-    """`ftcls` with arguments, as far as it is used a `subprocess.Popen`; what it says is in a file."""
+    """`ftcls`, or a Python script, with arguments; as far as it is used a `subprocess.Popen` that prints to files."""
 
     def __init__(
         self,
@@ -57,9 +59,11 @@ class Command:
         out: Path,
         error: Path | None = None,
         env: Mapping[str, str] | None = None,
+        script: Path | None = None,
     ) -> None:
         self._out, self._error = out, error or out
-        self._process = start(_ftcls, [*map(str, arguments)], cwd, out, self._error, dict(env or os.environ))
+        words = [str(script or "ftcls"), *map(str, arguments)]
+        self._process = start(_main, script, words, cwd, out, self._error, dict(env or os.environ))
         self.pid = self._process.pid
 
     @property
@@ -98,10 +102,11 @@ class Command:
         return self._error.read_text(encoding="utf-8")
 
 
-def run(*arguments: str | Path, cwd: Path) -> Command:
-    """A command of ftcls, when it has ended."""
+def run(*arguments: str | Path, cwd: Path, script: Path | None = None) -> Command:
+    """A command when it has ended."""
     number = len(list(cwd.glob("out-*.txt")))
-    command = Command(arguments, cwd=cwd, out=cwd / f"out-{number}.txt", error=cwd / f"out-{number}-error.txt")
+    out, error = cwd / f"out-{number}.txt", cwd / f"out-{number}-error.txt"
+    command = Command(arguments, cwd=cwd, out=out, error=error, script=script)
     command.wait()
     return command
 
@@ -126,14 +131,17 @@ def _call(target: Callable[..., Any], *arguments: Any) -> None:
     target(*arguments)
 
 
-def _ftcls(arguments: list[str], cwd: Path, out: Path, error: Path, environment: dict[str, str]) -> None:
-    from ftcls.cli.app import main
-
+def _main(
+    script: Path | None, words: list[str], cwd: Path, out: Path, error: Path, environment: dict[str, str]
+) -> None:
     for number, path in ((1, out), (2, error)):
         with path.open("ab") as file:
             os.dup2(file.fileno(), number)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["ftcls", *arguments]
-    main()
+    sys.argv = words
+    if script is None:
+        main()
+    sys.path.insert(0, str(script.parent))
+    runpy.run_path(str(script), run_name="__main__")

@@ -1,6 +1,7 @@
 """The short forms of the audits in verify/."""
 
 import importlib
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import processes
 from ftcls.errors import FtclsError
 
 VERIFY = Path(__file__).resolve().parent.parent / "verify"
@@ -29,41 +31,33 @@ def test_no_damage_is_silent(audit, capsys):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and fork")
-def test_what_was_killed_ends_as_if_nothing_had_happened():
+def test_what_was_killed_ends_as_if_nothing_had_happened(tmp_path):
     # In a process of its own: this one has threads, which a fork would leave behind.
-    done = subprocess.run(
-        [sys.executable, str(VERIFY / "kills.py"), "--short"], capture_output=True, text=True, timeout=300, check=False
-    )
+    done = processes.run("--short", cwd=tmp_path, script=VERIFY / "kills.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 differences" in done.stdout.splitlines()[-1]
-
-
-def fuzzed(*options):
-    return subprocess.Popen(
-        [sys.executable, str(VERIFY / "fuzz.py"), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 def test_nothing_escapes_from_a_reader(tmp_path):
-    run = fuzzed("--short", "--output", str(tmp_path))
-    said, error = run.communicate(timeout=300)
-    assert run.returncode == 0, said + error
-    assert said.splitlines()[-1].endswith("0 escaped, 0 died, 0 late, 0 long message")
-    assert said.splitlines()[-1] == (tmp_path / "totals.txt").read_text().splitlines()[-1]
+    run = processes.run("--short", "--output", tmp_path, cwd=tmp_path, script=VERIFY / "fuzz.py")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-1].endswith("0 escaped, 0 died, 0 late, 0 long message")
+    assert run.stdout.splitlines()[-1] == (tmp_path / "totals.txt").read_text().splitlines()[-1]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 def test_a_fuzzer_that_is_stopped_says_what_it_has_done(tmp_path):
-    run = fuzzed("--seconds", "600", "--only", "table.csv", "--output", str(tmp_path))
+    options = ("--seconds", "600", "--only", "table.csv", "--output", tmp_path)
+    run = processes.Command(options, cwd=tmp_path, out=tmp_path / "out.txt", script=VERIFY / "fuzz.py")
     while not (tmp_path / "totals.txt").exists() and run.poll() is None:  # it is written at the start too
         time.sleep(0.2)
-    run.terminate()
-    said, error = run.communicate(timeout=60)
-    assert "interrupted" in said, said + error
-    assert " cases: " in said.splitlines()[-1]
+    run.send_signal(signal.SIGTERM)
+    run.wait(60)
+    assert "interrupted" in run.stdout
+    assert " cases: " in run.stdout.splitlines()[-1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
@@ -94,9 +88,7 @@ def test_a_case_that_ends_its_process_or_hangs_in_other_code_is_counted(tmp_path
         "assert (home / 'kept' / 'ends-1-a').is_file()\n"
         "assert [*(home / 'kept').glob('escapes-*-a')]\n"
     )
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = processes.run(tmp_path, cwd=tmp_path, script=script)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "exit code 3" in done.stdout
     assert "exit code -11" in done.stdout
@@ -104,14 +96,8 @@ def test_a_case_that_ends_its_process_or_hangs_in_other_code_is_counted(tmp_path
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-def test_nothing_that_is_handed_over_runs_or_writes():
-    done = subprocess.run(
-        [sys.executable, str(VERIFY / "hostile.py"), "--short"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def test_nothing_that_is_handed_over_runs_or_writes(tmp_path):
+    done = processes.run("--short", cwd=tmp_path, script=VERIFY / "hostile.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert ", 0 not held" in done.stdout.splitlines()[-1]
 
