@@ -10,9 +10,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from ftcls.config.schema import Adapter
 from ftcls.errors import ConfigError
 from ftcls.inference.embedding import embed
-from ftcls.model import documents, packed_encoder
+from ftcls.model import adapters, documents, packed_encoder
 from ftcls.model.documents import DocumentClassifier
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.tokenize import encode
@@ -137,6 +138,46 @@ def test_logits_and_gradients_are_those_of_one_pass_over_all_windows(tokenizer, 
     found, found_gradients = step(plain, model, batch, pool, token_budget=token_budget)
     torch.testing.assert_close(found, logits.detach(), rtol=1e-5, atol=1e-5)
     assert_same(found_gradients, dict(zip(parameters, gradients, strict=True)))
+
+
+def adapted(tokenizer, pool, **section):
+    """A small BERT that reads windows with an adapter in it, all of whose weights do something; PEFT's model."""
+    pytest.importorskip("peft", reason="needs the adapters extra")
+    model = built("BertConfig")
+    how = replace(HOW, pool=pool)
+    new = documents.attach(model, how, tokenizer, checkpoint="it")
+    wrapped, heads, _ = adapters.wrap(model, Adapter(kind="lora", dropout=0.0, **section), new_parameters=new, seed=0)
+    assert documents.attach(wrapped, how, tokenizer, checkpoint="it") == ()
+    assert (documents.WEIGHTS in heads) == (pool == "attention")
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for each in wrapped.parameters():
+            if each.requires_grad:
+                each.add_(torch.randn(each.shape, generator=random) * 0.1)
+    return wrapped.eval()
+
+
+# All linear layers: the pooler too, whose update must read what is pooled.
+@pytest.mark.parametrize("layers", [None, "all-linear"])
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("token_budget", [10_000, 30])
+def test_an_adapter_learns_of_all_windows(tokenizer, pool, layers, token_budget):
+    rows = encoded(tokenizer, replace(HOW, pool=pool))
+    batch = rows.pad(np.arange(len(rows)), 1)
+    model = adapted(tokenizer, pool, target_modules=layers)
+    trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    towards = torch.linspace(-1, 1, len(rows) * model.config.num_labels).view(len(rows), -1)
+
+    def gradients(logits):
+        found = torch.autograd.grad((logits * towards).sum(), list(trained.values()), materialize_grads=True)
+        return dict(zip(trained, found, strict=True))
+
+    expected = by_hand(model.get_base_model(), batch, pool)
+    found = DocumentClassifier(model, pool, token_budget=token_budget)(**batch).logits
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert_same(gradients(found), gradients(expected))
+    assert any(documents.WEIGHTS in name for name in trained) == (pool == "attention")
+    assert any("pooler" in name for name in trained) == (layers is not None)
 
 
 @pytest.mark.parametrize("name", sorted({*OURS, *OTHERS} - {"BertConfig"}))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     AutoModel,
@@ -28,7 +30,7 @@ from ftcls.config.load import load
 from ftcls.environment import devices
 from ftcls.errors import ConfigError, Interrupted, UnavailableError
 from ftcls.inference.classifier import Classifier
-from ftcls.model import documents
+from ftcls.model import adapters, documents
 from ftcls.model.checkpoint import WINDOWED
 from ftcls.pipeline import explain_mistakes, time_budget
 from ftcls.reporting import run_page
@@ -189,6 +191,111 @@ def test_a_resumed_run_is_the_undisturbed_one(trained, checkpoint, data, tmp_pat
         assert torch.equal(weight, second[name]), name
 
 
+LORA = {"kind": "lora", "r": 4, "target_modules": "all-linear"}
+
+
+@pytest.fixture(scope="module")
+def adapted(checkpoint, data, tmp_path_factory):
+    pytest.importorskip("peft", reason="needs the adapters extra")
+    return ftcls.train(config(checkpoint, data, adapter=LORA), output=tmp_path_factory.mktemp("runs") / "lora")
+
+
+def said_again(run, place="model"):
+    """The largest difference of what a stored model says of the test texts from what the run kept of them."""
+    path = run.path / "predictions" / "test.parquet"
+    classifier = Classifier.from_pretrained(run.path / place, device="cpu")
+    said = classifier.predict_proba(list(predictions.read_rows(path).texts))
+    return np.abs(said - predictions.read(path).probabilities).max()
+
+
+def test_an_adapter_learns_what_stands_behind_the_first_window(adapted):
+    assert adapted.report.metrics["test"]["accuracy"] > 0.85
+    assert adapted.report.model.adapter.heads == ("classifier", documents.WEIGHTS)
+    assert adapted.report.model.adapter.reload_difference < 1e-5
+    assert ftcls.evaluate(adapted.path).metrics == pytest.approx(adapted.report.metrics["test"], abs=1e-6)
+
+
+def test_an_adapter_that_is_read_back_says_what_was_scored(adapted):
+    best = f"checkpoints/step-{adapted.report.training.best.step}"
+    assert [said_again(adapted, place) < 1e-6 for place in ("model", "checkpoints/best", best)] == [True] * 3
+    weigh = Classifier.from_pretrained(adapted.path, device="cpu").model.get_submodule(documents.WEIGHTS)
+    assert float(weigh.weight.detach().abs().max()) > 0.01
+
+
+def with_peft(place):
+    from peft import AutoPeftModelForSequenceClassification
+
+    return AutoPeftModelForSequenceClassification.from_pretrained(str(place))
+
+
+def with_peft_around_the_base(place):
+    from peft import PeftConfig, PeftModel
+
+    base = PeftConfig.from_pretrained(str(place)).base_model_name_or_path
+    return PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(base), str(place))
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        AutoModelForSequenceClassification.from_pretrained,
+        lambda place: pipeline("text-classification", model=str(place)),
+        with_peft,
+        with_peft_around_the_base,
+    ],
+)
+@pytest.mark.parametrize("place", ["model", "checkpoints/best", "checkpoints/step-32"])
+def test_plain_peft_refuses_the_adapter_wherever_it_lies(adapted, load, place):
+    with adapters._known_warnings(), pytest.raises((OSError, ValueError)):
+        load(adapted.path / place)
+
+
+@pytest.mark.slow
+def test_an_adapter_that_is_resumed_is_the_undisturbed_one(adapted, checkpoint, data, tmp_path):
+    with fitting.extra_callbacks((_Terminate(),)), pytest.raises(Interrupted):
+        ftcls.train(config(checkpoint, data, adapter=LORA), output=tmp_path / "run")
+    again = ftcls.train(config(checkpoint, data, adapter=LORA), output=tmp_path / "run", resume=True)
+    assert again.report.training.resumed
+    for place in ("model", "checkpoints/step-32"):
+        first, second = (load_file(run.path / place / adapters.WINDOWED) for run in (adapted, again))
+        assert first.keys() == second.keys()
+        for name, weight in first.items():
+            assert torch.equal(weight, second[name]), name
+
+
+@pytest.mark.slow
+def test_a_merged_adapter_is_a_model_like_any_that_reads_windows(adapted, checkpoint, data, tmp_path):
+    merged = ftcls.train(config(checkpoint, data, adapter={**LORA, "merge": True}), output=tmp_path / "merged")
+    there = {path.name for path in (merged.path / "model").iterdir()}
+    assert WINDOWED in there
+    assert not there & {*adapters.FILES, "model.safetensors"}
+    assert said_again(merged) < 1e-6
+    assert merged.report.metrics["test"]["loss"] == pytest.approx(adapted.report.metrics["test"]["loss"], rel=1e-4)
+
+
+def test_an_adapter_is_pushed_as_a_whole_model(adapted, tmp_path):
+    ftcls.push(adapted.path, "somebody/windows", dry_run=True, output=tmp_path / "hub")
+    there = {path.name for path in (tmp_path / "hub").iterdir()}
+    assert WINDOWED in there
+    assert not there & {*adapters.FILES, "model.safetensors"}
+    texts = [row["text"] for row in rows(3)]
+    np.testing.assert_allclose(
+        Classifier.from_pretrained(tmp_path / "hub", device="cpu").predict_proba(texts),
+        Classifier.from_pretrained(adapted.path, device="cpu").predict_proba(texts),
+        atol=1e-6,
+    )
+
+
+def test_an_adapter_that_comes_back_with_other_weights_of_windows_is_noticed(adapted, tmp_path):
+    copy = tmp_path / "model"
+    shutil.copytree(adapted.path / "model", copy, ignore=shutil.ignore_patterns("manifest.json"))
+    weights = load_file(copy / adapters.WINDOWED)
+    weights[f"base_model.model.{documents.WEIGHTS}.weight"] *= -5
+    save_file(weights, copy / adapters.WINDOWED, metadata={"format": "pt"})
+    with pytest.raises(UnavailableError, match="gives logits up to"):
+        Classifier.from_pretrained(copy, device="cpu")
+
+
 @pytest.mark.slow
 def test_what_was_learnt_of_windows_is_where_another_training_starts(trained, data, tmp_path):
     still = {"max_steps": 1, "learning_rate": 1e-12, "device": "cpu", "precision": "fp32"}
@@ -239,7 +346,6 @@ def test_texts_beyond_max_length_are_cut_and_counted(checkpoint, data, tmp_path)
     [
         ({"model.windows.stride": 18}, "18 tokens of 18 are shared"),
         ({"model.max_length": 18}, "18 is not less than max_length, 18"),
-        ({"adapter.kind": "lora"}, "PEFT knows of no windows"),
         ({"data.text": {"first": "text", "second": "label"}}, "are for single texts"),
         ({"model.windows.stride": 17}, "have nothing new to read; write a stride of at most 15"),
     ],

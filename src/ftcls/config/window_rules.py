@@ -1,6 +1,6 @@
 """What the keys of windows must be to each other and to the rest of a config."""
 
-from ftcls.config.explain import Problem, line
+from ftcls.config.explain import Problem
 from ftcls.config.rule import Found, Rule, rule
 from ftcls.config.schema import Experiment, TextPair
 
@@ -26,17 +26,7 @@ def _single_texts(experiment: Experiment) -> Found:
         yield Problem(("model", "windows"), text)
 
 
-def _no_adapter(experiment: Experiment) -> Found:
-    if experiment.model.windows is not None and experiment.adapter.kind != "none":
-        text = (
-            "would get lost where the adapter is loaded by others: PEFT knows of no windows; write "
-            f"{line(('adapter', 'kind'), 'none')}, or remove the line"
-        )
-        yield Problem(("model", "windows"), text)
-
-
 RULES: tuple[Rule, ...] = (
     rule(_sizes, "model.windows", "model.max_length"),
     rule(_single_texts, "model.windows", "data.text"),
-    rule(_no_adapter, "model.windows", "adapter.kind"),
 )

@@ -15,10 +15,11 @@ from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils._validators import validate_repo_id
 
 from ftcls.config.load import load
-from ftcls.environment import devices, hub_access, manifest
+from ftcls.environment import hub_access, manifest
 from ftcls.environment.files import making, write_text
 from ftcls.errors import ConfigError, DataError, UnavailableError
 from ftcls.inference import reload_check
+from ftcls.inference.classifier import Classifier
 from ftcls.model import adapters, loading, own_code
 from ftcls.reporting import model_card
 from ftcls.reporting.model_card import Example
@@ -183,10 +184,8 @@ def _copy_model(model: Path, folder: Path) -> None:
     left_behind = shutil.ignore_patterns(reload_check.FILE, manifest.FILE, *adapters.FILES)
     shutil.copytree(model, folder, ignore=left_behind, dirs_exist_ok=True)
     if adapters.is_adapter(model):
-        devices.quiet()
-        merged = loading.load_merged(model)
-        reload_check.check(merged, model)
-        loading.save(merged, folder)
+        merged = Classifier.from_pretrained(model, device="cpu", dequantize=True)
+        loading.save(merged.model, folder, windowed=merged.settings.windows is not None)
 
 
 def _make(api: HfApi, repository: str, *, public: bool) -> bool:

@@ -18,8 +18,8 @@ from ftcls.errors import ConfigError, UnavailableError
 from ftcls.inference import onnx_runtime, padding_check, reload_check, window_answers
 from ftcls.inference.base_classifier import Answer, BaseClassifier, WindowAnswer
 from ftcls.inference.forward import Backend, Torch
+from ftcls.model import adapters, documents, hub_snapshot, loading, own_code, padding, quantization, settings
 from ftcls.model import checkpoint as origin
-from ftcls.model import documents, hub_snapshot, loading, own_code, padding, quantization, settings
 from ftcls.model.settings import Settings
 from ftcls.model.tokenize import Encoded, encode, fingerprint
 from ftcls.runs import directory
@@ -106,14 +106,13 @@ class Classifier(BaseClassifier):
                 raise UnavailableError(f"{path}: there is no such run.{near}\n{error}") from error
             raise
         if isinstance(folder, Path) and onnx_runtime.is_in(folder):
-            backend, reload_difference = _graph(folder, machine.device, precision), None
+            backend = _graph(folder, machine.device, precision)
         else:
             weights = loading.load_trained(str(folder), device=machine.device, dequantize=dequantize)
             # By it decoders find the last token of a text; some write a number that is no token.
             if weights.config.pad_token_id not in tokenizer.get_vocab().values():
                 weights.config.pad_token_id = tokenizer.pad_token_id
             backend = Torch(weights, machine.precision)
-            reload_difference = reload_check.check(backend.model, folder) if isinstance(folder, Path) else None
         loading.check_vocabulary(tokenizer, backend.config, str(path))
         loading.settle_token_types(tokenizer, backend.config)
         labels = loading.label_names(backend.config, str(path))
@@ -121,8 +120,7 @@ class Classifier(BaseClassifier):
         decided = Path(folder) / decision.FILE
         task = _task(backend.config, stored, checkpoint=str(path))
         padding.use(tokenizer, _padding_side(backend, tokenizer, checkpoint=str(path)))
-        if isinstance(folder, Path):
-            _join_windows(backend, stored, tokenizer, folder)
+        reload_difference = _made_whole(backend, stored, tokenizer, folder) if isinstance(folder, Path) else None
         return cls(
             backend=backend,
             tokenizer=tokenizer,
@@ -288,23 +286,27 @@ def _see_that_it_answers(backend: Backend, tokenizer: PreTrainedTokenizerBase, c
         ) from error
 
 
-def _join_windows(backend: Backend, stored: Settings | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Make a model that reads windows ready for documents.
+def _made_whole(
+    backend: Backend, stored: Settings | None, tokenizer: PreTrainedTokenizerBase, folder: Path
+) -> float | None:
+    """Make a model that reads windows ready for documents; how far any is from what was saved, see `reload_check`.
 
     Raises:
-        UnavailableError: its weights are those of such a model and its settings are not, or the other way round.
+        UnavailableError: its weights are those of such a model and its settings are not, or the other way round; or it
+            is another model than was saved.
     """
     windows = None if stored is None else stored.windows
-    if (windows is not None) != (folder / origin.WINDOWED).is_file():
+    if (windows is not None) != any((folder / name).is_file() for name in (origin.WINDOWED, adapters.WINDOWED)):
         raise UnavailableError(
             f"{folder}: {settings.FILE} and the weights do not belong together: one is of a model that reads windows, "
             "the other is not. Take the folder of one model whole"
         )
     if windows is None:
-        return
+        return reload_check.check(backend.model, folder) if isinstance(backend, Torch) else None
     new = documents.attach(backend.model, windows, tokenizer, checkpoint=str(folder))
     if new and not documents.load_weights(backend.model, folder):
         raise UnavailableError(f"{folder}: {origin.WINDOWED} lacks {', '.join(new)}; take the folder whole")
+    return reload_check.check(backend.model, folder, windows)
 
 
 def _graph(folder: Path, device: str, precision: str) -> Backend:

@@ -20,9 +20,12 @@ from ftcls.errors import DataError, UnavailableError
 from ftcls.inference import forward
 from ftcls.model.padding import Side
 from ftcls.model.tokenize import Encoded
+from ftcls.model.windows import Windows
 
 FILE: Final = "probe.json"
 ROWS: Final = 4
+WINDOWS: Final = 3
+"""Of a text that is read in windows, as many as make its answer depend on how they are joined."""
 # Of the largest logit. Reloading in float32 changes the sixth digit; a lost head or another base the first.
 TOLERANCE: Final = 1e-3
 # Quantized layers compute in bfloat16, which devices round in different orders; int8 ones quantize their inputs too.
@@ -44,24 +47,31 @@ class Probe:
 def take(model: PreTrainedModel, encoded: Encoded, *, tolerance: float = TOLERANCE) -> Probe:
     """Logits of a few of the texts, in the weights' own arithmetic even while training runs under autocast."""
     rows = np.unique(np.linspace(0, len(encoded) - 1, ROWS).astype(np.int64))
-    texts = [encoded.row(int(row)) for row in rows]
+    windows = encoded.windows
+    most = None if windows is None else WINDOWS * windows.size
+    texts = [encoded.row(int(row))[:most] for row in rows]
     return Probe(
         input_ids=tuple(tuple(map(int, ids)) for ids in texts),
-        logits=tuple(tuple(map(float, row)) for row in _logits(model, texts, encoded.padding_side)),
+        logits=tuple(tuple(map(float, row)) for row in _logits(model, texts, encoded.padding_side, windows)),
         padding_side=encoded.padding_side,
         tolerance=tolerance,
     )
 
 
-def difference(model: PreTrainedModel, probe: Probe) -> float:
-    """The largest absolute difference between the model's logits and those of the probe."""
+def difference(model: PreTrainedModel, probe: Probe, windows: Windows | None = None) -> float:
+    """The largest absolute difference between the model's logits and those of the probe; see `check`."""
     texts = [np.array(ids, dtype=np.int32) for ids in probe.input_ids]
-    found = _logits(model, texts, probe.padding_side)
+    found = _logits(model, texts, probe.padding_side, windows)
     return float(np.abs(found - np.array(probe.logits)).max())
 
 
-def check(model: PreTrainedModel, folder: Path) -> float | None:
+def check(model: PreTrainedModel, folder: Path, windows: Windows | None = None) -> float | None:
     """How far a model that was just loaded is from what was saved; None where nothing was kept to tell.
+
+    Args:
+        model: on its device; if it reads windows, `documents.attach` was done to it.
+        folder: that it was loaded from.
+        windows: that it reads.
 
     Raises:
         UnavailableError: it is another model.
@@ -70,7 +80,7 @@ def check(model: PreTrainedModel, folder: Path) -> float | None:
     probe = load(folder)
     if probe is None:
         return None
-    found = difference(model, probe)
+    found = difference(model, probe, windows)
     largest = max(1.0, float(np.abs(probe.logits).max()))
     if not found <= probe.tolerance * largest:  # so that NaN is a difference
         raise UnavailableError(
@@ -105,13 +115,17 @@ def load(folder: Path) -> Probe | None:
         raise DataError(f"{path}: not written by this version of ftcls: {error}") from error
 
 
-def _logits(model: PreTrainedModel, texts: list[NDArray[np.int32]], side: Side) -> NDArray[np.float32]:
+def _logits(
+    model: PreTrainedModel, texts: list[NDArray[np.int32]], side: Side, windows: Windows | None
+) -> NDArray[np.float32]:
+    """Logits of token ids as they are; in windows without special tokens of their own, which are pooled like others."""
     lengths = np.array([len(ids) for ids in texts], dtype=np.int64)
     encoded = Encoded(
         ids=np.concatenate(texts),
         offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
         full_lengths=lengths.astype(np.int32),
         padding_side=side,
+        windows=windows,
     )
     with _unwrapped(model):
         return forward.logits(model, encoded, token_budget=int(lengths.max()) * len(texts), alone=True)

@@ -17,8 +17,8 @@ from typing import Final
 from accelerate.utils import set_seed
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -26,8 +26,9 @@ from ftcls.config.schema import Adapter
 from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.errors import ConfigError, DataError, UnavailableError
+from ftcls.model import documents
 from ftcls.model import quantization as quantized
-from ftcls.model.checkpoint import PACKAGE, commit, on_hub, resolve
+from ftcls.model.checkpoint import PACKAGE, VARIANT, commit, on_hub, resolve
 from ftcls.model.classifiable import Classifiable
 
 FILE: Final = "adapter.json"
@@ -35,8 +36,10 @@ FILE: Final = "adapter.json"
 BASE: Final = "base"
 """Folder beside an adapter that holds the frozen weights themselves, where they exist nowhere else."""
 WEIGHTS: Final = "adapter_model.safetensors"
+WINDOWED: Final = f"adapter_model.{VARIANT}.safetensors"
+"""The weights of one whose classifier reads windows: PEFT knows of none, and finds no weights."""
 _CONFIG: Final = "adapter_config.json"
-FILES: Final = (FILE, WEIGHTS, _CONFIG, BASE)
+FILES: Final = (FILE, WEIGHTS, WINDOWED, _CONFIG, BASE)
 """Everything that makes a folder an adapter."""
 _NAME: Final = "default"
 
@@ -101,14 +104,14 @@ class Adapted:
     untrained: PreTrainedModel | None
     """The frozen weights, where nothing but this object holds them."""
 
-    def save(self, model: PreTrainedModel, folder: Path) -> None:
-        """Write adapter, heads and the whole model's configuration."""
+    def save(self, model: PreTrainedModel, folder: Path, *, windowed: bool = False) -> None:
+        """Write adapter, heads and the whole model's configuration; ``windowed``: it reads windows."""
         from peft import get_peft_model_state_dict
 
         # PEFT's save_pretrained asks the Hub about the vocabulary and leaves a model card in every checkpoint.
         state = get_peft_model_state_dict(model, save_embedding_layers=False)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        save_file(weights, folder / (WINDOWED if windowed else WEIGHTS), metadata={"format": "pt"})
         peft_config = model.peft_config[_NAME]
         replace(peft_config, inference_mode=True).save_pretrained(str(folder))
         config = copy.deepcopy(model.config)
@@ -293,14 +296,43 @@ def attach(base: PreTrainedModel, folder: Path, *, merge: bool) -> PreTrainedMod
         UnavailableError: PEFT is not installed, or the adapter does not fit the base.
     """
     check_installed()
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModelForSequenceClassification
 
     try:
+        # PeftModel.from_pretrained would look for the weights under one name alone.
+        weights = _weights(folder)
+        if (weighs := weights.get(f"base_model.model.{documents.WEIGHTS}.weight")) is not None:
+            documents.add_weights(base, weighs.shape[1])
         with _known_warnings():
-            wrapped = PeftModel.from_pretrained(base, str(folder))
+            wrapped = PeftModelForSequenceClassification(base, PeftConfig.from_pretrained(str(folder)))
+            _set_weights(wrapped, weights)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:  # KeyError: a module is not in it
         raise UnavailableError(f"{folder}: the adapter cannot be put on {base.name_or_path}: {error}") from error
     return wrapped.merge_and_unload() if merge else wrapped
+
+
+def load_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Read the weights of a stored adapter into a model that has it.
+
+    Raises:
+        KeyError: some are missing.
+        OSError, RuntimeError, SafetensorError: the file cannot be read, or is of another model.
+    """
+    _set_weights(model, _weights(folder))
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    path = folder / WINDOWED
+    found: dict[str, Tensor] = load_file(path if path.is_file() else folder / WEIGHTS)
+    return found
+
+
+def _set_weights(model: PreTrainedModel, weights: dict[str, Tensor]) -> None:
+    from peft import set_peft_model_state_dict
+
+    lost = [name for name in set_peft_model_state_dict(model, weights).missing_keys if "lora_" in name]
+    if lost:  # PEFT would warn of it
+        raise KeyError(lost[0])
 
 
 def architecture(model: PreTrainedModel) -> str:

@@ -70,8 +70,8 @@ class DocumentClassifier(nn.Module):
 
     @property
     def plain(self) -> PreTrainedModel:
-        """The classifier of transformers."""
-        return self.model.model if isinstance(self.model, PackedClassifier) else self.model
+        """The classifier of transformers, an adapter's layers in it."""
+        return self.model.model if isinstance(self.model, PackedClassifier) else _inside(self.model)
 
     def forward(self, **batch: NDArray[np.int64]) -> SequenceClassifierOutput:
         """Logits of n documents, [n, k].
@@ -172,10 +172,11 @@ def attach(
 ) -> tuple[str, ...]:
     """Make a classifier ready to be built into a `DocumentClassifier`.
 
-    What it says of a text stays the same, and so do its weights.
+    What it says of a text stays the same, and so do its weights. Once an adapter was put into it, it is to be made
+    ready again: the layer that was listened to may now be a part of another one.
 
     Args:
-        model: on its device.
+        model: on its device; with an adapter in it too.
         windows: that it reads.
         tokenizer: of the model.
         checkpoint: for the message.
@@ -194,13 +195,19 @@ def attach(
             f"model.windows.pool: {windows.pool}: the head of {checkpoint} ({type(model).__name__}) does not read one "
             "vector for a text; write logits_mean, which takes any classifier"
         )
-    if windows.pool != "attention":
+    if windows.pool != "attention" or hasattr(_inside(model), WEIGHTS):
         return ()
-    weighs = nn.Linear(int(layer.in_features), 1, device=model.device)
+    weighs = add_weights(model, int(layer.in_features))
+    return tuple(f"{WEIGHTS}.{part}" for part, _ in weighs.named_parameters())
+
+
+def add_weights(model: PreTrainedModel, width: int) -> nn.Linear:
+    """Give a model the layer that weighs windows by vectors [d], here of one width d, as their mean."""
+    weighs = nn.Linear(width, 1, device=model.device)
     nn.init.zeros_(weighs.weight)
     nn.init.zeros_(weighs.bias)
     model.add_module(WEIGHTS, weighs)
-    return tuple(f"{WEIGHTS}.{part}" for part, _ in weighs.named_parameters())
+    return weighs
 
 
 def listen(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, longest: int) -> nn.Linear | None:
@@ -239,9 +246,18 @@ def load_weights(model: PreTrainedModel, folder: Path) -> bool:
     return True
 
 
+def _inside(model: PreTrainedModel) -> PreTrainedModel:
+    """The classifier that PEFT's model is around."""
+    found: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return found
+
+
 def _before_head(layer: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
     change = _VECTORS.get()
-    return None if change is None else (change(given[0]), *given[1:])
+    if change is None:
+        return None
+    _VECTORS.set(None)  # the layer inside an adapter's listens too
+    return (change(given[0]), *given[1:])
 
 
 @contextlib.contextmanager
@@ -272,7 +288,7 @@ def _reads(model: PreTrainedModel, example: Batch) -> str | None:
 
     It does if exchanging the vectors of two texts exchanges their logits.
     """
-    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    linear = _linear_layers(model)
     met: list[str] = []
 
     def note(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
@@ -288,6 +304,20 @@ def _reads(model: PreTrainedModel, example: Batch) -> str | None:
     exchanged = _tried(model, example, {linear[met[0]]: lambda _, given: (given[0].flip(0), *given[1:])})
     allowed = TOLERANCE * float(expected.abs().max())
     return met[0] if float((exchanged.flip(0) - expected).abs().max()) <= allowed else None
+
+
+def _linear_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
+    """The linear layers by their names; one that an adapter updates together with the update."""
+    found: dict[str, nn.Module] = {}
+    updated: list[str] = []
+    for name, module in model.named_modules():  # each before what is in it
+        if any(name.startswith(f"{outer}.") for outer in updated):
+            continue
+        if hasattr(module, "base_layer"):
+            updated.append(name)
+        if isinstance(module, nn.Linear) or hasattr(module, "base_layer"):
+            found[name] = module
+    return found
 
 
 def _tried(model: PreTrainedModel, example: Batch, before: dict[nn.Module, Any]) -> Tensor:

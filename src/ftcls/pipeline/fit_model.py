@@ -96,6 +96,8 @@ def build_model(plan: TrainingPlan) -> Built:
         adapted = adapters.add(
             built, experiment.adapter, checkpoint=checkpoint, compute=machine.precision, seed=experiment.seed
         )
+        if prepared.settings.windows is not None:
+            documents.attach(adapted.model, prepared.settings.windows, prepared.tokenizer, checkpoint=checkpoint)
     model = built.model if adapted is None else adapted.model
     if section.freeze is not None:
         parameter_groups.freeze(model, section.freeze)
@@ -144,9 +146,9 @@ def fit_model(built: Built, plan: TrainingPlan, *, run: RunDir, resume: bool) ->
         seed=experiment.seed,
         machine=plan.machine,
         run=run,
-        save_weights=partial(loading.save, windowed=prepared.settings.windows is not None)
-        if adapted is None
-        else adapted.save,
+        save_weights=partial(
+            loading.save if adapted is None else adapted.save, windowed=prepared.settings.windows is not None
+        ),
         companions=prepared.save if adapted is None else partial(_with_probe, prepared, built.model),
         resume=resume,
     )
@@ -165,7 +167,8 @@ def best_model(experiment: Experiment, *, machine: Machine, run: RunDir) -> Clas
     shutil.rmtree(run.model, ignore_errors=True)
     shutil.copytree(run.best, run.model, ignore=shutil.ignore_patterns(*left_out))
     if merge:
-        loading.save(loading.load_merged(run.best, device=machine.device), run.model)
+        windowed = experiment.model.windows is not None
+        loading.save(loading.load_merged(run.best, device=machine.device), run.model, windowed=windowed)
     manifest.write(run.model)
     try:
         return Classifier.from_pretrained(

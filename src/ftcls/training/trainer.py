@@ -29,6 +29,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from ftcls.environment import memory
 from ftcls.errors import TrainingError
+from ftcls.model import adapters
 from ftcls.model.batching import MicroBatch, StepSampler, narrow
 from ftcls.model.checkpoint import WINDOWED
 from ftcls.model.documents import DocumentClassifier
@@ -348,7 +349,11 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         with checkpoints.readable(resume_from_checkpoint, "its weights"):
             if self.documents is not None:  # under a name of their own, which the stock Trainer does not know
-                load_model(self.model, Path(resume_from_checkpoint) / WINDOWED)
+                folder = Path(resume_from_checkpoint)
+                if adapters.is_adapter(folder):
+                    adapters.load_weights(self.model, folder)
+                else:
+                    load_model(self.model, folder / WINDOWED)
                 return
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
