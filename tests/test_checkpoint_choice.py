@@ -53,7 +53,7 @@ def test_the_time_is_that_of_all_tokens_of_all_epochs(reviews, monkeypatch):
 def test_where_none_is_at_hand_the_usual_one_stays(reviews, monkeypatch):
     here(monkeypatch)
     assert choose(reviews, CPU, 1e9) is None
-    place, notes = config_beside("reviews.csv", label=["stars"], text=None, seconds=600)
+    place, notes = config_beside("reviews.csv", label=["stars"], text=None, budget=600)
     assert not any(note.startswith("checkpoint: ") for note in notes)
     assert load(place).model.checkpoint in (SMALL, PACKAGE, LARGE)
 
@@ -71,13 +71,13 @@ def test_what_is_at_hand_is_in_the_hubs_cache_or_installed(monkeypatch):
 
 def test_the_config_beside_the_data_has_it_with_its_own_schedule_and_it_is_said(reviews, monkeypatch):
     here(monkeypatch, LARGE, PACKAGE)
-    place, notes = config_beside("reviews.csv", label=["stars"], text=None, seconds=1e9)
+    place, notes = config_beside("reviews.csv", label=["stars"], text=None, budget=1e9)
     made = load(place)
     assert (made.model.checkpoint, made.training.learning_rate) == (LARGE, 2e-5)
     assert f"checkpoint: {LARGE}, the largest at hand whose whole schedule fits into the time" in notes
-    again, _ = config_beside("reviews.csv", label=["stars"], text=None, seconds=2e9)
+    again, _ = config_beside("reviews.csv", label=["stars"], text=None, budget=2e9)
     assert again == place
-    short, _ = config_beside("reviews.csv", label=["stars"], text=None, seconds=1e-9)
+    short, _ = config_beside("reviews.csv", label=["stars"], text=None, budget=1e-9)
     assert (load(short).model.checkpoint, load(short).training.learning_rate) == (PACKAGE, 1e-4)
 
 
@@ -86,41 +86,24 @@ def test_the_config_beside_the_data_has_it_with_its_own_schedule_and_it_is_said(
     [("10m", (), 600.0), (None, (), None), ("10m", ("model.checkpoint=mine/own",), None), (90, {"seed": 1}, 90.0)],
 )
 def test_a_checkpoint_that_is_named_is_kept(reviews, monkeypatch, budget, overrides, seconds):
-    class Asked(Exception):
-        """What the training asks of the config is all that is looked at."""
-
-    given = {}
-
-    def asked(data, **keywords):
-        given.update(keywords)
-        raise Asked
-
-    monkeypatch.setattr(train, "config_beside", asked)
-    with pytest.raises(Asked):
-        train.train("reviews.csv", label="stars", overrides=overrides, budget=budget)
-    assert given["seconds"] == seconds
-    assert own_file.is_data("reviews.csv")
+    asked = []
+    monkeypatch.setattr(own_file, "choose", lambda found, device, seconds: asked.append(seconds))
+    config_beside("reviews.csv", label=["stars"], text=None, budget=budget, overrides=overrides)
+    assert asked == ([] if seconds is None else [seconds])
 
 
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        (["--budget", "10m"], {"seconds": 600.0, "timed": True, "overrides": ()}),
-        ([], {"seconds": None, "timed": False, "overrides": ()}),
-        (
-            ["--budget", "10m", "model.checkpoint=mine/own"],
-            {"seconds": None, "timed": True, "overrides": ("model.checkpoint=mine/own",)},
-        ),
-    ],
-)
-def test_the_command_line_asks_for_the_same(reviews, monkeypatch, capsys, typed, expected):
-    given = {}
+@pytest.mark.parametrize("budget", ["10m", None])
+@pytest.mark.parametrize("overrides", [(), ("model.checkpoint=mine/own",)])
+def test_python_and_the_command_line_ask_for_the_same(reviews, monkeypatch, budget, overrides):
+    given = []
 
     def asked(data, **keywords):
-        given.update(keywords)
+        given.append(keywords)
         raise ConfigError("enough")
 
+    monkeypatch.setattr(train, "config_beside", asked)
     monkeypatch.setattr(own_file, "config_beside", asked)
-    assert run(["train", "reviews.csv", "--label", "stars", *typed]) == 2
-    assert "enough" in capsys.readouterr().err
-    assert {name: given[name] for name in expected} == expected
+    with pytest.raises(ConfigError, match="enough"):
+        train.train("reviews.csv", label="stars", overrides=overrides, budget=budget)
+    assert run(["train", "reviews.csv", "--label", "stars", *(["--budget", budget] if budget else []), *overrides]) == 2
+    assert [(each["budget"], tuple(each["overrides"])) for each in given] == [(budget, overrides)] * 2

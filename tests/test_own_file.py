@@ -9,6 +9,7 @@ from ftcls.cli.app import run
 from ftcls.config.load import load
 from ftcls.environment import devices
 from ftcls.errors import ConfigError
+from ftcls.pipeline import own_file
 from ftcls.pipeline.own_file import config_beside, is_data
 from ftcls.pipeline.starter_config import Machine, from_file
 
@@ -127,12 +128,13 @@ def test_the_text_is_what_people_wrote(tmp_path, header, cells, text):
         ({"overrides": ("training.batch_size=8",)}, True),
         ({"overrides": ("model.checkpoint=gpt2",)}, False),
         ({"overrides": {"adapter.kind": "lora"}}, False),
-        ({"timed": True}, False),
+        ({"budget": "10m"}, False),
     ],
 )
 def test_a_contrastive_start_is_written_where_it_was_measured(tmp_path, monkeypatch, options, written):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "choose", lambda *_: devices.Machine("cpu", "fp32", "", 0, 1))
+    monkeypatch.setattr(own_file, "choose", lambda *_: None)
     rows = "".join(f"a text about {label} number {i},{label}\n" for label in ("sport", "money") for i in range(8))
     Path("few.csv").write_text(f"body,topic\n{rows}")
     place, _ = config_beside("few.csv", label=["topic"], text=None, **options)

@@ -12,7 +12,6 @@ from ftcls.cli import call, console, options
 from ftcls.config.durations import seconds_of
 from ftcls.config.load import load
 from ftcls.config.schema import Experiment
-from ftcls.config.smoke import keys
 from ftcls.errors import ConfigError
 
 
@@ -119,9 +118,8 @@ def _config(
             argument,
             label=label or (),
             text=text,
-            seconds=None if budget is None or "model.checkpoint" in keys(overrides) else seconds_of(budget),
+            budget=budget,
             overrides=overrides,
-            timed=budget is not None,
         )
     for note in notes:
         typer.echo(note, err=True)

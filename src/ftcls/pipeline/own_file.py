@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ftcls.config.durations import seconds_of
 from ftcls.config.load import Overrides, shipped
 from ftcls.config.smoke import keys
 from ftcls.data.tables.read import read_table
@@ -33,9 +34,8 @@ def config_beside(
     *,
     label: Sequence[str],
     text: str | None,
-    seconds: float | None = None,
+    budget: str | float | None = None,
     overrides: Overrides = (),
-    timed: bool = False,
 ) -> tuple[Path, tuple[str, ...]]:
     """Write a config beside a data file, ready to be edited; one with the same content is taken as it is.
 
@@ -43,9 +43,9 @@ def config_beside(
         data: a table, or a folder with a folder of texts for each label.
         label: the label column, or a column of 0 and 1 for each label; of a folder none.
         text: the text column; None: the one that looks like it.
-        seconds: that the training may take, which chooses the checkpoint of those at hand; None: as long as it takes.
+        budget: that the training has, in seconds or as ``10m``. It chooses the checkpoint of those at hand, unless the
+            overrides name one; within it there is no contrastive start. None: as long as it takes.
         overrides: that will be put over it.
-        timed: whether the training has a time budget, within which there is no contrastive start.
 
     Returns:
         The config, and what was guessed for it, one sentence each.
@@ -61,12 +61,13 @@ def config_beside(
     check_label(path, label)
     device = devices.choose("auto", "auto")
     machine, found = Machine(device.device, device.name), contents(path, label=label, text=text)
-    chosen = None if seconds is None else choose(found, device, seconds)
+    named = "model.checkpoint" in keys(overrides)
+    chosen = None if budget is None or named else choose(found, device, seconds_of(budget))
     said = () if chosen is None else (f"checkpoint: {chosen.name}, {chosen.why}",)
     # What was measured for one checkpoint goes for no other.
     usual = not any(key.startswith(("model.checkpoint", "adapter")) for key in keys(overrides))
     for place in _places(path):
-        made = starter(found, machine, place, checkpoint=chosen, contrastive=usual and not timed)
+        made = starter(found, machine, place, checkpoint=chosen, contrastive=usual and budget is None)
         if not place.exists():
             write_text(place, made.text)
             return place, (*made.notes, *said, f"config: {place}, ready to be edited")

@@ -12,7 +12,6 @@ from typing import Any
 from ftcls.config.durations import seconds_of
 from ftcls.config.load import Config, Overrides, dump, load
 from ftcls.config.schema import Experiment
-from ftcls.config.smoke import keys
 from ftcls.data.read import read
 from ftcls.environment import devices, manifest, progress
 from ftcls.environment.progress import Phase
@@ -116,7 +115,7 @@ def train(
     if smoke:
         experiment = dry_run.smoke(experiment, overrides)
     elif budget is not None:
-        experiment = within(experiment, _seconds(budget), started=begun)
+        experiment = within(experiment, seconds_of(budget), started=begun)
     model = experiment.model
     own_code.check_given(model.checkpoint, wanted=model.allow_code, given=allow_code)
     with own_code.permission(model.checkpoint, given=model.allow_code):
@@ -149,17 +148,10 @@ def _beside(
 ) -> Path:
     """The config beside a data file, which is written; the log says what was guessed."""
     columns = (label,) if isinstance(label, str) else tuple(label)
-    seconds = None if budget is None or "model.checkpoint" in keys(overrides) else _seconds(budget)
-    path, notes = config_beside(
-        data, label=columns, text=text, seconds=seconds, overrides=overrides, timed=budget is not None
-    )
+    path, notes = config_beside(data, label=columns, text=text, budget=budget, overrides=overrides)
     for note in notes:
         log.info("%s", note)
     return path
-
-
-def _seconds(budget: str | float) -> float:
-    return seconds_of(budget) if isinstance(budget, str) else float(budget)
 
 
 def _train(

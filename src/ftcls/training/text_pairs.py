@@ -38,9 +38,8 @@ class TextPairs:
         """The texts of each step of one pass, as row numbers; each text comes once.
 
         A text stands beside another that shares a label with it, where one is left, and texts with a rare label first.
-        Batches have ``batch_size`` texts, or one more, and of a pass that does not divide evenly all have some
-        fewer. The order
-        comes from seed and epoch alone.
+        Batches have ``batch_size`` texts, or one more; of a pass that does not divide evenly all have some fewer. The
+        order comes from seed and epoch alone.
         """
         rng = np.random.default_rng((seed, epoch))
         couples = self._couples(rng.permutation(len(self.given)))
