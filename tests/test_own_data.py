@@ -120,9 +120,10 @@ def test_the_weights_of_a_corpus_count(tmp_path):
     np.testing.assert_allclose(found.splits["train"].weights, weights)
 
 
-def test_a_corpus_with_clusters_is_refused(tmp_path):
-    with pytest.raises(DataError, match="intervals would be too narrow"):
-        read_back(corpus(clusters=np.arange(12) // 2), tmp_path)
+def test_the_clusters_of_a_corpus_stay_together(tmp_path):
+    clusters = np.array([7, 7, 2, 2, 2, 9, 9, 9, 9, 4, 4, 4])
+    found = read_back(corpus(clusters=clusters), tmp_path).splits["train"].clusters
+    np.testing.assert_array_equal(found[:, None] == found, clusters[:, None] == clusters)
 
 
 def test_a_corpus_with_probabilities_is_refused(tmp_path):

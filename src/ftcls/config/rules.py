@@ -101,11 +101,12 @@ def _columns(experiment: Experiment) -> Found:
             yield Problem(("data", "columns", index), f"{name!r} is the text already; remove it here")
 
 
-def _weight(experiment: Experiment) -> Found:
+def _of_row(experiment: Experiment) -> Found:
     data = experiment.data
-    for names, what in ((data.text_columns, "text"), (data.label_columns, "label")):
-        if data.weight is not None and data.weight in names:
-            yield Problem(("data", "weight"), f"{data.weight!r} is the {what}; name the column that holds the weights")
+    for key, column in (("weight", data.weight), ("group", data.group)):
+        for names, what in ((data.text_columns, "text"), (data.label_columns, "label")):
+            if column is not None and column in names:
+                yield Problem(("data", key), f"{column!r} is the {what}; name the column that holds the {key}s")
 
 
 def _pair_truncation(experiment: Experiment) -> Found:
@@ -134,7 +135,7 @@ def _known_source(experiment: Experiment) -> Found:
     own = task_of(data)
     if data.task not in (None, own):
         yield Problem(("data", "task"), f"{data.task} contradicts {data.source}, which is {own}; remove the line")
-    for key in ("text", "columns", "label", "weight"):
+    for key in ("text", "columns", "label", "weight", "group"):
         if changed(data, key):
             yield Problem(("data", key), f"has no effect on {data.source}, which knows its columns; remove the line")
     if isinstance(data.path, SplitPaths):
@@ -338,7 +339,7 @@ RULES: tuple[Rule, ...] = (
     rule(_task_is_declared, "data.source", "data.task"),
     rule(_own_keys, "data.source", *(f"data.{key}" for key in _OWN_KEYS)),
     rule(_columns, "data.columns", "data.text", "data.label"),
-    rule(_weight, "data.weight", "data.text", "data.label"),
+    rule(_of_row, "data.weight", "data.group", "data.text", "data.label"),
     rule(_pair_truncation, "data.text", "model.pair_truncation"),
     rule(_topics, "data.source", "data.topics", "data.labels"),
     rule(
@@ -350,6 +351,7 @@ RULES: tuple[Rule, ...] = (
         "data.columns",
         "data.label",
         "data.weight",
+        "data.group",
         "data.path",
     ),
     rule(_revision, "data.source", "data.revision", "data.path"),

@@ -170,6 +170,9 @@ class Data(Section):
     weight: str | None = None
     """A column with a number of 0 or more for each row: how much the row counts, in the loss, in every metric and in
     the simple models. 0 leaves the row out. Validation and test files may lack it (`files`, `hub`)."""
+    group: str | None = None
+    """A column of what a row belongs to with others: author, patient, document. Rows of one group are never on two
+    sides of a split that ftcls cuts, and intervals draw whole groups. Test files may lack it (`files`, `hub`)."""
     task: Task | None = None
     """Required for `files` and `hub`; a known data set declares its own."""
     labels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None

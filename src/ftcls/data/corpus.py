@@ -92,6 +92,8 @@ class Corpus:
     """The columns that the texts were read from."""
     weight: str | None = None
     """The column that the weights were read from."""
+    group: str | None = None
+    """The column that the clusters were read from."""
     soft: bool = False
     """Whether training learns how probable labels are, in place of the labels."""
 

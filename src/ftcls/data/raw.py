@@ -3,7 +3,7 @@
 `labels.encode` turns them into numbers, once for all readers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,8 +56,9 @@ class RawSplit:
     """[n, k] how probable each label is, in the order of `Raw.labels`; None: labels, or votes."""
     votes: list[tuple[tuple[str, ...], ...]] | None = None
     """n times the votes of a row: the labels that each annotator gave. Their union stands in `labels`; None: none."""
-    clusters: NDArray[np.int64] | None = None
-    """[n] cluster of each row, numbered over all splits; see `corpus.Split.clusters`."""
+    groups: list[str | None] | None = None
+    """n names of what a row belongs to with others (one file, one author), the same in all splits; None in it: of a row
+    alone. None: rows are independent."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,15 @@ class Raw:
     """The labels in the data set's own order; None: those that occur, in natural order."""
     checks: tuple[Check, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def numbered(groups: Sequence[str | None], split: SplitName, numbers: dict[object, int]) -> NDArray[np.int64]:
+    """[n] the number of each row's group, the same in all splits; a row without one has a number of its own.
+
+    Args:
+        groups: n names.
+        split: the split that they are of.
+        numbers: those of the groups of other splits; those of this one are added.
+    """
+    keys = ((split, index) if group is None else group for index, group in enumerate(groups))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)

@@ -1,7 +1,7 @@
 """From the config's data section to a corpus: read, refuse or drop bad rows, clean, cut, draw, check."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from ftcls.config import schema
 from ftcls.data import folds, labels, rest, soft_labels, split
-from ftcls.data.checks import completeness, soft, weights
+from ftcls.data.checks import completeness, row_columns, soft
 from ftcls.data.clean import clean
 from ftcls.data.columns import label_of, text_of
 from ftcls.data.corpus import Check, Corpus, Split, SplitName
-from ftcls.data.raw import BadRows, Raw, RawSplit
+from ftcls.data.raw import BadRows, Raw, RawSplit, numbered
 from ftcls.data.readers import ag_news, docstrings, files, go_emotions, hub, imdb, reuters21578
+from ftcls.data.readers.row_columns import RowColumns
 from ftcls.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,8 @@ def assemble(data: schema.Data, *, seed: int) -> Corpus:
         *raw.checks,
         *completeness.checks(splits, names),
         *about_folds,
-        *_alike(names),
-        *weights.checks(raw.splits, data.weight),
+        *completeness.alike(names),
+        *row_columns.checks(raw.splits, splits, weight=data.weight, group=data.group),
     )
     return Corpus(
         data.source,
@@ -89,6 +90,7 @@ def assemble(data: schema.Data, *, seed: int) -> Corpus:
         raw.versions,
         text_of(data),
         data.weight,
+        data.group,
         data.soft_labels,
     )
 
@@ -109,16 +111,6 @@ def _refuse_bad(raw: Raw, data: schema.Data) -> None:
         bad.join(found.bad)
     if bad.count and (data.on_bad_row == "error" or not any(found.labels for found in raw.splits.values())):
         raise DataError(_bad_rows(bad))
-
-
-def _alike(names: Sequence[str]) -> Iterator[Check]:
-    groups = labels.alike(names)
-    if groups:
-        advice = (
-            "These may be one label in two spellings, which the model has to tell apart; write them alike in the file."
-        )
-        shown = tuple(" and ".join(map(repr, group)) for group in groups[:3])
-        yield Check("similar_labels", "warning", len(groups), shown, advice)
 
 
 def _imdb(data: schema.Data) -> Raw:
@@ -170,7 +162,7 @@ def _hub(data: schema.Data) -> Raw:
         text=text_of(data),
         label=label_of(data),
         task=data.task,
-        weight=data.weight,
+        of_row=RowColumns(data.weight, data.group),
     )
 
 
@@ -183,7 +175,7 @@ def _docstrings(data: schema.Data) -> Raw:
 
 
 def _only_for_files(data: schema.Data) -> None:
-    for key in ("text", "columns", "label", "weight"):
+    for key in ("text", "columns", "label", "weight", "group"):
         if getattr(data, key) != schema.Data.model_fields[key].default:
             raise ConfigError(f"data.{key}: {data.source} knows its columns; leave the key out")
 
@@ -208,7 +200,7 @@ def _files(data: schema.Data) -> Raw:
         task=data.task,
         names=_listed(data),
         split_column=data.split.column,
-        weight=data.weight,
+        of_row=RowColumns(data.weight, data.group),
     )
 
 
@@ -228,11 +220,12 @@ def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[
     splits: dict[SplitName, Split] = {}
     bad = BadRows()
     done: list[tuple[RawSplit, Split]] = []
+    numbers: dict[object, int] = {}
     for name, found in raw.splits.items():
         if same := [split for before, split in done if before is found]:  # one file in the place of several splits
             splits[name] = same[0]
             continue
-        splits[name], unlabelled = _split(name, found, raw, names, data)
+        splits[name], unlabelled = _split(name, found, raw, names, data, numbers)
         bad.join(found.bad)
         bad.join(unlabelled)
         done.append((found, splits[name]))
@@ -244,8 +237,10 @@ def _encoded(raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[dict[
     return splits, bad
 
 
-def _split(name: str, found: RawSplit, raw: Raw, names: tuple[str, ...], data: schema.Data) -> tuple[Split, BadRows]:
-    """The rows with a label and a weight above 0, and those that have none."""
+def _split(
+    name: SplitName, found: RawSplit, raw: Raw, names: tuple[str, ...], data: schema.Data, numbers: dict[object, int]
+) -> tuple[Split, BadRows]:
+    """The rows with a label and a weight above 0, and those that have none; ``numbers`` has those of the groups."""
     known = soft_labels.encode(found, raw.labels, names, task=raw.task)
     if known is None:
         kept, targets, bad = labels.encode(found, names, task=raw.task)
@@ -255,7 +250,7 @@ def _split(name: str, found: RawSplit, raw: Raw, names: tuple[str, ...], data: s
         texts=[found.texts[index] for index in kept.tolist()],
         targets=targets,
         rows=found.rows[kept],
-        clusters=None if found.clusters is None else found.clusters[kept],
+        clusters=None if found.groups is None else numbered(found.groups, name, numbers)[kept],
         weights=None if found.weights is None else found.weights[kept],
         soft=None if known is None else known.soft,
         votes=None if known is None else known.votes,
@@ -360,9 +355,12 @@ def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]
     present = [name for name in SPLITS if name in splits]
     starts = _starts(splits, raw)
     parts = [splits[name] for name in present]
-    if len({one.weights is None for one in parts}) > 1:
-        lacking = ", ".join(name for name in present if splits[name].weights is None)
-        raise DataError(f"data.weight: {lacking} has no such column, and all rows are put together; add the column")
+    for key, field in (("weight", "weights"), ("group", "clusters")):
+        lacking = [name for name in present if getattr(splits[name], field) is None]
+        if 0 < len(lacking) < len(present):
+            raise DataError(
+                f"data.{key}: {', '.join(lacking)} has no such column, and all rows are put together; add the column"
+            )
     return Split(
         texts=[text for one in parts for text in one.texts],
         targets=np.concatenate([one.targets for one in parts]),

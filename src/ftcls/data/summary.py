@@ -19,6 +19,11 @@ class Weights:
     """Rows of equal weight that a mean is as sure of: (sum of weights)^2 / sum of their squares (Kish 1965)."""
 
 
+def groups_of(split: Split) -> int | None:
+    """How many groups the rows of a split are of; None where rows are independent."""
+    return None if split.clusters is None else len(np.unique(split.clusters))
+
+
 def weights_of(split: Split) -> Weights | None:
     """How much the rows of a split count; None: all the same."""
     if split.shares is None or split.weights is None:
@@ -95,6 +100,8 @@ class SplitProfile:
     """Of these, the rows whose labels differ from those of the first row with this text."""
     weights: Weights | None = None
     votes: Votes | None = None
+    groups: int | None = None
+    """How many groups its rows are of; None: rows are independent."""
 
 
 @dataclass(frozen=True)
@@ -154,3 +161,5 @@ class Profile:
     """Every split but train."""
     weight: str | None = None
     """The column of the rows' weights; None: all count the same."""
+    group: str | None = None
+    """The column of what rows belong to; None: there is none."""

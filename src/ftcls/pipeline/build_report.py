@@ -15,7 +15,7 @@ import ftcls
 from ftcls.config.schema import Adapter
 from ftcls.data.checks import leaks
 from ftcls.data.corpus import Corpus, SplitName, fingerprint
-from ftcls.data.summary import votes_of, weights_of
+from ftcls.data.summary import groups_of, votes_of, weights_of
 from ftcls.environment.devices import Machine
 from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.classifier import Classifier
@@ -242,6 +242,7 @@ def data(corpus: Corpus, prepared: Prepared, *, seed: int, judged: Judged | None
         versions=dict(corpus.versions),
         text=corpus.text,
         weight=corpus.weight,
+        group=corpus.group,
         soft=corpus.soft,
     )
 
@@ -260,6 +261,7 @@ def _split(corpus: Corpus, name: SplitName, encoded: Encoded) -> data_section.Sp
         origin=corpus.splits[name].origin or name,
         weights=weights_of(corpus.splits[name]),
         votes=votes_of(corpus.splits[name], corpus.task, corpus.labels),
+        groups=groups_of(corpus.splits[name]),
     )
 
 

@@ -16,7 +16,17 @@ from ftcls.data.checks import leaks
 from ftcls.data.corpus import Corpus, Split, SplitName, fingerprint
 from ftcls.data.read import read
 from ftcls.data.split import label_sets, text_ids
-from ftcls.data.summary import Leaking, Lengths, Overview, Profile, Shared, SplitProfile, votes_of, weights_of
+from ftcls.data.summary import (
+    Leaking,
+    Lengths,
+    Overview,
+    Profile,
+    Shared,
+    SplitProfile,
+    groups_of,
+    votes_of,
+    weights_of,
+)
 from ftcls.data.texts import is_blank, mapped, parts
 from ftcls.errors import UnavailableError
 from ftcls.model.loading import LONGEST
@@ -52,7 +62,10 @@ def inspect_data(
     used = _overview(rows, _used(corpus), corpus.labels)
     splits = {
         str(name): replace(
-            used.splits[name], weights=weights_of(split), votes=votes_of(split, corpus.task, corpus.labels)
+            used.splits[name],
+            weights=weights_of(split),
+            votes=votes_of(split, corpus.task, corpus.labels),
+            groups=groups_of(split),
         )
         for name, split in corpus.splits.items()
     }
@@ -79,6 +92,7 @@ def inspect_data(
         ),
         leaks={name: _leaking(leaks.leaks(corpus, name)) for name in corpus.splits if name != "train"},
         weight=corpus.weight,
+        group=corpus.group,
     )
 
 

@@ -16,7 +16,7 @@ from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline.label_column import LabelColumn, column_names, label_column
-from ftcls.pipeline.text_column import beside, guessed_text, pair_of, weight_column
+from ftcls.pipeline.text_column import beside, group_column, guessed_text, pair_of, weight_column
 from ftcls.scoring.wilson import wilson
 
 _SEED: Final = 42
@@ -47,6 +47,8 @@ class Contents:
     """Columns that may stand beside the text: few values, which come again."""
     weight: str | None = None
     """A column that may say how much a row counts."""
+    group: str | None = None
+    """A column that may say which rows belong together."""
 
     @property
     def rows(self) -> int:
@@ -107,8 +109,13 @@ def _of_table(path: Path, label: Sequence[str], text: str | None) -> Contents:
     whole = _whole(path, data, found.reason, guessed=_why(body) if text is None else None, notes=(*notes, *found.notes))
     taken = {*used, *_names(body), split}
     free = {name: cells for name, cells in others.items() if name not in taken}
-    weight = weight_column(free)
-    return replace(whole, others=beside({name: free[name] for name in free if name != weight}), weight=weight)
+    weight, group = weight_column(free), group_column(free)
+    if group is not None:
+        remark = "rows of one value may not be independent of each other, and scores too good where training knows some"
+        told = f"groups: column {group}; {remark}: data.group={flow(group)} keeps each on one side of every cut"
+        whole = replace(whole, notes=(*whole.notes, told))
+    offered = beside({name: free[name] for name in free if name not in (weight, group)})
+    return replace(whole, others=offered, weight=weight, group=group)
 
 
 def _named(table: Table, typed: str) -> tuple[str, ...] | schema.TextPair:

@@ -35,6 +35,7 @@ def elsewhere(section: Data, data: Path, *, task: Task, labels: tuple[str, ...] 
         columns=section.columns,
         label=section.label,
         weight=section.weight,
+        group=section.group,
         task=task,
         labels=labels,
         positive_label=section.positive_label,

@@ -35,7 +35,7 @@ Table: TypeAlias = pd.DataFrame | Dataset | str | os.PathLike[str]
 Data: TypeAlias = Table | Corpus | Mapping[str, Table]
 """One table, or one for each split, as a mapping, a `datasets.DatasetDict` or a corpus."""
 _KEPT: Final = (
-    *("text", "columns", "label", "weight", "labels", "positive_label"),
+    *("text", "columns", "label", "weight", "group", "labels", "positive_label"),
     *("clean", "split", "subset", "on_bad_row"),
 )
 """What the data section says of any table."""
@@ -55,7 +55,7 @@ def with_data(experiment: Experiment, data: Data | None, folder: Path) -> Experi
 
     Raises:
         ConfigError: a split that there is none of.
-        DataError: a column is not there, or cannot be written; a corpus has clusters, which a table cannot say.
+        DataError: a column is not there, or cannot be written; a corpus has probabilities.
     """
     if data is None:
         return experiment
@@ -83,8 +83,8 @@ def file_of(table: Table, section: schema.Data, folder: Path, name: str) -> str:
         table = _frame(table)
     if isinstance(table, pd.DataFrame):
         split = [name for name in (section.split.column,) if name in table.columns]
-        weight = [name for name in (section.weight,) if name in table.columns]
-        columns = (*text_of(section).names, *columns_of(label_of(section)), *filter(None, (*split, *weight)))
+        of_row = [name for name in (section.weight, section.group) if name in table.columns]
+        columns = (*text_of(section).names, *columns_of(label_of(section)), *filter(None, (*split, *of_row)))
         return str(frames.store(table, columns, folder, name).absolute())
     return str(Path(table).expanduser().absolute())
 
@@ -93,15 +93,8 @@ def _of_corpus(section: schema.Data, corpus: Corpus) -> tuple[schema.Data, dict[
     """The data section and the tables that say the same as a corpus.
 
     Raises:
-        DataError: it has clusters or probabilities.
+        DataError: it has probabilities.
     """
-    clustered = [name for name, split in corpus.splits.items() if split.clusters is not None]
-    if clustered:
-        raise DataError(
-            f"data: the corpus has clusters of rows that are not independent ({', '.join(clustered)}), and a table "
-            "has no way to say so: intervals would be too narrow. Leave them out (clusters=None) if "
-            "the rows are independent"
-        )
     if any(split.soft is not None for split in corpus.splits.values()):
         raise DataError(
             "data: the corpus has a probability for each label of a row; hand over a DataFrame with a column for each, "
@@ -118,6 +111,8 @@ def _of_corpus(section: schema.Data, corpus: Corpus) -> tuple[schema.Data, dict[
             table["label"] = [corpus.labels[index] for index in split.targets]
         if split.weights is not None:
             table["weight"] = split.weights
+        if split.clusters is not None:
+            table["group"] = split.clusters
         tables[name] = table
     said = {
         "source": "files",
@@ -125,6 +120,7 @@ def _of_corpus(section: schema.Data, corpus: Corpus) -> tuple[schema.Data, dict[
         "text": schema.TextPair(first="first", second="second") if pairs else "text",
         "label": "label",
         "weight": "weight" if any(split.weights is not None for split in corpus.splits.values()) else None,
+        "group": "group" if any(split.clusters is not None for split in corpus.splits.values()) else None,
         "labels": corpus.labels,
         "positive_label": corpus.positive_label,
     }

@@ -244,6 +244,9 @@ def _data(found: "Contents", output: Path | None) -> str:
     if found.weight is not None:
         shown = flow(found.weight)
         lines.append(f"# A column that may say how much a row counts, if that is what it holds: weight: {shown}")
+    if found.group is not None:
+        shown = flow(found.group)
+        lines.append(f"# Rows of one value here may not be independent; kept on one side of every cut: group: {shown}")
     lines += [
         f"# binary, multiclass, ordinal (labels in order) or multilabel; here because {_comment(found.reason)}",
         f"task: {section.task}",

@@ -41,6 +41,12 @@ _SHORT: Final = 40
 """Characters of a value that may stand beside a text."""
 _MOST_BESIDE: Final = 5
 _WEIGHT: Final = re.compile(r"((sample|row|example|instance|case)[ _-]?)?weights?", re.IGNORECASE)
+_GROUP: Final = re.compile(
+    r"(author|user|customer|client|patient|person|speaker|participant|respondent|thread|conversation|dialogue?|session"
+    r"|document|doc|article|file|path|group|household|account|case)s?([ _-]?(id|no|nr|number|name|key))?",
+    re.IGNORECASE,
+)
+"""Names of what several rows may be of, so that they are not independent."""
 _NOT_NEGATIVE: Final = re.compile(r"\d+\.?\d*(e[-+]?\d+)?|\.\d+", re.IGNORECASE | re.ASCII)
 _NO_WORDS: Final = re.compile(r"\w+://\S+|www\.\S+|\S+@\S+|[\d\s.,:/T+Z-]+|[0-9a-fA-F-]{16,}")
 """Addresses, dates, times, numbers, hashes."""
@@ -92,6 +98,16 @@ def weight_column(columns: dict[str, list[Any]]) -> str | None:
     return next(
         (name for name, values in columns.items() if _WEIGHT.fullmatch(name.strip()) and _weights(values)), None
     )
+
+
+def group_column(columns: dict[str, list[Any]]) -> str | None:
+    """The column whose name says that it holds what a row is of, and whose values come again."""
+    return next((name for name, values in columns.items() if _GROUP.fullmatch(name.strip()) and _groups(values)), None)
+
+
+def _groups(values: list[Any]) -> bool:
+    cells = [value.strip() for value in values[:_SAMPLE] if isinstance(value, str) and value.strip()]
+    return 2 < len(set(cells)) <= len(cells) / 1.5
 
 
 def _weights(values: list[Any]) -> bool:

@@ -29,7 +29,14 @@ def profile(found: "Profile") -> RenderableType:
     title = Text(found.name, style="bold")
     title.append(f"  {found.source}: {found.task}, {len(found.labels)} labels", style="not bold")
     parts: list[RenderableType] = [title, Text(), _splits(found.used.splits), Text(), *_lengths(found), Text()]
-    parts += [*_labels(found), Text(), *_weights(found), *_votes(found), *_texts(found.used, "Equal texts")]
+    parts += [
+        *_labels(found),
+        Text(),
+        *_weights(found),
+        *_groups(found),
+        *_votes(found),
+        *_texts(found.used, "Equal texts"),
+    ]
     if found.given.splits.keys() != found.used.splits.keys():
         parts += [Text(), *_texts(found.given, "The same rows in the splits of the source")]
     parts += [Text(), *_leaks(found.leaks)]
@@ -105,6 +112,20 @@ def _weights(found: "Profile") -> Iterator[RenderableType]:
         cells = ("all the same", "", "") if weights is None else (f"{weights.min:g}", f"{weights.max:g}")
         equal = [] if weights is None else [f"{weights.effective_rows:,.0f}"]
         table.add_row(name, f"{split.examples:,}", *cells, *equal)
+    yield table
+    yield Text()
+
+
+def _groups(found: "Profile") -> Iterator[RenderableType]:
+    splits = {name: split for name, split in found.used.splits.items() if split.groups is not None}
+    if not splits:
+        return
+    column = "" if found.group is None else f", by column {on_one_line(found.group)}"
+    yield Text(f"Groups of rows that stay together{column}", style="bold")
+    table = _table("split", "examples", "groups", "examples each")
+    for name, split in splits.items():
+        groups = split.groups or 1
+        table.add_row(name, f"{split.examples:,}", f"{groups:,}", f"{split.examples / groups:.1f}")
     yield table
     yield Text()
 

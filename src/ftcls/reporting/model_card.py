@@ -331,9 +331,11 @@ def _limits(report: Report, experiment: Experiment) -> str:
 
 
 def _rows_and_labels(report: Report) -> Iterable[str]:
-    """What the rows count by, and whether their labels are certain."""
+    """What the rows count by and belong to, and whether their labels are certain."""
     if report.data.weight is not None:
         yield f"Rows count by their column {plain(report.data.weight)}, in training and in the scores."
+    if report.data.group is not None:
+        yield f"Rows belong together by their column {plain(report.data.group)}; the intervals draw whole groups."
     if report.soft_scores is not None:
         learnt = "their probabilities or shares of votes" if report.data.soft else "the majority"
         yield f"The labels are not certain; it learnt {learnt}, and its scores are against the most probable label."

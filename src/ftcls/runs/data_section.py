@@ -32,6 +32,8 @@ class Split:
     """How much its rows count; None: all the same."""
     votes: Votes | None = None
     """Its annotators; None: nobody voted."""
+    groups: int | None = None
+    """How many groups its rows are of, which intervals draw whole; None: rows are independent."""
 
 
 @dataclass(frozen=True)
@@ -50,5 +52,7 @@ class Data:
     """The columns that a text was made of, or the first and the second text of a pair; None: of an older run."""
     weight: str | None = None
     """The column of the rows' weights; None: all count the same."""
+    group: str | None = None
+    """The column of what rows belong to; None: there is none."""
     soft: bool = False
     """Whether models learnt how probable labels are, or their shares of the votes, in place of labels."""

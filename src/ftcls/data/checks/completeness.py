@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from ftcls.data import labels as names_of
 from ftcls.data.checks.pooled import Pooled, short
 from ftcls.data.corpus import Check, Split, SplitName
 from ftcls.data.texts import is_blank
@@ -84,3 +85,14 @@ def _missing(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> Iterat
     if lacking:
         advice = "Labels without a row in a split: not learnt if it is train, not measured if it is another."
         yield Check("labels_missing", "warning", len(lacking), tuple(lacking[:SHOWN]), advice)
+
+
+def alike(names: Sequence[str]) -> Iterator[Check]:
+    """Labels that may be one in two spellings."""
+    groups = names_of.alike(names)
+    if groups:
+        advice = (
+            "These may be one label in two spellings, which the model has to tell apart; write them alike in the file."
+        )
+        shown = tuple(" and ".join(map(repr, group)) for group in groups[:3])
+        yield Check("similar_labels", "warning", len(groups), shown, advice)

@@ -70,9 +70,8 @@ def read() -> Raw:
     versions = _versions()
     key = hashlib.sha256(json.dumps([_VERSION, sys.version_info[:2], versions, _roots()]).encode()).hexdigest()[:32]
     found = cache.read("docstrings", key, _build, lambda entry: json_files.value(entry / "rows.json"))
-    files: dict[str, int] = {}
     splits: dict[SplitName, RawSplit] = {
-        name: _split([_Row(**row) for row in found["splits"][name]], files) for name in ("train", "validation", "test")
+        name: _split([_Row(**row) for row in found["splits"][name]]) for name in ("train", "validation", "test")
     }
     return Raw("multiclass", splits, labels=LABELS, checks=_checks(found["unparsable"]), versions=versions)
 
@@ -98,14 +97,14 @@ def _roots() -> dict[str, str]:
     return roots
 
 
-def _split(rows: list[_Row], files: dict[str, int]) -> RawSplit:
+def _split(rows: list[_Row]) -> RawSplit:
     return RawSplit(
         texts=[row.text for row in rows],
         labels=[row.library for row in rows],
         rows=np.arange(len(rows)),
         size=len(rows),
         place=lambda index: f"{rows[index].path}:{rows[index].line}",
-        clusters=np.array([files.setdefault(row.path, len(files)) for row in rows], dtype=np.int64),
+        groups=[row.path for row in rows],
     )
 
 

@@ -11,8 +11,8 @@ from ftcls.data.corpus import Check, SplitName, Task
 from ftcls.data.labels import as_name, natural
 from ftcls.data.raw import BadRows, Raw, RawSplit
 from ftcls.data.readers.label_columns import Indicators, Label, Labels, Probabilities, Votes, columns_of, labels_of
+from ftcls.data.readers.row_columns import NO_COLUMNS, RowColumns, groups_of, weights_of
 from ftcls.data.readers.soft_columns import probabilities_of, votes_of
-from ftcls.data.readers.weights import weights_of
 from ftcls.data.tables.encoding import encoding_of
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
@@ -44,7 +44,7 @@ def read(
     task: Task,
     names: Sequence[str] | None = None,
     split_column: str | None = None,
-    weight: str | None = None,
+    of_row: RowColumns = NO_COLUMNS,
 ) -> Raw:
     """The rows of one file, of a file per split, or of a folder.
 
@@ -58,28 +58,29 @@ def read(
         task: what the labels are, as the config declares.
         names: the labels as the config lists them.
         split_column: the column of one file that says which split a row is of.
-        weight: the column of the rows' weights; a file of its own for validation or test may lack it.
+        of_row: columns of weights and groups; a file of its own for validation or test may lack them.
 
     Raises:
-        ConfigError: a split column, or weights, beside a folder or several files.
+        ConfigError: a split column beside a folder or several files; weights or groups of a folder.
         DataError: a file or a column is missing, or cannot be read.
     """
     order = label.columns if isinstance(label, Indicators | Probabilities) else None
     if split_column is not None:
         return _by_column(
-            path, split_column, text=text, label=label, task=task, names=names, order=order, weight=weight
+            path, split_column, text=text, label=label, task=task, names=names, order=order, of_row=of_row
         )
     paths = _split_folders(path) if isinstance(path, Path) else dict(path)
-    if weight is not None and any(each.is_dir() for each in paths.values()):
-        raise ConfigError("data.weight: is a column of a table; a folder of texts has none, remove the line")
+    if of_row.names and any(each.is_dir() for each in paths.values()):
+        key = "weight" if of_row.weight is not None else "group"
+        raise ConfigError(f"data.{key}: is a column of a table; a folder of texts has none, remove the line")
     alone = isinstance(path, Path)
-    # The rows that are learnt must have it; a file that is train and test at once is one that is only scored.
-    weighty = [one for name, one in paths.items() if name == "train" and list(paths.values()).count(one) == 1]
+    # The rows that are learnt must have them; a file that is train and test at once is one that is only scored.
+    learnt = [one for name, one in paths.items() if name == "train" and list(paths.values()).count(one) == 1]
     # A file that stands for several splits (`ftcls eval --data FILE`) is read once.
     found = {
         one: _folder(one)
         if one.is_dir()
-        else _file(one, text, label, task, names, weight, weighty=one in weighty, alone=alone)
+        else _file(one, text, label, task, names, of_row, learnt=one in learnt, alone=alone)
         for one in dict.fromkeys(paths.values())
     }
     splits = {name: found[one].split for name, one in paths.items()}
@@ -111,26 +112,26 @@ def _by_column(
     task: Task,
     names: Sequence[str] | None,
     order: tuple[str, ...] | None,
-    weight: str | None,
+    of_row: RowColumns,
 ) -> Raw:
     """One table whose rows say which split they are of; a row keeps its number in the file."""
     if not isinstance(path, Path) or path.is_dir():
         raise ConfigError("data.split.column: is a column of one file; leave it out for a folder or a file per split")
-    table = read_table(path, (*text.names, *columns_of(label), column, *([] if weight is None else [weight])))
-    whole = rows_of(table, text, label, task, names, weight)
+    table = read_table(path, (*text.names, *columns_of(label), column, *of_row.names))
+    whole = rows_of(table, text, label, task, names, of_row)
     values = [as_name(cell) if isinstance(cell, str) else None for cell in table.column(column)]
     known = _NUMBERED if {*values} <= {*_NUMBERED, None} else _SPLITS
     meant = [known.get((value or "").lower()) for value in values]
     place = {number: index for index, number in enumerate(table.numbers.tolist())}
-    of_row = [meant[place[number]] for number in whole.rows.tolist()]
+    said = [meant[place[number]] for number in whole.rows.tolist()]
     bad = whole.bad
-    for index, name in enumerate(of_row):
+    for index, name in enumerate(said):
         if name is None:
             value = values[place[int(whole.rows[index])]]
             bad.add(whole.place(index), f"column {column!r} holds {value!r}, not {', '.join(known)}")
     splits: dict[SplitName, RawSplit] = {}
     for name in dict.fromkeys(_SPLITS.values()):
-        chosen = [index for index, each in enumerate(of_row) if each == name]
+        chosen = [index for index, each in enumerate(said) if each == name]
         if chosen:
             splits[name] = _taken(whole, chosen, BadRows() if splits else bad)
     if "train" not in splits:
@@ -149,6 +150,7 @@ def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
         place=lambda index: whole.place(chosen[index]),
         bad=bad,
         weights=None if whole.weights is None else whole.weights[list(chosen)],
+        groups=None if whole.groups is None else [whole.groups[index] for index in chosen],
         soft=None if whole.soft is None else whole.soft[list(chosen)],
         votes=None if whole.votes is None else [whole.votes[index] for index in chosen],
     )
@@ -248,16 +250,15 @@ def _file(
     label: Label,
     task: Task,
     names: Sequence[str] | None,
-    weight: str | None,
+    of_row: RowColumns,
     *,
-    weighty: bool,
+    learnt: bool,
     alone: bool,
 ) -> _Found:
-    """One table; ``weighty``: it must have the weights; ``alone``: all splits are cut from it."""
-    of_weight = () if weight is None else (weight,)
-    columns = (*text.names, *columns_of(label), *(of_weight if weighty else ()))
-    table = read_table(path, columns, optional=of_weight)
-    split = rows_of(table, text, label, task, names, weight if weight in table.values else None)
+    """One table; ``learnt``: it must have the columns of rows; ``alone``: all splits are cut from it."""
+    columns = (*text.names, *columns_of(label), *(of_row.names if learnt else ()))
+    table = read_table(path, columns, optional=of_row.names)
+    split = rows_of(table, text, label, task, names, of_row.of(table))
     windows = (str(path),) if table.encoding == "cp1252" else ()
     return _Found(split, windows, table.swallowed, unused=tuple(_unused(table, columns)) if alone else ())
 
@@ -290,7 +291,7 @@ def rows_of(
     label: Label,
     task: Task,
     names: Sequence[str] | None = None,
-    weight: str | None = None,
+    of_row: RowColumns = NO_COLUMNS,
 ) -> RawSplit:
     """The rows of a table: those without a text, or whose labels or weights are not what they should be, are bad ones.
 
@@ -310,7 +311,8 @@ def rows_of(
         labels = [tuple(dict.fromkeys(name for vote in row for name in vote)) for row in votes]
     else:
         labels, wrong = labels_of(table, label, task, names)
-    weights, weightless = (None, {}) if weight is None else weights_of(table, weight)
+    weights, weightless = (None, {}) if of_row.weight is None else weights_of(table, of_row.weight)
+    groups = None if of_row.group is None else groups_of(table, of_row.group)
     refused = weightless | wrong | dict.fromkeys(without, f"no text in column {text}")
     for index in sorted(refused):
         bad.add(table.place(index), refused[index])
@@ -323,6 +325,7 @@ def rows_of(
         place=lambda index: table.place(int(kept[index])),
         bad=bad,
         weights=None if weights is None else weights[kept],
+        groups=None if groups is None else [groups[index] for index in kept.tolist()],
         soft=None if soft is None else soft[kept],
         votes=None if votes is None else [votes[index] for index in kept.tolist()],
     )

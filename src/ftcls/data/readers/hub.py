@@ -15,6 +15,7 @@ from ftcls.data.labels import as_name
 from ftcls.data.raw import Raw, RawSplit
 from ftcls.data.readers.files import rows_of
 from ftcls.data.readers.label_columns import Indicators, Label, Probabilities, Several, Votes, columns_of
+from ftcls.data.readers.row_columns import NO_COLUMNS, RowColumns
 from ftcls.data.tables.cells import Cell
 from ftcls.data.tables.table import Table, missing_column
 from ftcls.data.texts import TextColumns
@@ -83,7 +84,7 @@ def read(
     text: TextColumns,
     label: Label,
     task: Task,
-    weight: str | None = None,
+    of_row: RowColumns = NO_COLUMNS,
 ) -> Raw:
     """Any data set of the Hub.
 
@@ -98,7 +99,7 @@ def read(
         text: the text columns.
         label: the label column, or columns.
         task: what the labels are, as the config declares.
-        weight: the column of the rows' weights, which splits for validation and test may lack.
+        of_row: columns of weights and groups, which splits for validation and test may lack.
 
     Raises:
         DataError: it has no such split or column, or labels of another form.
@@ -109,9 +110,9 @@ def read(
     chosen = _chosen(dataset, found, splits)
 
     def rows(name: SplitName, split: str) -> RawSplit:
-        given = weight if name == "train" or weight in found[split].column_names else None
-        columns = (*text.names, *columns_of(label), *([] if given is None else [given]))
-        return rows_of(_table(f"{dataset} {split}", found[split], columns), text, label, task, weight=given)
+        given = [each for each in of_row.names if name == "train" or each in found[split].column_names]
+        table = _table(f"{dataset} {split}", found[split], (*text.names, *columns_of(label), *given))
+        return rows_of(table, text, label, task, of_row=of_row.of(table))
 
     return Raw(
         task,

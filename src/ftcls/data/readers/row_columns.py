@@ -1,11 +1,13 @@
-"""Weights of rows as tables hold them: a number of 0 or more in each."""
+"""Columns beside text and label that say something of a row: how much it counts, and which rows it belongs with."""
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcls.data.labels import as_name
 from ftcls.data.tables.cells import Cell
 from ftcls.data.tables.table import Table
 from ftcls.errors import shortened
@@ -14,6 +16,36 @@ _NUMBER: Final = re.compile(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A number of 0 or more as people and programs write one; Python's float also takes nan, inf and 1_000."""
 
 _MOST: Final = 1e15
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """The names of these columns; None: there is none."""
+
+    weight: str | None = None
+    group: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that there are."""
+        return tuple(name for name in (self.weight, self.group) if name is not None)
+
+    def of(self, table: Table) -> "RowColumns":
+        """Those that a table has read."""
+        weight, group = (name if name in table.values else None for name in (self.weight, self.group))
+        return RowColumns(weight, group)
+
+
+NO_COLUMNS: Final = RowColumns()
+
+
+def groups_of(table: Table, column: str) -> list[str | None]:
+    """The n names of groups in a column, without spaces around them; None where a cell is empty.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    return [as_name(cell) if isinstance(cell, str) else None for cell in table.column(column)]
 
 
 def weights_of(table: Table, column: str) -> tuple[NDArray[np.float64], dict[int, str]]:
