@@ -418,7 +418,7 @@ def classifier(here, monkeypatch):
 
 def test_one_text_prints_its_label_and_probabilities(classifier, capsys):
     assert run(["predict", "run", "--text", "something"]) == 0
-    assert capsys.readouterr().out == "long\n  long   0.7500\n  short  0.2500\n"
+    assert capsys.readouterr().out == "long\n  long   .7500\n  short  .2500\n"
 
 
 def test_texts_as_json_are_one_document(classifier, capsys):
@@ -468,7 +468,7 @@ def test_stdin_is_read_where_no_file_is_named(classifier, capsys, monkeypatch):
 
 def test_a_text_is_labelled_with_the_wanted_certainty(classifier, capsys):
     assert run(["predict", "run", "--text", "hello", "--top", "1", "--abstain", "0.5"]) == 0
-    assert capsys.readouterr().out == "(no label)\n  long  0.7500\n"
+    assert capsys.readouterr().out == "(no label)\n  long  .7500\n"
 
 
 def test_shares_by_group_are_named_below_the_summary(classifier, capsys):

@@ -32,15 +32,13 @@ def test_validation_loss_that_rises_while_training_loss_falls_is_overfitting():
     found = diagnose(history(falling, [0.40, 0.30, 0.33, 0.45]))
     assert found.overfitted
     assert (found.lowest_validation_loss_step, found.from_step) == (200, 300)
-    assert found.sentence.startswith(
-        "Over-fitted from step 300: validation loss rose from 0.3000 at step 200 to 0.4500"
-    )
+    assert found.sentence.startswith("Over-fitted from step 300: validation loss rose from .3000 at step 200 to .4500")
 
 
 def test_a_single_high_evaluation_in_between_is_none():
     found = diagnose(history(falling, [0.40, 0.30, 0.45, 0.30]))
     assert not found.overfitted
-    assert "stayed near its lowest, 0.3000 at step 200, to the end" in found.sentence
+    assert "stayed near its lowest, .3000 at step 200, to the end" in found.sentence
 
 
 def test_from_step_is_where_it_left_its_lowest_for_good():
@@ -56,9 +54,9 @@ def test_both_losses_rising_is_no_overfitting():
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
-        ([0.8, 0.85, 0.85, 0.855], "f1_macro held (0.8500, then 0.8550): it grew over-confident rather than worse."),
-        ([0.8, 0.85, 0.87, 0.9], "f1_macro rose (0.8500, then 0.9000): it grew over-confident"),
-        ([0.8, 0.85, 0.82, 0.8], "and f1_macro fell from 0.8500 to 0.8000."),
+        ([0.8, 0.85, 0.85, 0.855], "f1_macro held (.8500, then .8550): it grew over-confident rather than worse."),
+        ([0.8, 0.85, 0.87, 0.9], "f1_macro rose (.8500, then .9000): it grew over-confident"),
+        ([0.8, 0.85, 0.82, 0.8], "and f1_macro fell from .8500 to .8000."),
     ],
 )
 def test_the_metric_says_whether_it_grew_worse_or_only_overconfident(scores, words):
@@ -69,11 +67,11 @@ def test_the_metric_says_whether_it_grew_worse_or_only_overconfident(scores, wor
 def test_a_loss_that_still_falls_asks_for_more_steps():
     falls, flat = ([0.6, 0.5, 0.4, 0.3], [0.5, 0.4, 0.301, 0.3])
     assert diagnose(history(falling, falls)).sentence == (
-        "Undertrained: validation loss was lowest at the last evaluation, 0.3000 at step 400, and still falling; "
+        "Undertrained: validation loss was lowest at the last evaluation, .3000 at step 400, and still falling; "
         "more steps may help."
     )
     assert diagnose(history(falling, flat)).sentence == (
-        "Not over-fitted: validation loss was lowest at the last evaluation, 0.3000 at step 400."
+        "Not over-fitted: validation loss was lowest at the last evaluation, .3000 at step 400."
     )
 
 
@@ -125,16 +123,14 @@ def test_a_rise_within_the_standard_error_of_the_validation_loss_is_none():
     found = diagnose(lines, error=0.04)
     assert found.verdict == "not_overfitted"
     assert found.sentence == (
-        "Not over-fitted: validation loss ended at 0.3300, 0.3000 at its lowest, step 200: it may be noise."
+        "Not over-fitted: validation loss ended at .3300, .3000 at its lowest, step 200: it may be noise."
     )
 
 
 def test_a_training_that_falls_back_to_where_it_began_diverged_and_did_learn():
     found = diagnose(history(lambda s: 0.69 - s / 1000 if s <= 200 else 0.68, [0.6, 0.5, 0.69, 0.69]))
     assert (found.verdict, found.overfitted, found.from_step) == ("diverged", False, None)
-    assert (
-        "Training diverged: training loss went from 0.6700 to 0.6800, 0.5100 at its lowest, step 180;" in found.sentence
-    )
+    assert "Training diverged: training loss went from .6700 to .6800, .5100 at its lowest, step 180;" in found.sentence
 
 
 def test_all_learnt_before_the_first_line_is_not_nothing():

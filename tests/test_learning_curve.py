@@ -266,11 +266,11 @@ def test_the_plot_has_every_point():
     report = with_curve(value=0.0305, low=0.0141, high=0.0469)
     drawing = gallery._more_rows(report)["learning_curve"]
     assert drawing.description == (
-        "f1_macro on validation from 500 to 2,000 training rows: TF-IDF + linear SVM 0.5000 to 0.8513."
+        "f1_macro on validation from 500 to 2,000 training rows: TF-IDF + linear SVM .5000 to .8513."
     )
     plots.svg(drawing.figure)
     words = [point.words for point in plots.points(drawing.figure)]
-    assert words[-1].endswith("f1_macro on validation 0.8513")
+    assert words[-1].endswith("f1_macro on validation .8513")
     assert len(words) == 3
     assert [text.get_text() for text in drawing.figure.axes[0].get_xticklabels()] == ["500", "1,000", "2,000"]
 

@@ -13,6 +13,7 @@ from scipy import stats
 
 import synthetic
 from ftcls.cli.app import run as ftcls
+from ftcls.environment.figures_as_text import number
 from ftcls.errors import ConfigError, DataError
 from ftcls.reporting import compare_page
 from ftcls.reporting.compare import compare
@@ -210,7 +211,7 @@ def test_the_command_writes_json_markdown_a_page_and_a_plot(tmp_path, capsys, ta
     text = (tmp_path / "out" / "compare.md").read_text()
     for name, value in document["contenders"][0]["metrics"].items():
         assert name in text
-        assert f"{value:.4f}" in text
+        assert number(value) in text
     page = (tmp_path / "out" / "compare.html").read_text()
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     assert document["pairs"][0]["verdict"] in page

@@ -10,9 +10,9 @@ import pytest
 
 import synthetic
 from ftcls.cli import app
+from ftcls.environment.figures_as_text import number
 from ftcls.errors import DataError
 from ftcls.reporting import html_page, run_page
-from ftcls.reporting.figures_as_text import number
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir

@@ -112,7 +112,7 @@ def test_the_verdict_is_about_the_chosen_metric_whatever_others_say():
     changed = chosen(replace(report, baseline=replace(report.baseline, difference=differences)), "f1_micro")
     text = shown(run_tables.summary(changed, verbose=True))
     assert "f1_micro on the 200 test examples" in text
-    assert "+.1000  +.0500 to +.2000, p = 0.001\n  the model is better than the baseline" in text
+    assert "+.1000  +.0500 to +.2000, p = .001\n  the model is better than the baseline" in text
     assert "WORSE" not in text
 
 

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from ftcls.config.sweep import Heatmap
+from ftcls.environment.figures_as_text import number, with_interval
 from ftcls.reporting import plots
 from ftcls.search import page, results
 from ftcls.search import sweep as sweeping
@@ -48,9 +49,9 @@ def test_a_heatmap_has_a_panel_for_each_third_and_the_interval_in_each_cell(cube
     assert [text.get_text() for text in first.get_yticklabels()] == ["2", "3"]
     cell = next(each for each in outcome.results.cells if each.choices["model.checkpoint"].startswith("<b>"))
     chose, score = (cell.scores[split]["f1_macro"] for split in ("validation", "test"))
-    assert f"{chose.value:.3f}" in texts(second)
-    assert f"test {score.value:.3f}" in texts(second)
-    assert f"{score.interval[0]:.3f}-{score.interval[1]:.3f}" in texts(second)
+    assert number(chose.value, 3) in texts(second)
+    assert f"test {number(score.value, 3)}" in texts(second)
+    assert f"{number(score.interval[0], 3)}-{number(score.interval[1], 3)}" in texts(second)
     assert len(texts(first)) == len(texts(second)) == 12
     assert bar.get_ylabel() == "f1_macro on validation"
     assert made["heatmap-f1_macro"].caption.startswith("f1_macro on validation. Mean of 1 or 2 seeds;")
@@ -169,9 +170,25 @@ def test_every_setting_is_a_line_that_says_what_it_is(cube):
     assert widths.index(max(widths)) == best
     test = cells[best].scores["test"]["f1_macro"].value
     assert words[best].startswith(f"labels {cells[best].choices['labels']}, size 1600, checkpoint ")
-    assert words[best].endswith(f", test {test:.4f}")
+    assert words[best].endswith(f", test {number(test)}")
     ends = [line.get_ydata()[-1] for line in lines]  # test, the higher the better
     assert np.argsort(ends).tolist() == np.argsort([c.scores["test"]["f1_macro"].value for c in cells]).tolist()
+
+
+def test_a_cell_says_its_setting_and_both_scores_to_who_points_at_it(cube):
+    plan, outcome = cube
+    made = drawings(outcome.results, plan.space.axes, Heatmap())["heatmap-f1_macro"]
+    plots.svg(made.figure)
+    cell = next(each for each in outcome.results.cells if len(each.seeds) == 2)
+    validation, test = (cell.scores[split]["f1_macro"] for split in ("validation", "test"))
+    axes = [spot for spot in made.cells if spot.words.endswith(f", test {with_interval(test.value, test.interval)}")]
+    assert f"f1_macro on validation {with_interval(validation.value, validation.interval)}, " in axes[0].words
+    assert axes[0].words.startswith("checkpoint ") or "size " in axes[0].words.partition(":")[0]
+    assert len(made.cells) == len(outcome.results.cells)
+    points = page._points(made)
+    assert [point.words for point in points] == [spot.words for spot in made.cells]
+    left, right = sorted(points[:2], key=lambda point: point.left)
+    assert right.left - left.left > 30 or points[0].top != points[1].top
 
 
 def test_figures_that_are_no_longer_drawn_are_gone(tmp_path):

@@ -178,7 +178,7 @@ def test_a_resume_with_another_config_names_the_keys_that_differ():
     message = str(caught.value)
     assert caught.value.exit_code == 2
     assert "  training.batch_size: 8 in the run, 4 now\n" in message
-    assert "  training.learning_rate: 2e-05 in the run, 0.001 now\n" in message
+    assert "  training.learning_rate: 2e-5 in the run, 1e-3 now\n" in message
     assert message.count(" in the run, ") == 2
     assert f"ftcls train {run.config} --output" in message
     assert run.config.read_bytes() == before

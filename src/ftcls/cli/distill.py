@@ -77,7 +77,7 @@ def distill(
 
 
 def _lines(found: "Distillation", student: str) -> list[str]:
-    from ftcls.reporting.figures_as_text import duration
+    from ftcls.environment.figures_as_text import duration, number, p_equals, signed, signed_interval
 
     speeds = (found.texts_per_second, found.teacher_texts_per_second)
     rate = ", ".join(
@@ -89,8 +89,8 @@ def _lines(found: "Distillation", student: str) -> list[str]:
         f"texts a second: {rate}",
         f"test: the teacher's labels in {found.same_labels:.1%}",
         *(
-            f"  {name} {found.metrics[name]:.4f}, {each.value:+z.4f} from the teacher "
-            f"({each.interval[0]:+z.4f} to {each.interval[1]:+z.4f}, p = {each.p_value:.3f})"
+            f"  {name} {number(found.metrics[name])}, {signed(each.value)} from the teacher "
+            f"({signed_interval(each.interval)}, {p_equals(each.p_value)})"
             for name, each in found.difference.items()
         ),
         f'ftcls predict {student} --text "..."',

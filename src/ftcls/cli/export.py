@@ -73,14 +73,13 @@ def export(
 
 
 def _lines(found: "Export", output: Path) -> list[str]:
+    from ftcls.environment.figures_as_text import signed_with_interval, significant
+
     seen = found.agreement
     size = sum(found.files.values()) / 1e6
     return [
         f"{output}: {found.format} {found.precision}, {size:,.1f} MB",
-        f"{seen.texts:,} texts ({seen.source}): logits differ by at most {seen.max_logit_difference:.2g}, "
+        f"{seen.texts:,} texts ({seen.source}): logits differ by at most {significant(seen.max_logit_difference, 2)}, "
         f"most probable label the same in {seen.same_argmax:.2%}, labels in {seen.same_labels:.2%}",
-        *(
-            f"change of {each.metric}: {each.value:+z.4f} ({each.interval[0]:+z.4f} to {each.interval[1]:+z.4f})"
-            for each in seen.metrics
-        ),
+        *(f"change of {each.metric}: {signed_with_interval(each.value, each.interval)}" for each in seen.metrics),
     ]

@@ -208,6 +208,7 @@ def _texts(
     windows: bool,
     as_json: bool,
 ) -> None:
+    from ftcls.environment import figures_as_text
     from ftcls.prediction.columns import Columns
 
     columns = Columns(classifier.task, classifier.labels, top=top, abstain=abstain)
@@ -233,17 +234,19 @@ def _texts(
         console.say(", ".join(given) or "(no label)")
         width = max(len(label) for label, _ in most)
         for label, probability in most:
-            console.say(f"  {label:<{width}}  {probability:.4f}")
+            console.say(f"  {label:<{width}}  {figures_as_text.number(probability)}")
         for line in _window_lines(each):
             console.say(line)
 
 
 def _window_lines(prediction: "Prediction") -> "Iterator[str]":
     """One for each window, with its most probable label."""
+    from ftcls.environment import figures_as_text
+
     for number, each in enumerate(prediction.windows or (), start=1):
         label, probability = max(each.probabilities.items(), key=lambda item: item[1])
         where = "" if each.start is None else f"  characters {each.start:,} to {each.end:,}"
-        yield f"  window {number}{where}: {label} {probability:.4f}"
+        yield f"  window {number}{where}: {label} {figures_as_text.number(probability)}"
 
 
 def _report(summary: "Summary", *, as_json: bool) -> None:

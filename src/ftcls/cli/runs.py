@@ -28,6 +28,7 @@ def list_runs(
     Example: ftcls runs list sweeps/ag_news-grid
     """
     console.configure(quiet=True)
+    from ftcls.environment.figures_as_text import number
     from ftcls.runs import maintenance
 
     found = maintenance.runs(folder)
@@ -38,7 +39,7 @@ def list_runs(
 
     table = Table("run", "state", "step", "score on test", "MB", box=None, pad_edge=False)
     for each in found:
-        score = "" if each.value is None else f"{each.metric} {each.value:.4f}"
+        score = "" if each.value is None else f"{each.metric} {number(each.value)}"
         step = "" if each.step is None else str(each.step)
         table.add_row(each.path.as_posix(), each.state, step, score, f"{each.bytes / _MEGABYTE:.1f}")
     console.show(table)

@@ -18,6 +18,7 @@ from ftcls.data.tables import frames
 from ftcls.data.tables.frames import Texts
 from ftcls.data.texts import Pair, TextColumns
 from ftcls.environment import manifest
+from ftcls.environment.figures_as_text import number, significant
 from ftcls.environment.files import making, write_text
 from ftcls.errors import ConfigError, DataError, ExportError, shortened
 from ftcls.inference import onnx_runtime
@@ -180,17 +181,20 @@ def refuse(found: Export, output: Path) -> None:
         loss = seen.loss(found.metric)
         if loss <= tolerance:
             return
-        what = f"{found.metric} is {loss:.4f} lower" if seen.metrics else f"{loss:.2%} of the texts get other labels"
+        what = (
+            f"{found.metric} is {number(loss)} lower" if seen.metrics else f"{loss:.2%} of the texts get other labels"
+        )
         raise ExportError(
-            f"{output}: not written: in int8 {what} {where}, and --tolerance allows {tolerance:g}. Export with "
-            "--precision fp32, or allow the loss with --tolerance"
+            f"{output}: not written: in int8 {what} {where}, and --tolerance allows {significant(tolerance)}. Export "
+            "with --precision fp32, or allow the loss with --tolerance"
         )
     if not seen.max_logit_difference <= tolerance or seen.same_argmax < 1:  # not: a NaN agrees with nothing
+        distance = significant(seen.max_logit_difference, 2)
         others = round((1 - seen.same_argmax) * seen.texts)
         raise ExportError(
-            f"{output}: not written: its logits differ from the run's by up to {seen.max_logit_difference:.2g} {where} "
-            f"(--tolerance allows {tolerance:g}), and {others} of them get another most probable label. Report it with "
-            f"the versions of {', '.join(f'{name} {version}' for name, version in found.packages.items())}"
+            f"{output}: not written: its logits differ from the run's by up to {distance} {where} "
+            f"(--tolerance allows {significant(tolerance)}), and {others} of them get another most probable label. "
+            f"Report it with the versions of {', '.join(f'{name} {version}' for name, version in found.packages.items())}"
         )
 
 

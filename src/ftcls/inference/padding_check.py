@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ftcls.environment.figures_as_text import significant
 from ftcls.errors import UnavailableError
 from ftcls.inference import forward
 from ftcls.model.padding import Side
@@ -77,10 +78,11 @@ def side(
             if place != expected:
                 log.info("padding    on the %s: on the %s this model reads it", place, expected)
             return place
+    right, left, most = (significant(each, 2) for each in (differences["right"], differences["left"], allowed))
     raise UnavailableError(
         f"{checkpoint}: what it says of a text depends on the texts beside it: padded in a batch, the logits of one "
-        f"text are {differences['right']:.2g} (on the right) or {differences['left']:.2g} (on the left) away from "
-        f"those it has alone, and {allowed:.2g} is allowed. Its architecture reads padding: take a checkpoint of "
+        f"text are {right} (on the right) or {left} (on the left) away from "
+        f"those it has alone, and {most} is allowed. Its architecture reads padding: take a checkpoint of "
         "another one, such as BERT, RoBERTa, DeBERTa or ModernBERT"
     )
 

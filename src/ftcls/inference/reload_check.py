@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from ftcls.environment import json_files
+from ftcls.environment.figures_as_text import significant
 from ftcls.environment.files import write_json
 from ftcls.errors import DataError, UnavailableError
 from ftcls.inference import forward
@@ -83,9 +84,10 @@ def check(model: PreTrainedModel, folder: Path, windows: Windows | None = None) 
     found = difference(model, probe, windows)
     largest = max(1.0, float(np.abs(probe.logits).max()))
     if not found <= probe.tolerance * largest:  # so that NaN is a difference
+        away, allowed = significant(found, 3), significant(probe.tolerance * largest, 3)
         raise UnavailableError(
-            f"{folder}: loaded back, it gives logits up to {found:.3g} away from those it was saved with (allowed: "
-            f"{probe.tolerance * largest:.3g}). The weights it was trained on have changed or are not the ones that "
+            f"{folder}: loaded back, it gives logits up to {away} away from those it was saved with (allowed: "
+            f"{allowed}). The weights it was trained on have changed or are not the ones that "
             "were found; train with adapter.merge=true to keep them together"
         )
     return found

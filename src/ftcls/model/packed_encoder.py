@@ -23,6 +23,7 @@ from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from ftcls.environment.figures_as_text import significant
 from ftcls.model import flash_attention, packing
 from ftcls.model.dropout import Attention, Dropout, DropoutBits
 from ftcls.model.encoder_layers import LayerNames, layer_names, layers
@@ -131,7 +132,7 @@ def differs(plain: PreTrainedModel, batch: Batch) -> str | None:
     for name, ours, theirs in zip(("logits", "gradients"), found, expected, strict=True):
         distance = _relative_distance(ours, theirs)
         if not distance <= TOLERANCE:  # NaN is not
-            return f"its {name} differ from those of the padded model by {distance:.2g}, relative"
+            return f"its {name} differ from those of the padded model by {significant(distance, 2)}, relative"
     return None
 
 

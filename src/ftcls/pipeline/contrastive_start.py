@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from ftcls.config.contrastive_schema import LABEL, Contrastive
 from ftcls.data.clean import clean
 from ftcls.environment import json_files
+from ftcls.environment.figures_as_text import number, significant
 from ftcls.environment.files import write_json
 from ftcls.errors import ConfigError, DataError, Interrupted
 from ftcls.inference.embedding import of_layer
@@ -104,8 +105,8 @@ def start(model: PreTrainedModel, plan: TrainingPlan, section: Contrastive, *, r
         ) from None
     strength = _set_output(model, plan, lesson)
     log.info(
-        "%-10s loss %.4f, at first %.4f; the output layer is a logistic regression on the vectors, C %g",
-        *("pairs", found.last_loss, found.first_loss, strength),
+        "%-10s loss %s, at first %s; the output layer is a logistic regression on the vectors, C %s",
+        *("pairs", number(found.last_loss), number(found.first_loss), significant(strength)),
     )
     if machine.main:
         write_json(run.contrastive, _RECORD.dump_python(_record(lesson, found, strength), mode="json"))

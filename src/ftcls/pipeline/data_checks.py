@@ -10,6 +10,7 @@ from ftcls.data.checks import leaks, outliers
 from ftcls.data.checks.pooled import Pooled
 from ftcls.data.corpus import Check, Corpus, SplitName
 from ftcls.data.split import joined
+from ftcls.environment.figures_as_text import number
 from ftcls.pipeline.label_noise import Judged, judge
 
 BRIEF: Final = 20_000_000
@@ -163,4 +164,4 @@ def _suspect(corpus: Corpus, pooled: Pooled, judged: Judged, index: int) -> str:
     else:
         given, change = corpus.labels[int(target)], corpus.labels[label]
     where, text = pooled.shown(row).split(": ", 1)
-    return f"{where}: {given} ({judged.suspicion.confidence[index]:.3f}), rather {change}: {text}"
+    return f"{where}: {given} ({number(judged.suspicion.confidence[index], 3)}), rather {change}: {text}"

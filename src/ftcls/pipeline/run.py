@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from ftcls.config.load import load
 from ftcls.config.schema import Experiment
 from ftcls.environment import manifest
+from ftcls.environment.figures_as_text import with_interval
 from ftcls.errors import DataError
 from ftcls.inference.classifier import Classifier
 from ftcls.runs import report_schema
@@ -103,4 +104,4 @@ class Run:
         value, interval = self.metrics[self.report.held_out][name], self.intervals[self.report.held_out][name]
         if value is None or interval is None:
             return ""
-        return f": {name} {value:.4f} ({interval[0]:.4f}-{interval[1]:.4f}) on {self.report.held_out}"
+        return f": {name} {with_interval(value, interval)} on {self.report.held_out}"

@@ -5,6 +5,7 @@ import logging
 from ftcls.config import recipe
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus
+from ftcls.environment.figures_as_text import significant
 from ftcls.model.pretrained import count_parameters
 from ftcls.pipeline.prepare import Prepared
 
@@ -20,7 +21,7 @@ def with_schedule(experiment: Experiment, corpus: Corpus, prepared: Prepared, *,
     parameters = count_parameters(prepared.config)
     whole = recipe.complete(experiment, rows=rows, task=corpus.task, parameters=parameters)
     before, after = experiment.training.model_dump(), whole.training.model_dump()
-    chosen = [f"{key}: {value:g}" for key, value in after.items() if value != before[key]]
+    chosen = [f"{key}: {significant(value)}" for key, value in after.items() if value != before[key]]
     if chosen:
         log.info("schedule   %s; for %s training rows", ", ".join(chosen), f"{rows:,}")
     return whole

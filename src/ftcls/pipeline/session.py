@@ -18,6 +18,7 @@ from ftcls.config.recipe import complete_from
 from ftcls.config.schema import Experiment
 from ftcls.environment import disk, files, manifest
 from ftcls.environment.devices import Machine
+from ftcls.environment.figures_as_text import setting
 from ftcls.errors import ConfigError, DataError, FtclsError, Interrupted, TrainingError, UnavailableError
 from ftcls.runs import directory
 from ftcls.runs.directory import RunDir
@@ -114,7 +115,7 @@ def _open(experiment: Experiment, output: Path | None, resume: bool) -> tuple[bo
     if differing := _differing(before, complete_from(experiment, before["training"]).model_dump()):
         raise ConfigError(
             f"{path}: cannot be resumed with another config. Differing keys:\n"
-            + "\n".join(f"  {key}: {before!r} in the run, {now!r} now" for key, before, now in differing)
+            + "\n".join(f"  {key}: {_shown(before)} in the run, {_shown(now)} now" for key, before, now in differing)
             + f"\nContinue with its own: ftcls train {run.config} --output {path} --resume"
         )
     return False, run
@@ -129,6 +130,10 @@ def _latest(name: str) -> Path | None:
         if (match := numbers.fullmatch(config.parent.name))
     ]
     return max(found)[2] if found else None
+
+
+def _shown(value: Any) -> str:
+    return setting(repr(value)) if isinstance(value, float) else repr(value)
 
 
 def _differing(before: Any, now: Any, key: str = "") -> list[tuple[str, Any, Any]]:

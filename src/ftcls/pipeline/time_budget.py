@@ -17,6 +17,7 @@ from ftcls.data.corpus import Corpus
 from ftcls.data.read import read
 from ftcls.environment import devices
 from ftcls.environment.devices import DTYPES, PASS_COSTS, Machine
+from ftcls.environment.figures_as_text import duration
 from ftcls.errors import ConfigError
 from ftcls.model.batching import MicroBatch, StepSampler
 from ftcls.model.documents import DocumentClassifier
@@ -24,7 +25,6 @@ from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.pipeline.fit_model import build_model
 from ftcls.pipeline.prepare import Prepared
 from ftcls.pipeline.training_plan import plan
-from ftcls.reporting.figures_as_text import duration
 from ftcls.training.fit import cadence, token_budget
 from ftcls.training.packed import packed_classifier
 

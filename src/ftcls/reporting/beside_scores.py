@@ -5,7 +5,7 @@ from typing import Final
 from rich.text import Text
 
 from ftcls.data.summary import Votes
-from ftcls.reporting.figures_as_text import interval, number
+from ftcls.environment.figures_as_text import interval, number
 from ftcls.runs.report_schema import Evaluation, Metrics, Report
 from ftcls.scoring.soft_scores import SoftScores
 from ftcls.scoring.without_leaks import WithoutLeaks

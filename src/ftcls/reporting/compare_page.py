@@ -12,6 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ftcls.environment import disk, json_files
+from ftcls.environment.figures_as_text import (
+    interval,
+    number,
+    p_equals,
+    p_value,
+    signed,
+    signed_interval,
+    signed_with_interval,
+    with_interval,
+)
 from ftcls.environment.files import write_json, write_text
 from ftcls.reporting import html_page, plots, point_names
 from ftcls.reporting.comparison import Comparison, Contender, Pair
@@ -31,9 +41,9 @@ _COSTS: Final[dict[str, Callable[[Contender], str]]] = {
     "parameters": lambda c: _count(c.parameters),
     "size": lambda c: _bytes(c.size_bytes),
     "training": lambda c: _seconds(c.training_seconds),
-    "examples/s": lambda c: _number(c.examples_per_second, 1),
+    "examples/s": lambda c: _rate(c.examples_per_second, 1),
     "peak memory": lambda c: _bytes(c.peak_memory_bytes),
-    "texts/s": lambda c: _number(c.texts_per_second, 0),
+    "texts/s": lambda c: _rate(c.texts_per_second, 0),
     "latency p50": lambda c: _milliseconds(c.latency_p50_ms),
     "latency p95": lambda c: _milliseconds(c.latency_p95_ms),
 }
@@ -55,7 +65,7 @@ def summary(found: Comparison) -> RenderableType:
     for head in (found.metric, "95 %", "size", "training", "p50"):
         scores.add_column(head, justify="right", no_wrap=True)
     for each in found.contenders:
-        cells = [_number(each.metrics[found.metric]), _interval(each.intervals[found.metric])]
+        cells = [number(each.metrics[found.metric]), interval(each.intervals[found.metric])]
         cells += [_bytes(each.size_bytes), _seconds(each.training_seconds), _milliseconds(each.latency_p50_ms)]
         scores.add_row(Text(each.name), *cells)
     best = found.contenders[0].name
@@ -102,8 +112,8 @@ def html(found: Comparison, plot: str, points: Sequence[plots.Point] = ()) -> st
             {
                 "name": each.name,
                 "span": span,
-                "value": _number(each.metrics[found.metric]),
-                "interval": _interval(each.intervals[found.metric]),
+                "value": number(each.metrics[found.metric]),
+                "interval": interval(each.intervals[found.metric]),
                 "first": each is found.contenders[0],
                 "reference": each is found.reference,
                 "seeds": len(each.seeds),
@@ -156,7 +166,7 @@ def _against(found: Comparison, each: Contender) -> str:
     pair = next((pair for pair in found.pairs if _both(pair) == (best, each.name)), None)
     if pair is None:
         return "the linear baseline, not tested"
-    return f"{'worse' if pair.corrected_p_value < SURE else 'not shown to differ'}, {_p(pair.corrected_p_value)}"
+    return f"{'worse' if pair.corrected_p_value < SURE else 'not shown to differ'}, {p_equals(pair.corrected_p_value)}"
 
 
 def score_against_cost(found: Comparison) -> Figure:
@@ -219,12 +229,12 @@ def _tables(found: Comparison) -> list[tuple[list[str], list[list[str]]]]:
     pairs = [
         [
             pair.verdict,
-            _signed(pair.difference.value),
-            f"{_signed(pair.difference.interval[0])} to {_signed(pair.difference.interval[1])}",
-            _chance(pair.difference.p_value),
-            _chance(pair.corrected_p_value),
+            signed(pair.difference.value),
+            signed_interval(pair.difference.interval),
+            p_value(pair.difference.p_value),
+            p_value(pair.corrected_p_value),
             "-" if pair.mcnemar is None else f"{pair.mcnemar.first_only:,} / {pair.mcnemar.second_only:,}",
-            _chance(pair.mcnemar_corrected_p_value),
+            p_value(pair.mcnemar_corrected_p_value),
         ]
         for pair in found.pairs
     ]
@@ -243,12 +253,9 @@ def _tables(found: Comparison) -> list[tuple[list[str], list[list[str]]]]:
 def _with_interval(each: Contender, name: str) -> str:
     if name not in each.metrics:
         return "-"
-    text = _number(each.metrics[name])
-    interval = each.intervals[name] if name in each.intervals else None
-    if interval is not None:
-        text += f" ({_interval(interval)})"
+    text = with_interval(each.metrics[name], each.intervals[name] if name in each.intervals else None)
     if name in each.spread:
-        text += f" sd {_number(each.spread[name][0])}"
+        text += f" sd {number(each.spread[name][0])}"
     return text
 
 
@@ -264,36 +271,17 @@ def _notes(found: Comparison) -> str:
 
 
 def _figures(pair: Pair) -> str:
-    low, high = pair.difference.interval
-    text = f"{_signed(pair.difference.value)}, {_signed(low)} to {_signed(high)}, {_p(pair.corrected_p_value)}"
+    text = (
+        f"{signed_with_interval(pair.difference.value, pair.difference.interval)}, {p_equals(pair.corrected_p_value)}"
+    )
     if pair.mcnemar is not None and pair.mcnemar_corrected_p_value is not None:
-        text += f"; McNemar {_p(pair.mcnemar_corrected_p_value)}"
+        text += f"; McNemar {p_equals(pair.mcnemar_corrected_p_value)}"
     return text
 
 
-def _number(value: float | None, digits: int = 4) -> str:
-    if value is None:
-        return "-"
-    return f"{value:z,.{digits}f}"
-
-
-def _chance(p: float | None) -> str:
-    """A p-value; never 0, which none is."""
-    if p is None:
-        return "-"
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-def _p(p: float) -> str:
-    return f"p {'' if p < 0.0001 else '= '}{_chance(p)}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+z.4f}"
-
-
-def _interval(interval: Sequence[float] | None) -> str:
-    return "-" if interval is None else f"{interval[0]:.4f}-{interval[1]:.4f}"
+def _rate(value: float | None, digits: int) -> str:
+    """Texts or examples in a second."""
+    return "-" if value is None else f"{value:z,.{digits}f}"
 
 
 def _count(value: int | None) -> str:
@@ -309,7 +297,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _speed(each: Contender) -> str:
-    return _number(each.texts_per_second, 0)
+    return _rate(each.texts_per_second, 0)
 
 
 def _milliseconds(value: float | None) -> str:

@@ -1,6 +1,6 @@
 """What an encoder learnt of pairs of texts before the classifier was trained, in one sentence."""
 
-from ftcls.reporting.figures_as_text import duration, number
+from ftcls.environment.figures_as_text import duration, number
 from ftcls.runs.report_schema import Report
 
 

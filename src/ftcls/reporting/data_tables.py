@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ftcls.data.corpus import Check
+from ftcls.environment.figures_as_text import number
 from ftcls.errors import on_one_line
 
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ def _votes(found: "Profile") -> Iterator[RenderableType]:
     yield Text("Votes of annotators, and how far they agree", style="bold")
     table = _table("split", "examples", "votes", "one vote", "ties", "Krippendorff's alpha")
     for name, votes in splits.items():
-        count = sum(number * rows for number, rows in votes.votes_per_row.items())
+        count = sum(each * rows for each, rows in votes.votes_per_row.items())
         single = votes.votes_per_row[1] if 1 in votes.votes_per_row else 0
-        alpha = "-" if votes.alpha is None else f"{votes.alpha:.3f}"
+        alpha = number(votes.alpha, 3)
         table.add_row(name, *(f"{each:,}" for each in (votes.rows, count, single, votes.ties)), alpha)
     yield table
     yield Text()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ftcls.environment.figures_as_text import signed_with_interval, significant
 from ftcls.reporting import commands
 from ftcls.reporting.markdown import plain
 from ftcls.runs.export_record import Export
@@ -91,28 +92,30 @@ def _agreement(export: Export) -> list[str]:
         "",
         "| | |",
         "| --- | --- |",
-        f"| largest difference of a logit | {seen.max_logit_difference:.2g} |",
+        f"| largest difference of a logit | {significant(seen.max_logit_difference, 2)} |",
         f"| same most probable label | {_share(seen.same_argmax)} |",
         f"| same labels, thresholds applied | {_share(seen.same_labels)} |",
         *(_change(each) for each in seen.metrics),
         *_adapter(export.reload_difference),
     ]
+    allowed = significant(export.tolerance)
     if export.precision == "int8":
         what = export.metric if seen.metrics else "share of texts with the same labels"
-        return [*lines, "", f"An export that loses more than {export.tolerance:g} of {what} is refused."]
-    limit = f"A logit that differs by more than {export.tolerance:g}, or another most probable label, is refused."
+        return [*lines, "", f"An export that loses more than {allowed} of {what} is refused."]
+    limit = f"A logit that differs by more than {allowed}, or another most probable label, is refused."
     return [*lines, "", limit]
 
 
 def _adapter(difference: float | None) -> list[str]:
     if difference is None:
         return []
-    return [f"| adapter added to its base, in float32: largest difference on its probe | {difference:.2g} |"]
+    return [
+        f"| adapter added to its base, in float32: largest difference on its probe | {significant(difference, 2)} |"
+    ]
 
 
 def _change(each: Difference) -> str:
-    low, high = each.interval
-    return f"| change of {each.metric} (95 % interval) | {each.value:+z.4f} ({low:+z.4f} to {high:+z.4f}) |"
+    return f"| change of {each.metric} (95 % interval) | {signed_with_interval(each.value, each.interval)} |"
 
 
 def _share(share: float) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ftcls.environment.figures_as_text import interval, number
 from ftcls.reporting import more_rows
 from ftcls.reporting.error_analysis import Pair
-from ftcls.reporting.figures_as_text import interval, number
 from ftcls.runs.report_schema import Report
 from ftcls.scoring.calibration import Reliability
 from ftcls.scoring.slices import Slice

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ftcls.reporting.figures_as_text import duration, number
+from ftcls.environment.figures_as_text import duration, number
 from ftcls.runs.report_schema import Report
 
 _MOST: Final = 10

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from ftcls.environment.figures_as_text import number, significant
 from ftcls.reporting import error_analysis, plots
 from ftcls.runs.predictions import Rows
 from ftcls.runs.report_schema import Report
@@ -51,13 +52,15 @@ def _training(found: Report, lines: Sequence[dict[str, Any]]) -> dict[str, Drawi
         drawings["loss"] = Drawing(plots.losses(training, validation, best.step), words)
     chosen = _points(lines, f"eval_{best.metric}")
     if chosen and best.metric != "loss":
-        words = f"{best.metric} on validation by step, {chosen[0][1]:.4f} at first, {chosen[-1][1]:.4f} at last."
+        words = (
+            f"{best.metric} on validation by step, {number(chosen[0][1])} at first, {number(chosen[-1][1])} at last."
+        )
         drawings["metric"] = Drawing(plots.metric(best.metric, chosen, best.step), words)
     for key, name in {"learning_rate": "learning rate", "grad_norm": "gradient norm"}.items():
         points = _points(lines, key)
         if points:
             highest = max(points, key=lambda point: point[1])
-            words = f"{name.capitalize()} by step, highest {highest[1]:.3g} at step {highest[0]:,}."
+            words = f"{name.capitalize()} by step, highest {significant(highest[1], 3)} at step {highest[0]:,}."
             drawings[key] = Drawing(plots.trace(name, points, best.step), words)
     return drawings
 
@@ -83,7 +86,7 @@ def _scores(found: Report, test: Predictions) -> dict[str, Drawing]:
         words = f"Precision against recall of {', '.join(curve.name for curve in curves)}."
         drawings["precision_recall"] = Drawing(plots.precision_recall(curves), words)
     calibration = reliability(test.probabilities, test.gold, test.task, test.weights)
-    words = f"Share that is right by probability; expected calibration error {calibration.error:.4f}."
+    words = f"Share that is right by probability; expected calibration error {number(calibration.error)}."
     drawings["reliability"] = Drawing(plots.reliability(calibration), words)
     return drawings
 
@@ -92,7 +95,7 @@ def _lengths(test: Predictions, rows: Rows) -> dict[str, Drawing]:
     groups = () if rows.lengths is None else slices.by_length(test, rows.lengths)
     if len(groups) < 2:
         return {}
-    words = "; ".join(f"{group.name} tokens: {group.accuracy:.3f}" for group in groups)
+    words = "; ".join(f"{group.name} tokens: {number(group.accuracy, 3)}" for group in groups)
     return {
         "length": Drawing(plots.by_group(groups, "tokens in the text"), f"Accuracy by length of the text: {words}.")
     }
@@ -103,7 +106,9 @@ def _more_rows(found: Report) -> dict[str, Drawing]:
     if found.learning_curve is None or not curves:
         return {}
     metric = found.learning_curve.metric
-    words = "; ".join(f"{each.title} {each.points[0].score:.4f} to {each.points[-1].score:.4f}" for each in curves)
+    words = "; ".join(
+        f"{each.title} {number(each.points[0].score)} to {number(each.points[-1].score)}" for each in curves
+    )
     ends = curves[0].points[0].rows, curves[0].points[-1].rows
     drawn = [(each.title, [(point.rows, point.score) for point in each.points]) for each in curves]
     return {

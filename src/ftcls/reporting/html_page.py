@@ -8,8 +8,16 @@ from typing import Any, Final
 
 import jinja2
 
+from ftcls.environment.figures_as_text import (
+    duration,
+    interval,
+    number,
+    p_equals,
+    p_value,
+    signed,
+    signed_interval,
+)
 from ftcls.errors import printable
-from ftcls.reporting.figures_as_text import duration, number, signed
 
 SHADES: Final = 20
 """Steps of a shaded cell or a bar."""
@@ -39,14 +47,10 @@ def file(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-def _interval(interval: Sequence[float] | None) -> str:
-    return "-" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
-
-
 def _cell(value: Any) -> str:
     """A value of a table whose keys are not known here."""
     if isinstance(value, list):
-        return _interval(value) if len(value) == 2 else ", ".join(map(_cell, value))
+        return interval(value) if len(value) == 2 else ", ".join(map(_cell, value))
     if isinstance(value, float) or value is None:
         return number(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
@@ -58,7 +62,8 @@ def _shade(share: float) -> str:
 
 
 _FILTERS: Final = {
-    "number": number, "signed": signed, "interval": _interval, "cell": _cell, "duration": duration, "shade": _shade,
+    "number": number, "interval": interval, "signed": signed, "signed_interval": signed_interval, "p_value": p_value,
+    "p_equals": p_equals, "cell": _cell, "duration": duration, "shade": _shade,
 }  # fmt: skip
 
 

@@ -8,11 +8,11 @@ from typing import Final
 from huggingface_hub import EvalResult, ModelCardData
 
 from ftcls.config.schema import Experiment
+from ftcls.environment.figures_as_text import number, signed, with_interval
 from ftcls.reporting import commands, contrastive_line
 from ftcls.reporting.markdown import plain, table
 from ftcls.runs.report_schema import OUT_OF_FOLD, Report
 from ftcls.scoring.differences import verdict
-from ftcls.scoring.wilson import Interval
 
 # Where the Hub has what a config calls by another name.
 DATASETS: Final = {
@@ -205,9 +205,9 @@ def _scores(report: Report) -> str:
     head = ["metric", *(f"{name} (95 %)" for name in splits), *([baseline.name] if baseline else [])]
     rows = []
     for name, value in report.metrics[report.held_out].items():
-        scored = [_with(report.metrics[split][name], report.intervals[split].get(name)) for split in splits]
+        scored = [with_interval(report.metrics[split][name], report.intervals[split].get(name)) for split in splits]
         if value is not None:
-            rows.append([name, *scored, *([_number(baseline.metrics[report.held_out].get(name))] if baseline else [])])
+            rows.append([name, *scored, *([number(baseline.metrics[report.held_out].get(name))] if baseline else [])])
     return f"## Scores\n\n{table(head, rows)}\n\n{_how_chosen(report)}"
 
 
@@ -242,16 +242,19 @@ def _labels(report: Report) -> str:
     rows = []
     for label, scores in report.per_label[report.held_out].items():
         interval = certain[label].f1 if certain else None
-        row = [label, f"{train[label]:,}", f"{scores.support:,}", _number(scores.precision), _number(scores.recall)]
-        rows.append([*row, _with(scores.f1, interval), *([_number(scores.threshold)] * several)])
+        row = [label, f"{train[label]:,}", f"{scores.support:,}", number(scores.precision), number(scores.recall)]
+        rows.append([*row, with_interval(scores.f1, interval), *([number(scores.threshold)] * several)])
     lines = ["## Labels", "", table(head, rows)]
     decision = report.decision
     if decision is not None and decision.temperature != 1:
-        then = f", then {decision.shift:+.4g} is added (both tuned" if decision.shift else " (tuned"
+        then = f", then {signed(decision.shift)} is added (both tuned" if decision.shift else " (tuned"
         where = "validation" if report.cross_validation is None else "out-of-fold rows"
-        lines += ["", f"Logits are divided by {decision.temperature:.4g}{then} on {where}) before softmax or sigmoid."]
+        lines += [
+            "",
+            f"Logits are divided by {number(decision.temperature)}{then} on {where}) before softmax or sigmoid.",
+        ]
     if decision is not None and decision.thresholds and not several:
-        given = ", ".join(f"{plain(label)} above {value:.4g}" for label, value in decision.thresholds.items())
+        given = ", ".join(f"{plain(label)} above {number(value)}" for label, value in decision.thresholds.items())
         lines += ["", f"Thresholds: {given}."]
     return "\n".join(lines)
 
@@ -259,7 +262,7 @@ def _labels(report: Report) -> str:
 def _examples(examples: Sequence[Example]) -> str:
     if not examples:
         return ""
-    rows = [[each.label, _number(each.probability), each.text] for each in examples]
+    rows = [[each.label, number(each.probability), each.text] for each in examples]
     shown = table(["label", "probability", "text"], rows)
     return f"## Examples\n\nTest texts that the model labels as people did.\n\n{shown}"
 
@@ -366,18 +369,10 @@ def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
         leaks = report.metrics_without_leaks
         yield (
             f"{leaks.equal + leaks.near:,} {report.held_out_words} texts are in {_elsewhere(report)}, equal or nearly; "
-            f"without them accuracy is {_number(leaks.metrics['accuracy'])}."
+            f"without them accuracy is {number(leaks.metrics['accuracy'])}."
         )
     yield from _rows_and_labels(report)
     for check in report.data.checks:
         if check.severity == "warning":
             # The rest of the advice is about configs and reports, which do not go along.
             yield f"Data check {check.name}: {check.count:,}. {plain(check.advice.partition('. ')[0].rstrip('.'))}."
-
-
-def _with(value: float | None, interval: Interval | None) -> str:
-    return _number(value) if interval is None else f"{_number(value)} ({_number(interval[0])}-{_number(interval[1])})"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.text import Text
 
-from ftcls.reporting.figures_as_text import signed
+from ftcls.environment.figures_as_text import signed, signed_interval
 from ftcls.runs.learning_curve_section import LearningCurve, ModelCurve
 from ftcls.runs.report_schema import Report
 from ftcls.scoring.differences import verdict
@@ -46,8 +46,7 @@ def sentence(report: Report) -> str | None:
 
 
 def _brought(curve: LearningCurve, model: ModelCurve, last: Difference) -> str:
-    low, high = last.interval
-    return f"{model.title} {signed(last.value)} {curve.metric} ({signed(low)} to {signed(high)})"
+    return f"{model.title} {signed(last.value)} {curve.metric} ({signed_interval(last.interval)})"
 
 
 def _outlook(doublings: list[Difference], rows: int) -> str:

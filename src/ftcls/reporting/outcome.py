@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ftcls.reporting.figures_as_text import interval, number, signed
+from ftcls.environment.figures_as_text import number, signed_with_interval, with_interval
 from ftcls.runs.report_schema import Report
 from ftcls.scoring.differences import Verdict, verdict
 from ftcls.scoring.intervals import Difference
@@ -57,7 +57,7 @@ def outcome(report: Report) -> Outcome:
     """What the held-out rows say of the run's chosen metric, and of the baseline on the same rows."""
     metric, held_out, held = report.training.best.metric, report.held_out, report.held_out_words
     rows = report.data.splits[held_out].examples
-    score = f"{metric} {number(report.metrics[held_out][metric])} ({interval(report.intervals[held_out][metric])})"
+    score = f"{metric} {with_interval(report.metrics[held_out][metric], report.intervals[held_out][metric])}"
     baseline, right = report.baseline, _right(report)
     if report.run.smoke:
         return Outcome(SMOKE, SMOKE, None, None)
@@ -75,10 +75,9 @@ def outcome(report: Report) -> Outcome:
         "worse": f"The model is WORSE than {baseline.name}",
         "open": f"The model and {baseline.name} do not differ by more than these rows can show",
     }
-    low, high = difference.interval
     sentence = (
         f"{words[found]}: {score} against {number(baseline.metrics[held_out][metric])} on {rows:,} {held} rows, "
-        f"{signed(difference.value)} ({signed(low)} to {signed(high)})."
+        f"{signed_with_interval(difference.value, difference.interval)}."
     )
     return Outcome(headline[found], sentence, found, difference)
 

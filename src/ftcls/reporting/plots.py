@@ -9,7 +9,7 @@ import io
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from ftcls.environment.figures_as_text import number, significant
 from ftcls.environment.files import replacing
 from ftcls.errors import printable
 from ftcls.reporting import fonts
@@ -67,6 +68,8 @@ _SVG_DPI: Final = 72
 """Units of an SVG to the inch."""
 _HOVERED: Final = 200
 """Points of a line that say their value."""
+_SHARES: Final = ("recall", "probability")
+"""Names of horizontal axes from 0 to 1."""
 _LONGEST_NAME = 24
 _STEEP = 50
 """From this ratio of the largest bin to the smallest on, bars of equal scale would not show the smallest."""
@@ -296,7 +299,7 @@ def points(figure: Figure, names: Sequence[str] = (), lines: Sequence[str] = ())
     """
     if lines:
         return [
-            replace(_point(axes, place, ""), words=words)
+            point_at(axes, (place[0], place[1]), words)
             for axes in figure.axes
             for line, words in zip(axes.lines, lines, strict=True)
             for place in np.asarray(line.get_xydata(), dtype=np.float64)
@@ -320,14 +323,22 @@ def _line_points(axes: Any, line: Any) -> list[Point]:
 
 
 def _point(axes: Any, place: NDArray[np.float64], name: str) -> Point:
+    below = axes.get_xlabel() or axes.figure.axes[-1].get_xlabel()
+    named = isinstance(axes.xaxis.get_major_formatter(), FixedFormatter)
+    if named:
+        x = axes.get_xticklabels()[round(place[0])].get_text()
+    else:
+        x = number(place[0]) if below in _SHARES else f"{place[0]:,.6g}"
+    y = significant(place[1]) if axes.get_ylabel() == "learning rate" else number(place[1])
+    words = f"{below} {x}, {axes.get_ylabel()} {y}"
+    return point_at(axes, (place[0], place[1]), f"{name}: {words}" if name else words)
+
+
+def point_at(axes: Any, place: tuple[float, float], words: str) -> Point:
+    """What stands at a place of a drawn figure, in the units of its data."""
     figure = axes.figure
     left, up = axes.transData.transform(place) * _SVG_DPI / figure.dpi
-    below = axes.get_xlabel() or figure.axes[-1].get_xlabel()
-    named = isinstance(axes.xaxis.get_major_formatter(), FixedFormatter)
-    x = axes.get_xticklabels()[round(place[0])].get_text() if named else f"{place[0]:,.6g}"
-    words = f"{below} {x}, {axes.get_ylabel()} {place[1]:.4g}"
-    top = figure.get_figheight() * _SVG_DPI - up
-    return Point(round(float(left), 1), round(float(top), 1), f"{name}: {words}" if name else words)
+    return Point(round(float(left), 1), round(float(figure.get_figheight() * _SVG_DPI - up), 1), words)
 
 
 _VARIABLES = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)"} | {

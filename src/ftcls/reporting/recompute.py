@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from ftcls.environment.figures_as_text import number
 from ftcls.runs.report_schema import Report
 from ftcls.scoring import metrics
 from ftcls.scoring.metrics import Predictions
@@ -44,7 +45,7 @@ def _equal(one: float | None, other: float | None) -> bool:
 
 
 def _said(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.6f}"
+    return "undefined" if value is None else number(value, 6)
 
 
 def _lists(value: Any) -> Any:

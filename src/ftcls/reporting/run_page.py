@@ -11,6 +11,7 @@ from typing import Any
 
 from ftcls.data.texts import MARK, parts
 from ftcls.environment import manifest
+from ftcls.environment.figures_as_text import number, signed
 from ftcls.environment.files import write_text
 from ftcls.reporting import (
     commands,
@@ -26,7 +27,6 @@ from ftcls.reporting import (
     sources,
 )
 from ftcls.reporting.error_analysis import Mistake
-from ftcls.reporting.figures_as_text import number, signed
 from ftcls.reporting.outcome import METRICS, VERDICTS, outcome
 from ftcls.reporting.recompute import disagreements
 from ftcls.runs import history, mistake_words, report_schema

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from ftcls.data.corpus import Check
 from ftcls.environment import disk
+from ftcls.environment.figures_as_text import duration, interval, number, p_equals, signed, signed_interval
 from ftcls.errors import on_one_line
 from ftcls.reporting import beside_scores, commands, contrastive_line, more_rows
-from ftcls.reporting.figures_as_text import duration, interval, number, signed
 from ftcls.reporting.fold_table import folds
 from ftcls.reporting.outcome import VERDICTS, outcome
 from ftcls.runs.directory import RunDir
@@ -218,10 +218,11 @@ def _ladder(report: Report) -> list[RenderableType]:
 
 
 def _difference(difference: Difference, name: str) -> list[Text]:
-    low, high = difference.interval
     units = "rows" if difference.clusters is None else "clusters"
     count = difference.rows if difference.clusters is None else difference.clusters
-    figures = Text(f"{name}  {signed(difference.value)}  {signed(low)} to {signed(high)}, p = {difference.p_value:.3f}")
+    figures = Text(
+        f"{name}  {signed(difference.value)}  {signed_interval(difference.interval)}, {p_equals(difference.p_value)}"
+    )
     words, style = VERDICTS[verdict(difference)]
     said = Text(f"  {words}", style=style).append(f" (paired bootstrap, {count:,} {units})", style="default")
     return [figures, said]
@@ -277,14 +278,14 @@ def _decision(report: Report) -> list[Text]:
         return []
     lines = [Text(), Text("Decision, tuned on validation", style="bold")]
     for name, difference in (decided.difference or {}).items():
-        low, high = difference.interval
         lines.append(
             Text(
                 f"  {name:<9} {number(plain[report.held_out][name])} at one half, "
                 f"{number(report.metrics[report.held_out][name])} at the tuned thresholds: {signed(difference.value)}"
             )
         )
-        lines.append(Text(f"  {'':<9} {signed(low)} to {signed(high)}, p = {difference.p_value:.3f}", style="dim"))
+        sure = f"{signed_interval(difference.interval)}, {p_equals(difference.p_value)}"
+        lines.append(Text(f"  {'':<9} {sure}", style="dim"))
     if decided.temperature != 1:
         shift = f", shift {signed(decided.shift)}" if decided.shift else ""
         lines.append(Text(f"  temperature {number(decided.temperature)}{shift}"))

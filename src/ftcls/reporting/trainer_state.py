@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ftcls.environment import json_files
+from ftcls.environment.figures_as_text import number, significant
 from ftcls.errors import DataError, quoted
 from ftcls.scoring.diagnosis import Diagnosis, diagnose
 
@@ -99,12 +100,13 @@ def summary(state: State) -> RenderableType:
         named = ", ".join(f"{each.step:,} ({each.norm:.2f}, usually {each.usual:.2f})" for each in found.spikes)
         notes.append(f"Gradient-norm spikes at step {named}.")
     notes += [
-        f"Plateau from step {each.from_step:,} to {each.to_step:,} at {each.loss:.4f}." for each in found.plateaus
+        f"Plateau from step {each.from_step:,} to {each.to_step:,} at {number(each.loss)}." for each in found.plateaus
     ]
     rate = found.learning_rate
     if rate is not None:
         shape = "" if rate.shape == "other" else f", {rate.shape} from there"
-        notes.append(f"Learning rate: {rate.peak:.3g} at step {rate.peak_step:,}{shape}, {rate.last:.3g} at the end.")
+        peak, last = significant(rate.peak, 3), significant(rate.last, 3)
+        notes.append(f"Learning rate: {peak} at step {rate.peak_step:,}{shape}, {last} at the end.")
     left = len(state.lines) - len(_thinned(state.lines))
     shown = [Text(f"{left:,} more logged steps are not shown", style="dim")] if left else []
     return Group(table, *shown, Text(), *(Text(note) for note in notes))
@@ -124,4 +126,6 @@ def _cell(key: str, value: float | None) -> str:
         return "-"
     if key == "step":
         return f"{value:,}"
-    return f"{value:.3g}" if key in ("learning_rate", "epoch") else f"{value:.4f}"
+    if key == "epoch":
+        return f"{value:.3g}"
+    return significant(value, 3) if key == "learning_rate" else number(value)

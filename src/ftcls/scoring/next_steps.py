@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from ftcls.environment.figures_as_text import number, significant
 from ftcls.scoring.decision import Task
 from ftcls.scoring.differences import Verdict as AgainstBaseline
 from ftcls.scoring.metrics import higher_is_better
@@ -168,14 +169,15 @@ def next_steps(facts: Facts) -> tuple[NextStep, ...]:
 
 def _failed(facts: Facts) -> Iterator[_Step]:
     rate, usual = facts.settings.learning_rate, facts.usual.learning_rate
+    written = f"a learning rate of {significant(rate)}"
     warmup: dict[str, Value] = {} if facts.settings.warmup_steps else {"training.warmup_steps": 0.1}
     if facts.verdict == "diverged":
         slower = _rounded(rate / 4)
-        words = f"The training diverged at a learning rate of {rate:g}: try a quarter of it"
+        words = f"The training diverged at {written}: try a quarter of it"
         yield _Step(1.0, words + (", after some warm-up." if warmup else "."), {_RATE: slower, **warmup})
     elif facts.verdict == "nothing_learnt":
         if not facts.settings.adapter and not usual / 2 <= rate <= usual * 2:
-            words = f"Nothing was learnt at a learning rate of {rate:g}: {usual:g} is usual for a model of this size."
+            words = f"Nothing was learnt at {written}: {significant(usual)} is usual for a model of this size."
             yield _Step(1.0, words, {_RATE: usual})
         if facts.steps < _FEW_STEPS:
             factor = math.ceil(_FEW_STEPS / facts.steps)
@@ -199,17 +201,19 @@ def _length_of_training(facts: Facts) -> Iterator[_Step]:
         yield _Step(0.2, words + "end there, so that the learning rate has fallen by then.", shorter)
     elif len(scores) > 2 and facts.best_step == facts.evaluations[0].step:
         rate = facts.settings.learning_rate
-        words = f"The first of {len(scores)} evaluations was the best: halve the learning rate of {rate:g}."
+        words = f"The first of {len(scores)} evaluations was the best: halve the learning rate of {significant(rate)}."
         yield _Step(0.2, words, {_RATE: _rounded(rate / 2)})
     elif facts.verdict == "unstable":
         rate = facts.settings.learning_rate
-        words = f"The losses rose from step {facts.from_step:,} on: halve the learning rate of {rate:g}."
+        words = f"The losses rose from step {facts.from_step:,} on: halve the learning rate of {significant(rate)}."
         yield _Step(0.3, words, {_RATE: _rounded(rate / 2)})
     elif len(scores) > 1 and facts.best_step == facts.evaluations[-1].step and facts.verdict != "overfitted":
         before, last = scores[-2:]
         rise = 0.0 if before is None or last is None else last - before
         if (rise if higher_is_better(facts.metric) else -rise) > _RISING:
-            words = f"The last evaluation was the best, {facts.metric} still moved by {abs(rise):.3f}: train longer."
+            words = (
+                f"The last evaluation was the best, {facts.metric} still moved by {number(abs(rise), 3)}: train longer."
+            )
             yield _Step(0.25, words, _scaled(facts, 1.5))
 
 

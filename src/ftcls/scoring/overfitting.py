@@ -14,6 +14,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcls.environment.figures_as_text import number
+
 Points = Sequence[tuple[int, float]]
 """Step and value, in order of the steps."""
 Verdict = Literal["overfitted", "not_overfitted", "undertrained", "unstable", "nothing_learnt", "diverged", "unknown"]
@@ -94,7 +96,7 @@ def judge(
     if not training and not evaluations:
         return Judgement("unknown", None, "Nothing was logged, so nothing can be told.")
     smooth = smoothed([loss for _, loss in training])
-    course = f"training loss went from {smooth[0]:.4f} to {smooth[-1]:.4f}" if len(smooth) > 1 else ""
+    course = f"training loss went from {number(smooth[0])} to {number(smooth[-1])}" if len(smooth) > 1 else ""
     found = _diverged(training, smooth, course) or _nothing_learnt(smooth, evaluations, course, chance)
     if found is not None:
         return found
@@ -142,7 +144,7 @@ def _diverged(training: Points, smooth: NDArray[np.float64], course: str) -> Jud
     doubt = _DEVIATIONS * noise(np.array([loss for _, loss in training]))
     if lost <= max(_LOST * gained, _LEAST_LOST * abs(float(smooth[0])), doubt):
         return None
-    at = f"{smooth[place]:.4f} at its lowest, step {training[place][0]:,}"
+    at = f"{number(smooth[place])} at its lowest, step {training[place][0]:,}"
     return Judgement("diverged", None, f"Training diverged: {course}, {at}; a lower learning rate may help.")
 
 
@@ -159,7 +161,7 @@ def _nothing_learnt(
     if not evaluations and smooth[-1] < level * (1 - _NEAR):
         return None
     return Judgement(
-        "nothing_learnt", None, f"Nothing was learnt: {course}; an answer that looks at no text has {level:.4f}."
+        "nothing_learnt", None, f"Nothing was learnt: {course}; an answer that looks at no text has {number(level)}."
     )
 
 
@@ -172,21 +174,23 @@ def _not_risen(evaluations: Points, seen: Course) -> Judgement:
     (first_step, _), (last_step, last) = evaluations[0], evaluations[-1]
     if seen.lowest_step == last_step:
         before = [loss for step, loss in evaluations if step <= last_step - _LATE * (last_step - first_step)]
-        where = f"was lowest at the last evaluation, {seen.lowest:.4f} at step {last_step:,}"
+        where = f"was lowest at the last evaluation, {number(seen.lowest)} at step {last_step:,}"
         if min(before) - seen.lowest > max(_FALLING * abs(seen.lowest), seen.wobble):
             words = f"Undertrained: validation loss {where}, and still falling; more steps may help."
             return Judgement("undertrained", None, words)
     elif last > seen.lowest * (1 + RISE):
-        where = f"ended at {last:.4f}, {seen.lowest:.4f} at its lowest, step {seen.lowest_step:,}: it may be noise"
+        where = (
+            f"ended at {number(last)}, {number(seen.lowest)} at its lowest, step {seen.lowest_step:,}: it may be noise"
+        )
     else:
-        where = f"stayed near its lowest, {seen.lowest:.4f} at step {seen.lowest_step:,}, to the end"
+        where = f"stayed near its lowest, {number(seen.lowest)} at step {seen.lowest_step:,}, to the end"
     return Judgement("not_overfitted", None, f"Not over-fitted: validation loss {where}.")
 
 
 def _risen(
     training: Points, seen: Course, from_step: int, *, scores: Mapping[int, float], metric: str | None, course: str
 ) -> Judgement:
-    rise = f"validation loss rose from {seen.lowest:.4f} at step {seen.lowest_step:,} to {seen.end:.4f}"
+    rise = f"validation loss rose from {number(seen.lowest)} at step {seen.lowest_step:,} to {number(seen.end)}"
     before = [loss for step, loss in training if step <= seen.lowest_step]
     after = [loss for step, loss in training if step > seen.lowest_step]
     if training and (not before or not after):
@@ -204,9 +208,9 @@ def _metric_since(step: int, scores: Mapping[int, float], metric: str | None) ->
         return "."
     then, now = scores[step], scores[max(scores)]
     if now < then - _SAME_METRIC:
-        return f", and {metric} fell from {then:.4f} to {now:.4f}."
+        return f", and {metric} fell from {number(then)} to {number(now)}."
     held = "rose" if now > then + _SAME_METRIC else "held"
-    return f"; {metric} {held} ({then:.4f}, then {now:.4f}): it grew over-confident rather than worse."
+    return f"; {metric} {held} ({number(then)}, then {number(now)}): it grew over-confident rather than worse."
 
 
 def smoothed(values: Sequence[float]) -> NDArray[np.float64]:

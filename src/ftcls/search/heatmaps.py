@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ftcls.config.sweep import Heatmap
+from ftcls.environment.figures_as_text import interval, number, setting, with_interval
 from ftcls.reporting import plots
 from ftcls.search.results import Cell, Results, Score
 from ftcls.search.space import SEED, Axis
@@ -28,6 +29,15 @@ _Scores = tuple[Score, Score]
 
 
 @dataclass(frozen=True)
+class Spot:
+    """A place in one of a figure's axes, in units of its data, and what it says where somebody points at it."""
+
+    axes: Any
+    place: tuple[float, float]
+    words: str
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A figure and what a reader who cannot see it is told."""
 
@@ -35,6 +45,8 @@ class Drawing:
     caption: str
     lines: tuple[str, ...] = ()
     """What each line of the figure says where somebody points at it."""
+    cells: tuple[Spot, ...] = ()
+    """What each cell of a heat map says there."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +112,8 @@ def _heatmaps(found: Results, layout: _Layout, metric: str, split: str) -> dict[
         if inside:
             varied = [axis.name for axis in layout.left if len(axis.choices) > 1]
             name = "-".join(["heatmap", metric, *(_slug(fixed[axis]) for axis in varied)])
-            figure = _heatmap(inside, layout, fixed, f"{metric} on {split}", other, limits)
-            made[name] = Drawing(figure, _caption(found, layout, fixed, f"{metric} on {split}", other))
+            figure, cells = _heatmap(inside, layout, fixed, f"{metric} on {split}", other, limits)
+            made[name] = Drawing(figure, _caption(found, layout, fixed, f"{metric} on {split}", other), cells=cells)
     return made
 
 
@@ -112,7 +124,7 @@ def _heatmap(
     label: str,
     other: str,
     limits: tuple[float, float],
-) -> Figure:
+) -> tuple[Figure, tuple[Spot, ...]]:
     by_choices = {frozenset(key): score for key, score in scores.items()}
     panels = [choice.label for choice in layout.panel.choices] if layout.panel else [None]
     columns = [choice.label for choice in layout.x.choices]
@@ -123,6 +135,7 @@ def _heatmap(
         figure = plots.sheet(size)
         grid = np.atleast_2d(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True))
         image: Any = None
+        cells: list[Spot] = []
         for index, axes in enumerate(grid.flat):
             if index >= len(panels):
                 axes.set_visible(False)
@@ -130,26 +143,29 @@ def _heatmap(
             known = dict(fixed)
             if layout.panel is not None and panels[index] is not None:
                 known[layout.panel.name] = str(panels[index])
-                axes.set_title(plots.short(str(panels[index])))
-            image = _panel(axes, other, by_choices, known, layout, rows, columns, limits)
+                axes.set_title(_short(str(panels[index])))
+            image, shown = _panel(axes, (label, other), by_choices, known, layout, rows, columns, limits)
+            cells += shown
             axes.tick_params(length=0, labelbottom=index + across >= len(panels))
         figure.supxlabel(_title(layout.x), fontsize=9)
         if layout.y is not None:
             figure.supylabel(_title(layout.y), fontsize=9)
         figure.colorbar(image, ax=grid.ravel().tolist(), label=label, shrink=0.85)
-    return figure
+    return figure, tuple(cells)
 
 
 def _panel(
     axes: Any,
-    other: str,
+    names: tuple[str, str],
     scores: Mapping[frozenset[tuple[str, str]], _Scores],
     known: dict[str, str],
     layout: _Layout,
     rows: Sequence[str | None],
     columns: Sequence[str],
     limits: tuple[float, float],
-) -> Any:
+) -> tuple[Any, list[Spot]]:
+    """The image of a panel and what its cells say; `names` are of the score that colours them, and of the other one."""
+    cells = []
     values = np.full((len(rows), len(columns)), np.nan)
     low, high = limits
     for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
@@ -163,25 +179,37 @@ def _panel(
         values[i, j] = score.value
         colour = _ink((score.value - low) / (high - low))
         axes.text(j, i - 0.2, _figure(score.value), ha="center", va="center", color=colour, fontsize=9)
-        for down, text in zip((0.1, 0.32), _beside(beside, other), strict=False):
+        for down, text in zip((0.1, 0.32), _beside(beside, names[1]), strict=False):
             axes.text(j, i + down, text, ha="center", va="center", color=colour, fontsize=6.5)
+        cells.append(Spot(axes, (j, i), _words(place, names, both)))
     edges = np.arange(len(columns) + 1) - 0.5, np.arange(len(rows) + 1) - 0.5
     image = axes.pcolormesh(
         *edges, values, cmap=plots.SHADES, vmin=low, vmax=high, edgecolors=plots.PAPER, linewidth=1
     )  # fmt: skip
-    axes.set_xticks(range(len(columns)), [plots.short(column) for column in columns])
-    axes.set_yticks(range(len(rows)), [plots.short(row) if row else "" for row in rows])
+    axes.set_xticks(range(len(columns)), [_short(column) for column in columns])
+    axes.set_yticks(range(len(rows)), [_short(row) if row else "" for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)  # the first choice at the top
     for spine in axes.spines.values():
         spine.set_visible(False)
-    return image
+    return image, cells
+
+
+def _words(place: Choices, names: tuple[str, str], scores: _Scores) -> str:
+    """A cell's setting and both its scores, for who points at it."""
+    setting_words = ", ".join(f"{_plain(name)} {setting(label)}" for name, label in place.items())
+    said = [
+        f"{name} {with_interval(score.value, score.interval)}"
+        for name, score in zip(names, scores, strict=True)
+        if score.value is not None
+    ]
+    return f"{setting_words}: {', '.join(said)}"
 
 
 def _beside(score: Score, split: str) -> list[str]:
     """The other split's score and interval, in small print."""
     if score.value is None:
         return []
-    ends = "" if score.interval is None else f"{_figure(score.interval[0])}-{_figure(score.interval[1])}"
+    ends = "" if score.interval is None else interval(score.interval, _digits(score.interval[1]))
     return [f"{split} {_figure(score.value)}", ends]
 
 
@@ -206,18 +234,18 @@ def _learning_curves(
             if index >= len(panels):
                 axes.set_visible(False)
                 continue
-            for number, label in enumerate(labels):
+            for at, label in enumerate(labels):
                 known = panels[index] | ({lines.name: label} if lines is not None else {})
                 cells = [cell for cell in found.cells if known.items() <= cell.choices.items()]
                 # Each curve a little aside: intervals at equal rows would cover each other.
-                aside = 1 + 0.02 * (number - (len(labels) - 1) / 2)
-                _curve(axes, cells, metric, split, number=number, label=label, aside=aside)
+                aside = 1 + 0.02 * (at - (len(labels) - 1) / 2)
+                _curve(axes, cells, metric, split, number=at, label=label, aside=aside)
             axes.set_xscale("log")
             ticks = sorted({cell.train_examples for cell in found.cells})
             axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
             axes.minorticks_off()
             axes.tick_params(labelbottom=index + across >= len(panels))  # nothing may be below it
-            axes.set_title(", ".join(f"{_plain(name)} {plots.short(value)}" for name, value in panels[index].items()))
+            axes.set_title(", ".join(f"{_plain(name)} {_short(value)}" for name, value in panels[index].items()))
         figure.supxlabel("training rows", fontsize=9)
         figure.supylabel(f"{metric} on {split}", fontsize=9)
         if lines is not None:
@@ -249,7 +277,7 @@ def _curve(axes: Any, cells: Sequence[Cell], metric: str, split: str, *, number:
         linewidth=1.4,
         capsize=2,
         elinewidth=0.8,
-        label=plots.short(label) if label else None,
+        label=_short(label) if label else None,
     )
 
 
@@ -295,7 +323,7 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
 def _caption(found: Results, layout: _Layout, fixed: Choices, label: str, other: str) -> str:
     seeds = sorted({len(cell.seeds) for cell in found.cells})
     mean = f"Mean of {' or '.join(map(str, seeds))} seeds" if seeds != [1] else "One seed"
-    where = "".join(f", {_plain(name)} {value}" for name, value in fixed.items())
+    where = "".join(f", {_plain(name)} {setting(value)}" for name, value in fixed.items())
     below = f"below each value that on {other} with its 95 % interval"
     return f"{label}{where}. {mean}; {below}. The numbers are in the table."
 
@@ -311,9 +339,18 @@ def _plain(name: str) -> str:
     return name.split(".")[-1].replace("_", " ")
 
 
+def _short(label: str) -> str:
+    return plots.short(setting(label))
+
+
 def _slug(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", label)[:40].strip("-._") or "other"
 
 
 def _figure(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return number(value, _digits(value))
+
+
+def _digits(value: float) -> int:
+    """So many as a cell has room for."""
+    return 3 if abs(value) < 10 else 1

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftcls.config.sweep import Heatmap
+from ftcls.environment.figures_as_text import interval, number, setting
 from ftcls.environment.files import write_text
 from ftcls.reporting import commands, html_page, plots
 from ftcls.reporting.outcome import METRICS
 from ftcls.reporting.rungs import spans
-from ftcls.search import tables
 from ftcls.search.heatmaps import Drawing, drawings
 from ftcls.search.importance import importances
 from ftcls.search.parallel import parallel
@@ -73,13 +73,20 @@ def html(
             name: {
                 "svg": plots.inline(name, documents[name]),
                 "description": each.caption,
-                "points": [[p.left, p.top, p.words] for p in plots.points(each.figure, lines=each.lines)],
+                "points": [[p.left, p.top, p.words] for p in _points(each)],
             }
             for name, each in made.items()
         },
         parallel=_PARALLEL,
         **html_page.parts(style=html_page.file("page.css"), script=html_page.file("page.js")),
     )
+
+
+def _points(drawn: Drawing) -> list[plots.Point]:
+    """What a figure says where somebody points at it: in its cells, or along its lines."""
+    if drawn.cells:
+        return [plots.point_at(each.axes, each.place, each.words) for each in drawn.cells]
+    return plots.points(drawn.figure, lines=drawn.lines)
 
 
 def _both(score: Score) -> tuple[float | None, tuple[float, float] | None]:
@@ -91,11 +98,11 @@ def _line(cell: Cell, metric: str) -> dict[str, Any]:
     scores = {split: cell.scores[split][metric] for split in SPLITS}
     return {
         "parts": _parts(cell.choices),
-        "choices": cell.choices,
+        "choices": {axis: setting(label) for axis, label in cell.choices.items()},
         "seeds": len(cell.seeds),
         "rows": f"{cell.train_examples:,.0f}",
-        "values": {split: tables.value(score) for split, score in scores.items()},
-        "intervals": {split: tables.interval(score) for split, score in scores.items()},
+        "values": {split: number(score.value) for split, score in scores.items()},
+        "intervals": {split: interval(score.interval) for split, score in scores.items()},
     }
 
 
@@ -108,8 +115,8 @@ def _trial(row: Row, metric: str) -> dict[str, Any]:
         "folder": row.trial,
         "state": row.state if row.exit_code is None else f"{row.state} ({row.exit_code})",
         "page": f"{row.run}/report.html" if row.state == "done" else f"logs/{row.trial}.txt",
-        "values": {split: tables.value(score) for split, score in scores.items()},
-        "intervals": {split: tables.interval(score) for split, score in scores.items()},
+        "values": {split: number(score.value) for split, score in scores.items()},
+        "intervals": {split: interval(score.interval) for split, score in scores.items()},
         "seconds": "-" if row.seconds is None else f"{row.seconds:,.0f}",
     }
 
@@ -120,4 +127,4 @@ def _parts(choices: dict[str, str]) -> list[str]:
 
 
 def _short(label: str) -> str:
-    return plots.short(label.removesuffix("/model").split("/")[-1].split(":")[-1] or label)
+    return plots.short(setting(label).removesuffix("/model").split("/")[-1].split(":")[-1] or label)

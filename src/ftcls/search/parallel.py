@@ -9,6 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ftcls.environment.figures_as_text import number, setting, significant
 from ftcls.reporting import plots
 from ftcls.search.results import SPLITS, Cell, Results
 from ftcls.search.space import SEED, Axis
@@ -52,15 +53,15 @@ def parallel(found: Results, axes: Sequence[Axis]) -> tuple[Figure, tuple[str, .
         for place in range(len(columns), len(heights)):
             values = np.linspace(low, high, _TICKS)
             spots = _scaled(values, low - margin, high + margin)
-            _mark(drawn, place, [(float(y), f"{value:.3f}") for y, value in zip(spots, values, strict=True)])
+            _mark(drawn, place, [(float(y), number(value, 3)) for y, value in zip(spots, values, strict=True)])
     return figure, tuple(_said(cell, found.metric) for cell in scored)
 
 
 def _said(cell: Cell, metric: str) -> str:
     scores = ", ".join(
-        f"{split} {score.value:.4f}" for split in SPLITS if (score := cell.scores[split][metric]).value is not None
+        f"{split} {number(score.value)}" for split in SPLITS if (score := cell.scores[split][metric]).value is not None
     )
-    return f"{', '.join(f'{_plain(axis)} {label}' for axis, label in cell.choices.items())}: {scores}"
+    return f"{', '.join(f'{_plain(axis)} {setting(label)}' for axis, label in cell.choices.items())}: {scores}"
 
 
 def _varies(axis: Axis, cells: Sequence[Cell]) -> bool:
@@ -76,13 +77,15 @@ def _column(axis: Axis, cells: Sequence[Cell], found: Results) -> tuple[NDArray[
         order = [choice.label for choice in axis.choices if choice.label in labels] or sorted(set(labels))
         heights = np.linspace(0.04, 0.96, len(order)) if len(order) > 1 else np.array([0.5])
         spots = dict(zip(order, heights.tolist(), strict=True))
-        return np.array([spots[label] for label in labels]), [(y, plots.short(label)) for label, y in spots.items()]
+        return np.array([spots[label] for label in labels]), [
+            (y, plots.short(setting(label))) for label, y in spots.items()
+        ]
     known = np.array(numbers, dtype=np.float64)
     logarithmic = axis.range.log or (known.min() > 0 and known.max() / known.min() >= _WIDE)
     seen = np.log(known) if logarithmic else known
     ends = np.linspace(seen.min(), seen.max(), _TICKS)
     shown = np.exp(ends) if logarithmic else ends
-    ticks = [(float(y), f"{value:.2g}") for y, value in zip(_scaled(ends, *ends[[0, -1]]), shown, strict=True)]
+    ticks = [(float(y), significant(value, 2)) for y, value in zip(_scaled(ends, *ends[[0, -1]]), shown, strict=True)]
     return _scaled(seen, float(seen.min()), float(seen.max())), ticks
 
 

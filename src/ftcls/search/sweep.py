@@ -11,6 +11,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from ftcls.config import sweep as sweep_config
+from ftcls.environment.figures_as_text import number
 from ftcls.environment.files import write_text
 from ftcls.errors import ConfigError, UnavailableError
 from ftcls.reporting.commands import line
@@ -202,7 +203,7 @@ def _write_best(planned: Plan, known: Sequence[Trial], found: results.Results) -
     trial = next(trial for trial in known if trial.name == found.best_trial)
     score = found.best.scores["validation"][found.metric].value
     head = f"# ftcls train {planned.folder / 'best.yaml'}\n#\n# The best of {len(found.cells)} settings of "
-    head += f"{planned.name} by {found.metric} on validation: {score:.4f}"
+    head += f"{planned.name} by {found.metric} on validation: {number(score)}"
     head += f", the mean over {len(found.best.seeds)} seeds.\n" if len(found.best.seeds) > 1 else ".\n"
     write_text(planned.folder / "best.yaml", f"{head}# {line(trial.command)}\n{trial.config}")
 

@@ -4,7 +4,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ftcls.search.results import Results, Score, ranked
+from ftcls.environment.figures_as_text import interval, number, setting
+from ftcls.search.results import Results, ranked
 
 
 def summary(found: Results, *, most: int) -> RenderableType:
@@ -20,20 +21,11 @@ def summary(found: Results, *, most: int) -> RenderableType:
     for cell in order[:most]:
         validation, test = (cell.scores[split][found.metric] for split in ("validation", "test"))
         seeds = [str(len(cell.seeds))] * several
-        table.add_row(*map(Text, cell.choices.values()), *seeds, value(validation), value(test), interval(test))
+        choices = [Text(setting(label)) for label in cell.choices.values()]
+        table.add_row(*choices, *seeds, number(validation.value), number(test.value), interval(test.interval))
     states = [row.state for row in found.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     lines: list[RenderableType] = [Text(f"{found.sweep}: {found.metric}, {counts}", style="bold"), Text(), table]
     if len(order) > most:
         lines.append(Text(f"and {len(order) - most} more settings in results.csv", style="dim"))
     return Group(*lines, Text())
-
-
-def value(score: Score) -> str:
-    """A score with four digits."""
-    return "-" if score.value is None else f"{score.value:.4f}"
-
-
-def interval(score: Score) -> str:
-    """Its interval."""
-    return "-" if score.interval is None else f"{score.interval[0]:.4f}-{score.interval[1]:.4f}"

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ftcls.environment import json_files
+from ftcls.environment.figures_as_text import number
 from ftcls.environment.progress import bar, console, place
 from ftcls.runs.directory import RunDir
 from ftcls.search.schedule import Progress
@@ -45,8 +46,8 @@ class Lines:
                 self._told.add(name)
                 code = f" (exit code {progress.codes[name]})" if name in progress.codes else ""
                 took = time.monotonic() - self.began[name]
-                number = f"{len(progress.states)}/{self.total}" if self.total else str(len(progress.states))
-                log.info("[%s] %s: %s%s, %.0f s", number, name, state, code, took)
+                ended = f"{len(progress.states)}/{self.total}" if self.total else str(len(progress.states))
+                log.info("[%s] %s: %s%s, %.0f s", ended, name, state, code, took)
 
 
 @contextlib.contextmanager
@@ -121,7 +122,7 @@ def _left(total: int | None, progress: Progress, began: dict[str, float]) -> str
 
 
 def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def _clock(seconds: float) -> str:

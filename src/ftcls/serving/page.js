@@ -17,6 +17,11 @@ const make = (tag, options = {}, ...inner) => {
   return made;
 };
 const percent = (p) => (p > 0.9995 && p < 1 ? "> 99.9 %" : p < 0.0005 && p > 0 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
+// As everywhere in ftcls: .8125 without the zero, and never -0.
+const bare = (text) => (Number(text) === 0 ? text.replace("-", "") : text).replace(/^(-?)0\./, "$1.");
+const figure = (value, digits = 4) => bare(value.toFixed(digits));
+const signed = (value, digits = 4) => figure(value, digits).replace(/^(?!-)/, "+");
+const interval = ([low, high]) => `${figure(low)}${figure(low).startsWith("-") ? " to " : "-"}${figure(high)}`;
 const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 
 let model = null;
@@ -77,8 +82,8 @@ async function describe() {
   const scores = model.scores ?? {};
   const names = SAID[model.task] ?? ["accuracy", "f1_macro"];
   const said = names.filter((name) => name in scores).map((name) => {
-    const interval = model.intervals?.[name];
-    return `${METRICS[name]} ${scores[name].toFixed(3)}${interval ? ` (${interval.map((x) => x.toFixed(3)).join(" to ")})` : ""}`;
+    const bounds = model.intervals?.[name];
+    return `${METRICS[name]} ${figure(scores[name])}${bounds ? ` (${interval(bounds)})` : ""}`;
   });
   at("about").textContent = [
     `${model.task}, ${plural(model.labels.length, "label")}`,
@@ -308,7 +313,7 @@ async function weigh() {
     const slight = Math.abs(word.weight) < 0.05 * most;
     const mark = make("span", {
       className: slight ? "" : word.weight >= 0 ? "for" : "against",
-      title: `${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}`,
+      title: signed(word.weight, 2),
     }, side.slice(word.start, word.end));
     mark.style.setProperty("--share", (Math.abs(word.weight) / most).toFixed(3));
     pieces[word.text].push(mark);
@@ -319,7 +324,7 @@ async function weigh() {
   ]));
   const strongest = (sign) => found.words.filter((word) => sign * word.weight > 0)
     .sort((a, b) => sign * (b.weight - a.weight)).slice(0, 5)
-    .map((word) => `“${found.texts[word.text].slice(word.start, word.end)}” ${word.weight >= 0 ? "+" : "−"}${Math.abs(word.weight).toFixed(2)}`);
+    .map((word) => `“${found.texts[word.text].slice(word.start, word.end)}” ${signed(word.weight, 2)}`);
   const lines = [["For", strongest(1)], ["Against", strongest(-1)]].filter(([, list]) => list.length);
   at("words-said").replaceChildren(
     ...lines.map(([name, list]) => make("p", {}, `${name} ${found.label}, in log odds: ${list.join("; ")}`)),
@@ -452,7 +457,7 @@ async function label(file) {
   const [names, ...rows] = table(text);
   at("rows-head").replaceChildren(make("tr", {}, make("td"), ...names.map((name) => make("th", { scope: "col" }, name))));
   at("rows").replaceChildren(...rows.slice(0, ROWS).map((row) => make("tr", {}, looked(names, row), ...row.map((cell, index) =>
-    make("td", {}, names[index]?.startsWith("probability_") && cell ? Number(cell).toFixed(4) : cell)))));
+    make("td", {}, names[index]?.startsWith("probability_") && cell ? figure(Number(cell)) : cell)))));
   at("table-said").replaceChildren(
     make("p", {}, `${file.name}: ${plural(rows.length, "row")}: ${counts(names, rows)}.`),
     make("p", { className: "soft" }, rows.length > ROWS ? `The first ${ROWS} are below.` : "All are below."),

@@ -11,6 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
 
 from ftcls.environment import progress
+from ftcls.environment.figures_as_text import number
 from ftcls.errors import UnavailableError
 from ftcls.runs.history import History
 from ftcls.training.checkpoints import Best
@@ -158,13 +159,13 @@ class Bar(TrainerCallback):  # type: ignore[misc]
             return
         where = f"step {state.global_step}/{state.max_steps}"
         if f"eval_{self.metric}" in logs:
-            self._score = f"{self.metric} {logs[f'eval_{self.metric}']:.4f}"
+            self._score = f"{self.metric} {number(logs[f'eval_{self.metric}'])}"
             log.info("%s: validation %s", where, self._score)
         elif "loss" in logs:
-            self._loss = f"loss {logs['loss']:.4f}"
+            self._loss = f"loss {number(logs['loss'])}"
             if self._lines and time.monotonic() - self._last_line > progress.SECONDS_BETWEEN_LINES:
                 self._last_line = time.monotonic()
-                log.info("%s: loss %.4f", where, logs["loss"])
+                log.info("%s: %s", where, self._loss)
         self._move(state)
 
     def close(self) -> None:

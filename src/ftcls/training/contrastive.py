@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, get_linear_schedule_with_warmup, set_s
 from ftcls.config.contrastive_schema import Contrastive
 from ftcls.environment import memory, progress
 from ftcls.environment.devices import DTYPES, Machine
+from ftcls.environment.figures_as_text import number
 from ftcls.errors import Interrupted, TrainingError
 from ftcls.model.documents import DocumentClassifier
 from ftcls.model.packed_encoder import PackedClassifier
@@ -113,10 +114,10 @@ def learn_pairs(
     with StopRequest() as stop, progress.bar("pairs") as bar:
         for step, rows in enumerate(_batches(pairs, section, seed=seed, steps=total), 1):
             loss = learner.learn(rows)
-            bar.update(step / total, f"{step}/{total} loss {loss:.4f}")
+            bar.update(step / total, f"{step}/{total} loss {number(loss)}")
             if progress.place() is None and time.monotonic() - said > progress.SECONDS_BETWEEN_LINES:
                 said = time.monotonic()
-                log.info("pairs step %d/%d: loss %.4f", step, total, loss)
+                log.info("pairs step %d/%d: loss %s", step, total, number(loss))
             if stop.agreed(model.device):
                 raise Interrupted(f"interrupted after step {step} of {total} on pairs of texts")
     return learner.outcome(time.perf_counter() - started)

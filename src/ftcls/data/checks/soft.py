@@ -8,6 +8,7 @@ import numpy as np
 from ftcls.data.corpus import Check, Split, SplitName, Task
 from ftcls.data.soft_labels import tied
 from ftcls.data.summary import votes_of
+from ftcls.environment.figures_as_text import number
 
 RELIABLE: Final = 0.667
 """Krippendorff's alpha below which he lets no conclusion stand (Content Analysis, 2004, chapter 11.4)."""
@@ -29,8 +30,8 @@ def checks(splits: Mapping[SplitName, Split], task: Task) -> Iterator[Check]:
     train = votes_of(splits["train"], task)
     if train is not None and train.alpha is not None and train.alpha < RELIABLE:
         advice = (
-            f"Krippendorff's alpha of train is {train.alpha:.3f}, below {RELIABLE}: annotators agree too little for "
-            "their majority to be taken for the truth. votes: soft learns what they say; no score can be trusted "
+            f"Krippendorff's alpha of train is {number(train.alpha, 3)}, below {RELIABLE}: annotators agree too little "
+            "for their majority to be taken for the truth. votes: soft learns what they say; no score can be trusted "
             "beyond their agreement."
         )
         yield Check("annotators_disagree", "info", train.rows, (), advice)
