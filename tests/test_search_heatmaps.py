@@ -1,5 +1,7 @@
 """Heatmaps, learning curves and the page of a sweep."""
 
+import html
+import json
 import re
 
 import numpy as np
@@ -14,6 +16,7 @@ from ftcls.search import sweep as sweeping
 from ftcls.search.heatmaps import drawings
 from ftcls.search.importance import _epsilon_squared, importances
 from ftcls.search.parallel import parallel
+from ftcls.search.results import SPLITS
 from sweeping import GRID, Instant, finish, planned
 
 CUBE = """\
@@ -178,17 +181,23 @@ def test_every_setting_is_a_line_that_says_what_it_is(cube):
 def test_a_cell_says_its_setting_and_both_scores_to_who_points_at_it(cube):
     plan, outcome = cube
     made = drawings(outcome.results, plan.space.axes, Heatmap())["heatmap-f1_macro"]
-    plots.svg(made.figure)
-    cell = next(each for each in outcome.results.cells if len(each.seeds) == 2)
-    validation, test = (cell.scores[split]["f1_macro"] for split in ("validation", "test"))
-    axes = [spot for spot in made.cells if spot.words.endswith(f", test {with_interval(test.value, test.interval)}")]
-    assert f"f1_macro on validation {with_interval(validation.value, validation.interval)}, " in axes[0].words
-    assert axes[0].words.startswith("checkpoint ") or "size " in axes[0].words.partition(":")[0]
+    cell = next(
+        each
+        for each in outcome.results.cells
+        if each.choices == {"labels": "2", "size": "1600", "model.checkpoint": "scratch:bert"}
+    )
+    validation, test = (with_interval(s.value, s.interval) for s in (cell.scores[n]["f1_macro"] for n in SPLITS))
+    said = f"checkpoint scratch:bert, size 1600, labels 2: f1_macro on validation {validation}, test {test}"
+    assert said in [spot.words for spot in made.cells]
     assert len(made.cells) == len(outcome.results.cells)
-    points = page._points(made)
-    assert [point.words for point in points] == [spot.words for spot in made.cells]
-    left, right = sorted(points[:2], key=lambda point: point.left)
-    assert right.left - left.left > 30 or points[0].top != points[1].top
+    # On the page each stands where its cell is drawn: in a panel the second column on the right, the second row below.
+    text = (outcome.folder / page.FILE).read_text(encoding="utf-8")
+    drawn = [json.loads(html.unescape(each)) for each in re.findall(r'data-points="([^"]*)"', text)]
+    points = {
+        words.partition(":b")[2].partition(": ")[0]: (left, top) for left, top, words in drawn[1] if ":bert" in words
+    }
+    assert points["ert, size 800, labels 2"][0] + 30 < points["ert, size 1600, labels 2"][0]
+    assert points["ert, size 1600, labels 2"][1] + 30 < points["ert, size 1600, labels 3"][1]
 
 
 def test_figures_that_are_no_longer_drawn_are_gone(tmp_path):

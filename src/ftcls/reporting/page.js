@@ -40,7 +40,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       table.querySelectorAll("thead th").forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", direction);
       const sign = direction === "ascending" ? 1 : -1;
-      const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+      const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim().replace(/^< /, "");
       const order = (a, b) => numeric
         ? sign * (parseFloat(key(a)) - parseFloat(key(b)))
         : sign * key(a).localeCompare(key(b));
