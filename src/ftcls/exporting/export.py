@@ -190,11 +190,12 @@ def refuse(found: Export, output: Path) -> None:
         )
     if not seen.max_logit_difference <= tolerance or seen.same_argmax < 1:  # not: a NaN agrees with nothing
         distance = significant(seen.max_logit_difference, 2)
+        versions = ", ".join(f"{name} {version}" for name, version in found.packages.items())
         others = round((1 - seen.same_argmax) * seen.texts)
         raise ExportError(
             f"{output}: not written: its logits differ from the run's by up to {distance} {where} "
             f"(--tolerance allows {significant(tolerance)}), and {others} of them get another most probable label. "
-            f"Report it with the versions of {', '.join(f'{name} {version}' for name, version in found.packages.items())}"
+            f"Report it with the versions of {versions}"
         )
 
 

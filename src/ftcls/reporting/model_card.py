@@ -8,7 +8,7 @@ from typing import Final
 from huggingface_hub import EvalResult, ModelCardData
 
 from ftcls.config.schema import Experiment
-from ftcls.environment.figures_as_text import number, signed, with_interval
+from ftcls.environment.figures_as_text import number, signed, signed_with_interval, with_interval
 from ftcls.reporting import commands, contrastive_line
 from ftcls.reporting.markdown import plain, table
 from ftcls.runs.report_schema import OUT_OF_FOLD, Report
@@ -352,8 +352,8 @@ def _known_limits(report: Report, experiment: Experiment) -> Iterable[str]:
         found = report.baseline.difference[metric]
         if verdict(found) != "better":
             yield (
-                f"It is not shown to be better than {report.baseline.name}: {metric} {found.value:+z.4f} "
-                f"({found.interval[0]:+z.4f} to {found.interval[1]:+z.4f})."
+                f"It is not shown to be better than {report.baseline.name}: {metric} "
+                f"{signed_with_interval(found.value, found.interval)}."
             )
     test = report.data.splits[report.held_out]
     drawn = experiment.data.subset.test is not None
