@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from ftcls.config.loss_schema import Loss
 from ftcls.config.schema import Adapter, Training
 from ftcls.environment import devices
 from ftcls.errors import FtclsError
-from ftcls.model import adapters, loading, scratch
+from ftcls.model import adapters, documents, loading, scratch
 from ftcls.model.tokenize import Encoded
+from ftcls.model.windows import Windows
 from ftcls.runs.directory import RunDir
 from ftcls.training import checkpoints, fit, trainer
 from ftcls.training.validation import Validation
@@ -63,6 +65,7 @@ def run(
     adapter: Adapter | None = None,
     of_rows=None,
     repeats=None,
+    windows: Windows | None = None,
 ) -> fit.Fit:
     """One training on one thread; the final weights go to ``folder/weights-RANK.pt``.
 
@@ -77,8 +80,16 @@ def run(
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = config.classifier_dropout = dropout
     kind = adapter.quantization if adapter else "none"
     built = loading.load_model("scratch:bert", config, attention=None, seed=3, quantization=kind)
-    adapted = None if adapter is None else adapters.add(built, adapter, checkpoint="scratch:bert", seed=3)
-    model = built.model if adapted is None else adapted.model
+    adapted, model = None, built.model
+    if windows is not None:
+        rows = replace(rows, windows=windows)
+        new = documents.attach(model, windows, tokenizer, checkpoint="scratch:bert")
+        built = replace(built, new_parameters=(*built.new_parameters, *new))
+    if adapter is not None:
+        adapted = adapters.add(built, adapter, checkpoint="scratch:bert", seed=3)
+        model = adapted.model
+    if windows is not None and adapted is not None:
+        documents.attach(model, windows, tokenizer, checkpoint="scratch:bert")
     section = Training(**{"batch_size": 8, "learning_rate": 1e-3, "device": "cpu", "precision": "fp32", **training})
     machine = devices.choose(section.device, section.precision)
     place = RunDir(folder)
@@ -97,7 +108,7 @@ def run(
             seed=3,
             machine=machine,
             run=place,
-            save_weights=loading.save if adapted is None else adapted.save,
+            save_weights=partial(loading.save if adapted is None else adapted.save, windowed=windows is not None),
             companions=lambda _: None,
             resume=resume,
         )
@@ -215,8 +226,8 @@ def one_of_two(rank, port, target, *arguments):
     torch.distributed.destroy_process_group()
 
 
-def trained(folder, training, multilabel, adapter, of_rows=None):
-    run(Path(folder), training=training, multilabel=multilabel, adapter=adapter, of_rows=of_rows)
+def trained(folder, training, multilabel, adapter, of_rows=None, windows=None):
+    run(Path(folder), training=training, multilabel=multilabel, adapter=adapter, of_rows=of_rows, windows=windows)
 
 
 def terminated(folder, training, step):

@@ -83,6 +83,7 @@ def test_one_process_shards_nothing(monkeypatch):
     [
         ("adapter.kind=lora", r"adapter\.kind: lora: FSDP2 shards full fine-tuning alone"),
         ("training.optim=adamw_bnb_8bit", r"training\.optim: adamw_bnb_8bit: has no states that FSDP2"),
+        ("model.windows.size=16", r"model\.windows: FSDP2 has all processes gather the weights"),
     ],
 )
 def test_what_cannot_be_sharded_is_refused(key, message):

@@ -13,6 +13,7 @@ import fitting
 from ftcls.config.loss_schema import Loss
 from ftcls.config.schema import Adapter, Training
 from ftcls.errors import ConfigError, TrainingError, UnavailableError
+from ftcls.model.windows import Windows
 from ftcls.runs import history
 from ftcls.runs.directory import RunDir
 from ftcls.training import callbacks, checkpoints
@@ -59,6 +60,23 @@ def test_two_processes_are_one(tmp_path, multilabel, adapter):
     settings = {**TEN, "token_budget": 40}
     fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel, adapter=adapter)
     arguments = (str(tmp_path / "two"), settings, multilabel, adapter)
+    assert on_two(fitting.one_of_two, fitting.trained, *arguments) == [0, 0]
+
+    for one, other in zip(steps_of(tmp_path / "one"), steps_of(tmp_path / "two"), strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
+        assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)
+    for rank in (0, 1):
+        assert relative(fitting.weights(tmp_path / "one"), fitting.weights(tmp_path / "two", rank)) < 1e-5
+
+
+# In windows of 24 tokens few documents have more than one: the layer that weighs them has a gradient in one process.
+@posix_only
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "adapter"), [(12, None), (24, None), (24, Adapter(kind="lora", dropout=0.0))])
+def test_two_processes_that_read_windows_are_one(tmp_path, size, adapter):
+    windows = Windows(size, 3, "attention")
+    fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, adapter=adapter, windows=windows)
+    arguments = (str(tmp_path / "two"), {**TEN, "token_budget": 40}, False, adapter, None, windows)
     assert on_two(fitting.one_of_two, fitting.trained, *arguments) == [0, 0]
 
     for one, other in zip(steps_of(tmp_path / "one"), steps_of(tmp_path / "two"), strict=True):

@@ -107,10 +107,10 @@ def check_installed(experiment: Experiment, machine: Machine) -> None:
         )
     if machine.sharded and not optim.startswith("adamw_torch"):
         raise ConfigError(f"training.optim: {optim}: has no states that FSDP2 could shard; write adamw_torch_fused")
-    if experiment.model.windows is not None and machine.processes > 1:
+    if machine.sharded and experiment.model.windows is not None:
         raise ConfigError(
-            f"model.windows: with {machine.processes} processes a document's passes would each average gradients; "
-            "train on one: without torchrun or accelerate"
+            "model.windows: FSDP2 has all processes gather the weights in every pass, and a document's passes are "
+            "those of one process; launch with configs/launch/ddp.yaml or torchrun, or remove the key"
         )
     if machine.sharded and experiment.contrastive is not None:
         raise ConfigError(

@@ -43,6 +43,7 @@ from ftcls.training.augment import Augmentation
 from ftcls.training.callbacks import Tally
 from ftcls.training.checkpoints import BEST, Best, Progress
 from ftcls.training.cuda_graphs import CudaGraphs
+from ftcls.training.gradients import average
 from ftcls.training.losses import Objective
 from ftcls.training.step_loader import Plans, StepLoader
 
@@ -146,6 +147,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
                 widest = max(len(batch.rows) for batch in batches)
             # Outside the except block: the exception holds the frames that hold the tensors.
             self._shrink(model, widest)
+        if self.documents is not None and self.args.world_size > 1:
+            # It computes with the model inside DistributedDataParallel, in passes of which each process has its own.
+            average(self.model.parameters())
         self.tally.examples += inputs[0].step_examples
         self.tally.tokens += inputs[0].step_tokens
         self.tally.micro_batches += len(batches)
