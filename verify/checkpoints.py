@@ -112,15 +112,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(wrong))
 
 
-def row(architecture: Architecture) -> Row:
-    """Everything that is tried with one architecture."""
+def row(architecture: Architecture, *, exported: bool = True) -> Row:
+    """Everything that is tried with one architecture, with the ONNX graph or without."""
     devices.quiet()
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries, about architectures that few use
         home = Path(name)
         with patch.dict(os.environ, {"FTCLS_CACHE": str(home / "cache")}):
             try:
-                return _row(architecture, _experiment(home, architecture), home)
+                return _row(architecture, _experiment(home, architecture), home, exported=exported)
             except FtclsError as error:
                 return Row(architecture.name, refused=_reason(error, home))
             except Exception as error:  # noqa: BLE001 - that is what is looked for
@@ -141,7 +141,7 @@ def _experiment(home: Path, architecture: Architecture) -> Experiment:
     return load(small, keys)
 
 
-def _row(architecture: Architecture, experiment: Experiment, home: Path) -> Row:
+def _row(architecture: Architecture, experiment: Experiment, home: Path, *, exported: bool) -> Row:
     with _log() as lines:
         run = ftcls.train(experiment, output=home / "whole")
     steps = next(line.split()[1].rstrip(":") for line in lines if line.startswith("steps "))
@@ -149,7 +149,7 @@ def _row(architecture: Architecture, experiment: Experiment, home: Path) -> Row:
     classifier = Classifier.from_pretrained(run.path)
     together = classifier.predict_proba(TEXTS)
     alone = np.concatenate([classifier.predict_proba([text]) for text in TEXTS])
-    graph, refused = _graph(run.path, home)
+    graph, refused = _graph(run.path, home) if exported else (None, None)
     return Row(
         architecture.name,
         steps=steps,  # type: ignore[arg-type]
