@@ -286,6 +286,15 @@ def test_an_adapter_is_pushed_as_a_whole_model(adapted, tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_an_adapter_on_layers_of_four_bits_reads_windows(checkpoint, data, tmp_path):
+    pytest.importorskip("peft", reason="needs the adapters extra")
+    pytest.importorskip("bitsandbytes", reason="needs the quantization extra")
+    few = {**config(checkpoint, data)["training"], "max_steps": 2, "eval_steps": 2, "save_steps": 2}
+    asked = config(checkpoint, data, adapter={**LORA, "quantization": "nf4"}, training=few)
+    assert said_again(ftcls.train(asked, output=tmp_path / "run")) < 1e-5
+
+
 def test_an_adapter_that_comes_back_with_other_weights_of_windows_is_noticed(adapted, tmp_path):
     copy = tmp_path / "model"
     shutil.copytree(adapted.path / "model", copy, ignore=shutil.ignore_patterns("manifest.json"))
