@@ -49,7 +49,7 @@ def main() -> int:
         "--data", type=Path, default=Path(os.environ.get("FTCLS_DATA", ROOT.parent / "shared" / "data"))
     )
     parser.add_argument("--rows", type=int, help="training rows; validation has as many, from 200 to 1,000")
-    parser.add_argument("--epochs", type=float, help="of imdb and reuters21578, scored once, at the end; else as planned")
+    parser.add_argument("--epochs", type=float, help="of imdb and reuters21578, scored once, at the end")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of rows of the table")
     parser.add_argument("--step", type=int, help=argparse.SUPPRESS)
