@@ -55,7 +55,7 @@ def test_a_wrong_label_is_named_with_its_row_both_labels_and_text():
     targets[7] = 0
     check = found(corpus(texts, targets))["label_noise"]
     assert (check.severity, check.count, check.rows) == ("info", 1, {"train": (7,)})
-    assert check.examples[0].startswith("train:7: no (0.")
+    assert check.examples[0].startswith("train:7: no (.")
     assert "rather yes: good word" in check.examples[0]
     assert "all rows were judged" in check.advice
 
@@ -65,7 +65,7 @@ def test_of_several_labels_the_change_is_named():
     hot = np.eye(2, dtype=np.float32)[targets]
     hot[7] = [0, 0]
     check = found(corpus(texts, hot, task="multilabel"))["label_noise"]
-    assert check.examples[0].startswith("train:7: no label (0.")
+    assert check.examples[0].startswith("train:7: no label (.")
     assert "rather also yes: good" in check.examples[0]
 
 
