@@ -13,6 +13,7 @@ from transformers import AutoModelForSequenceClassification
 import made_runs
 from ftcls.cli.app import run
 from ftcls.data.texts import PLAIN
+from ftcls.environment.figures_as_text import signed_with_interval
 from ftcls.errors import ConfigError, DataError, ExportError, UnavailableError
 from ftcls.exporting.export import export, refuse
 from ftcls.inference import onnx_runtime
@@ -148,7 +149,8 @@ def test_int8_is_smaller_and_says_what_it_costs(made, graph, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["int8"]
     card = (tmp_path / "int8" / "README.md").read_text()
     change = found.agreement.metrics[0]
-    assert f"| change of f1_macro (95 % interval) | {change.value + 0:+.4f} ({change.interval[0]:+.4f} to" in card
+    figures = signed_with_interval(change.value, change.interval)
+    assert f"| change of f1_macro (95 % interval) | {figures}" in card
     assert "loses more than 1 of f1_macro is refused" in card
 
 

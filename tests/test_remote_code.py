@@ -159,8 +159,8 @@ def test_every_call_that_could_run_a_checkpoints_code_forbids_it_or_asks():
                 continue
             owner = ast.unparse(node.func.value)
             loads = node.func.attr in ("from_pretrained", "from_config")
-            # PEFT adds matrices to a model that is there, and imports no code; a Classifier is loaded by these calls.
-            if loads and owner not in ("PeftModel", "Classifier", "cls"):
+            # A config of PEFT is numbers and names of its own kinds; a Classifier is loaded by these calls.
+            if loads and owner not in ("PeftConfig", "Classifier", "cls"):
                 given = {k.arg: ast.unparse(k.value) for k in node.keywords}.get("trust_remote_code")
                 forbidden = given in (
                     ("False", *ASKED) if path.name in ("pretrained.py", "estimate.py") else ("False",)
