@@ -27,7 +27,10 @@ def test_the_page_has_a_row_for_each(audit):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mpnet", "funnel", "byt5", "bart", "gpt_neox"])
+@pytest.mark.parametrize(
+    "name",
+    ["mpnet", "gpt_neox", *(pytest.param(name, marks=pytest.mark.weekly) for name in ("funnel", "byt5", "bart"))],
+)
 def test_what_is_trained_resumes_to_the_same_bytes_and_is_read_alike_by_everybody(audit, name):
     found = audit.row(audit.ARCHITECTURES[name], exported=False)
     assert (found.fault, found.refused) == (None, None)

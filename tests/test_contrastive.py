@@ -31,6 +31,7 @@ from ftcls.runs import predictions
 from ftcls.training import contrastive
 from ftcls.training.contrastive import count_steps, pair_loss
 from ftcls.training.text_pairs import TextPairs
+from processes import forked_trainings
 
 FILLER = [f"filler{number}" for number in range(20)]
 TOPICS = {topic: [f"{topic}{number}" for number in range(6)] for topic in ("sport", "money", "music")}
@@ -462,7 +463,8 @@ def test_it_goes_with_several_labels(tmp_path):
 @pytest.mark.slow
 def test_a_cross_validation_has_it_in_every_fold(data, tmp_path):
     asked = config(data, data__split={"folds": 2}, contrastive__num_train_epochs=2, training__max_steps=2)
-    found = ftcls.train(asked, output=tmp_path / "run").report
+    with forked_trainings():
+        found = ftcls.train(asked, output=tmp_path / "run").report
     assert found.training.contrastive.steps > 0
     assert (tmp_path / "run" / "folds" / "1" / "contrastive.json").is_file()
 

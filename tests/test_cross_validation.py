@@ -239,9 +239,10 @@ def same(first, second):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_five_folds_of_500_rows_killed_twice_give_the_table_of_an_undisturbed_run(tmp_path):
+@pytest.mark.parametrize("folds", [3, pytest.param(5, marks=pytest.mark.weekly)])
+def test_folds_of_500_rows_killed_twice_give_the_table_of_an_undisturbed_run(tmp_path, folds):
     write_rows(tmp_path / "rows.csv", 500)
-    text = CONFIG.replace("folds: 3", "folds: 5").replace("max_steps: 12", "max_steps: 32")
+    text = CONFIG.replace("folds: 3", f"folds: {folds}").replace("max_steps: 12", "max_steps: 32")
     (tmp_path / "crossed.yaml").write_text(text, encoding="utf-8")
     killed = RunDir(tmp_path / "killed")
     # In the middle of the second fold, whose training is told by the kernel and saves itself.

@@ -75,6 +75,7 @@ def test_the_groups_are_found_once_and_read_from_the_cache(tmp_path, monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_the_leaks_of_the_original_reviews_are_found(data_folder):
     from ftcls.config.load import load
     from ftcls.data.read import read

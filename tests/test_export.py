@@ -25,6 +25,8 @@ for needed in ("onnx", "onnxruntime", "onnxscript"):
     pytest.importorskip(needed, reason="the onnx extra is not installed")
 
 PLACES = ["README.md", "config.json", "config.yaml", "decision.json", "export.json", "ftcls.json"]
+DAILY = ("bert", "modernbert", "llama")
+"""An encoder that is packed, one that is not, and a decoder."""
 DECIDED = Decision(thresholds=(0.3, 0.6, 0.45), temperature=1.7)
 
 
@@ -59,7 +61,10 @@ def graph(made, tmp_path_factory):
 
 @pytest.mark.parametrize(
     "architecture",
-    ["bert", *(pytest.param(name, marks=pytest.mark.slow) for name in made_runs.ARCHITECTURES if name != "bert")],
+    [
+        *DAILY,
+        *(pytest.param(name, marks=pytest.mark.weekly) for name in made_runs.ARCHITECTURES if name not in DAILY),
+    ],
 )
 def test_a_graph_gives_the_logits_of_the_run(tmp_path, architecture):
     place = made_runs.make(tmp_path / "run", architecture=architecture)

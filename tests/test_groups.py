@@ -149,9 +149,9 @@ def test_a_folder_has_no_column(tmp_path):
 
 
 def test_an_interval_draws_whole_groups(table, tmp_path):
-    """Twelve copies of each row say no more than one."""
+    """Eight copies of each row say no more than one."""
     found = {}
-    copies = pd.concat([rows(60)] * 12, ignore_index=True)
+    copies = pd.concat([rows(50)] * 8, ignore_index=True)
     copies["text"] = [f"{text} copy {n}" for n, text in enumerate(copies.text)]
     copies.to_csv(tmp_path / "copies.csv", index=False)
     for group in ("author", None):
@@ -165,7 +165,7 @@ def test_an_interval_draws_whole_groups(table, tmp_path):
         if group:
             said = predictions.read(run.files.predictions / "test.parquet")
             assert split.groups == len(set(said.clusters.tolist()))
-            assert split.groups < split.examples / 12
+            assert split.groups < split.examples / 8
             assert report.baseline.difference["f1_macro"].clusters == split.groups
     assert found["author"] > 2 * found[None]
 

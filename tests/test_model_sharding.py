@@ -76,6 +76,7 @@ def test_a_checkpoint_is_trained_as_by_one_process(tmp_path):
         assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
 
 
+@pytest.mark.weekly
 def test_what_is_saved_is_whole(tmp_path):
     run = on_two_processes(["go_emotions", "--smoke", *KEYS], tmp_path / "run")
     assert [path.name for path in run.checkpoints.iterdir()] == ["best"]
