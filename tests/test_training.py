@@ -19,7 +19,7 @@ from ftcls.runs.directory import RunDir
 from ftcls.training import callbacks, checkpoints
 from ftcls.training.fit import arguments, cadence
 from ftcls.training.trainer import Trainer
-from processes import finish, on_two, start
+from processes import LIBRARIES, finish, on_two, start
 
 WHOLE = 10_000  # tokens: a step of 8 texts in one piece
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and forked processes")
@@ -51,6 +51,22 @@ def test_a_step_in_micro_batches_is_the_step_in_one_piece(tmp_path, multilabel):
     assert relative(fitting.weights(tmp_path / "whole"), fitting.weights(tmp_path / "cut")) < 1e-5
 
 
+def learnt_alike(one, two):
+    """Assert that two processes learnt, step by step, what one process did."""
+    for alone, joined in zip(steps_of(one), steps_of(two), strict=True):
+        assert joined["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+        assert joined["grad_norm"] == pytest.approx(alone["grad_norm"], rel=1e-5)
+    for rank in (0, 1):
+        assert relative(fitting.weights(one), fitting.weights(two, rank)) < 1e-5
+
+
+@posix_only
+def test_processes_have_the_libraries_when_they_start():
+    """The server leaves out what it cannot import without a word, and each process would then import it again."""
+    code = f"import sys; sys.exit(not {{*{LIBRARIES!r}}} <= {{*sys.modules}})"
+    assert finish(start(exec, code)) == 0
+
+
 @posix_only
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -61,12 +77,7 @@ def test_two_processes_are_one(tmp_path, multilabel, adapter):
     fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel, adapter=adapter)
     arguments = (str(tmp_path / "two"), settings, multilabel, adapter)
     assert on_two(fitting.one_of_two, fitting.trained, *arguments) == [0, 0]
-
-    for one, other in zip(steps_of(tmp_path / "one"), steps_of(tmp_path / "two"), strict=True):
-        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
-        assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)
-    for rank in (0, 1):
-        assert relative(fitting.weights(tmp_path / "one"), fitting.weights(tmp_path / "two", rank)) < 1e-5
+    learnt_alike(tmp_path / "one", tmp_path / "two")
 
 
 # In windows of 24 tokens few documents have more than one: the layer that weighs them has a gradient in one process.
@@ -78,12 +89,7 @@ def test_two_processes_that_read_windows_are_one(tmp_path, size, adapter):
     fitting.run(tmp_path / "one", training={**TEN, "token_budget": WHOLE}, adapter=adapter, windows=windows)
     arguments = (str(tmp_path / "two"), {**TEN, "token_budget": 40}, False, adapter, None, windows)
     assert on_two(fitting.one_of_two, fitting.trained, *arguments) == [0, 0]
-
-    for one, other in zip(steps_of(tmp_path / "one"), steps_of(tmp_path / "two"), strict=True):
-        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
-        assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)
-    for rank in (0, 1):
-        assert relative(fitting.weights(tmp_path / "one"), fitting.weights(tmp_path / "two", rank)) < 1e-5
+    learnt_alike(tmp_path / "one", tmp_path / "two")
 
 
 def test_the_first_loss_is_the_plain_mean_over_the_step(tmp_path):
