@@ -1,6 +1,7 @@
 """Test rows that are all that training does not see."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,16 @@ def test_what_was_taken_is_not_in_the_rest_nor_is_its_text():
     assert rest(every, taken, part_equal_texts=True).texts == ["d", "a", "b", "z"]
     with pytest.raises(DataError, match="rest: train and validation took every row"):
         rest(split("ab"), taken, part_equal_texts=False)
+
+
+def test_no_row_of_a_group_that_was_taken_is_in_the_rest():
+    every = replace(split("abcdef"), clusters=np.array([1, 2, 3, 1, 3, 4]))
+    taken = {"train": every.take(np.array([0])), "validation": every.take(np.array([1]))}
+    found = rest(every, taken, part_equal_texts=False)
+    assert found.texts == ["c", "e", "f"]
+    assert found.origin.startswith("every row of groups of which no row is in train")
+    with pytest.raises(DataError, match=r"took a row of every group; ask for fewer in data\.subset"):
+        rest(every, {"train": every.take(np.array([0, 1, 2, 5]))}, part_equal_texts=False)
 
 
 def corpus(folder, *, test=None, seed=1, rows=20, sources=("train", "test")):

@@ -100,6 +100,19 @@ def test_a_group_of_two_files_is_one_and_is_named(tmp_path):
     assert not authors(anew.splits["train"]) & authors(anew.splits["test"])
 
 
+def test_no_author_of_train_or_validation_is_in_a_test_split_of_the_rest(tmp_path):
+    rows(30).to_csv(tmp_path / "train.csv", index=False)
+    rows(30, seed=1, first=20).to_csv(tmp_path / "test.csv", index=False)
+    paths = {"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "test.csv")}
+    config_ = config(paths, split={"test": "rest"}, subset={"train": 12, "validation": 4})
+    found = read(config_.data, seed=0)
+    learnt = authors(found.splits["train"]) | authors(found.splits["validation"])
+    assert authors(found.splits["test"]) == {f"{number}" for number in range(50)} - learnt
+    assert not [
+        check for check in found.checks if check.name == "groups_shared_between_splits" and "test" in str(check)
+    ]
+
+
 def test_rows_without_a_group_stand_alone(tmp_path):
     made = rows()
     made.loc[made.author == "author 3", "author"] = " "

@@ -1,5 +1,7 @@
 """Data that is handed over: tables of `datasets`, a corpus, tables by split."""
 
+from dataclasses import replace
+
 import datasets
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 import ftcls
 from ftcls.config.load import load
 from ftcls.data.read import read
+from ftcls.data.soft_labels import hardened
 from ftcls.data.texts import Pair
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline.own_data import with_data
@@ -126,9 +129,73 @@ def test_the_clusters_of_a_corpus_stay_together(tmp_path):
     np.testing.assert_array_equal(found[:, None] == found, clusters[:, None] == clusters)
 
 
-def test_a_corpus_with_probabilities_is_refused(tmp_path):
-    with pytest.raises(DataError, match="a column for each"):
-        read_back(corpus(soft=np.full((12, 3), 1 / 3)), tmp_path)
+def soft_corpus(task, *, votes=None, labels=LABELS, certain=(), **changed):
+    """A corpus whose rows have shares of votes, or probabilities, of three labels."""
+    rng = np.random.default_rng(0)
+    splits = {}
+    for name in ("train", "validation", "test"):
+        if votes is None:
+            shares = rng.dirichlet(np.ones(3), 12) if task == "multiclass" else rng.random((12, 3))
+            voters = None
+        else:
+            voters = rng.integers(1, votes + 1, 12)
+            draw = rng.multinomial if task == "multiclass" else rng.binomial
+            shares = np.stack([draw(n, [1 / 3, 1 / 3, 1 / 3]) / n for n in voters])
+        shares = shares.astype(np.float32)
+        targets = hardened(shares, task)
+        known = {} if name in certain else {"soft": shares, "votes": voters}
+        splits[name] = ftcls.Split([f"{name} text {i}" for i in range(12)], targets, np.arange(12), **known)
+    return ftcls.Corpus("mine", task, tuple(labels), splits, **{"soft": True, **changed})
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+@pytest.mark.parametrize(("votes", "soft"), [(None, True), (5, True), (5, False), (1, True)])
+def test_a_corpus_with_probabilities_or_votes_is_read_as_it_was_made(tmp_path, task, votes, soft):
+    given = soft_corpus(task, votes=votes, soft=soft)
+    found = read_back(given, tmp_path)
+    assert (found.soft, found.labels) == (soft, given.labels)
+    for name, split in given.splits.items():
+        np.testing.assert_array_equal(found.splits[name].targets, split.targets)
+        np.testing.assert_allclose(found.splits[name].soft, split.soft, atol=1e-6)
+        if votes is not None:
+            np.testing.assert_array_equal(found.splits[name].votes, split.votes)
+
+
+@pytest.mark.parametrize("votes", [None, 3])
+def test_splits_with_certain_labels_may_stand_beside(tmp_path, votes):
+    given = soft_corpus("multiclass", votes=votes, certain=("test",))
+    found = read_back(given, tmp_path).splits
+    np.testing.assert_array_equal(found["test"].soft, np.eye(3)[given.splits["test"].targets])
+    np.testing.assert_allclose(found["train"].soft, given.splits["train"].soft, atol=1e-6)
+
+
+def test_labels_may_be_called_as_the_columns_are(tmp_path):
+    given = soft_corpus("multiclass", labels=["text", "weight", "text_"])
+    weighted = {name: replace(split, weights=np.linspace(1, 2, 12)) for name, split in given.splits.items()}
+    found = read_back(replace(given, splits=weighted), tmp_path)
+    assert found.labels == given.labels
+    assert found.splits["train"].texts == given.splits["train"].texts
+    np.testing.assert_allclose(found.splits["train"].weights, np.linspace(1, 2, 12))
+
+
+def test_a_corpus_that_contradicts_itself_is_refused(tmp_path):
+    given = soft_corpus("multiclass")
+    with pytest.raises(DataError, match=r"make it with soft=True, or its splits without soft"):
+        read_back(replace(given, soft=False), tmp_path)
+    wrong = given.splits["test"].targets.copy()
+    wrong[7] = (wrong[7] + 1) % 3
+    splits = {**given.splits, "test": replace(given.splits["test"], targets=wrong)}
+    with pytest.raises(DataError, match=r"test:7: its target \(Split.targets\) is not what its probabilities"):
+        read_back(replace(given, splits=splits), tmp_path)
+
+
+@pytest.mark.parametrize("votes", [None, 3])
+def test_a_run_on_a_corpus_with_probabilities_is_trained_and_scored(tmp_path, votes):
+    given = soft_corpus("multiclass", votes=votes)
+    overrides = {"training.max_steps": 2, "report.ladder": []}
+    run = ftcls.train(CONFIG, data=given, output=tmp_path / "run", overrides=overrides)
+    assert run.report.data.soft
+    assert ftcls.evaluate(run).metrics == run.metrics["test"]
 
 
 def test_a_run_on_a_dataset_is_trained_and_scored(tmp_path):

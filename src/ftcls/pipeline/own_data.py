@@ -15,8 +15,8 @@ from ftcls.data.corpus import Corpus
 from ftcls.data.read import SPLITS
 from ftcls.data.readers.label_columns import columns_of
 from ftcls.data.tables import frames
-from ftcls.data.texts import parts
-from ftcls.errors import ConfigError, DataError
+from ftcls.errors import ConfigError
+from ftcls.pipeline import corpus_tables
 
 
 class Dataset(Protocol):
@@ -46,7 +46,7 @@ def with_data(experiment: Experiment, data: Data | None, folder: Path) -> Experi
 
     What is in memory is written to a Parquet file, which the config then names: ``NAME-DIGEST.parquet``, by its
     content. Of a `datasets.Dataset` the numbers of a ClassLabel become its names. A corpus brings its task and label
-    names, and its columns are ``text`` (of pairs ``first`` and ``second``) and ``label``.
+    names; what its columns are called says `corpus_tables`.
 
     Args:
         experiment: as it was loaded.
@@ -55,13 +55,13 @@ def with_data(experiment: Experiment, data: Data | None, folder: Path) -> Experi
 
     Raises:
         ConfigError: a split that there is none of.
-        DataError: a column is not there, or cannot be written; a corpus has probabilities.
+        DataError: a column is not there, or cannot be written; a corpus contradicts itself.
     """
     if data is None:
         return experiment
     section = experiment.data
     if isinstance(data, Corpus):
-        section, data = _of_corpus(section, data)
+        section, data = corpus_tables.of(section, data)
     path: str | schema.SplitPaths
     if isinstance(data, Mapping):
         if "train" not in data or not set(data) <= set(SPLITS):
@@ -87,46 +87,6 @@ def file_of(table: Table, section: schema.Data, folder: Path, name: str) -> str:
         columns = (*text_of(section).names, *columns_of(label_of(section)), *filter(None, (*split, *of_row)))
         return str(frames.store(table, columns, folder, name).absolute())
     return str(Path(table).expanduser().absolute())
-
-
-def _of_corpus(section: schema.Data, corpus: Corpus) -> tuple[schema.Data, dict[str, Table]]:
-    """The data section and the tables that say the same as a corpus.
-
-    Raises:
-        DataError: it has probabilities.
-    """
-    if any(split.soft is not None for split in corpus.splits.values()):
-        raise DataError(
-            "data: the corpus has a probability for each label of a row; hand over a DataFrame with a column for each, "
-            "and name them in data.label"
-        )
-    pairs = any(len(parts(text)) == 2 for split in corpus.splits.values() for text in split.texts[:1])
-    names = ("first", "second") if pairs else ("text",)
-    tables: dict[str, Table] = {}
-    for name, split in corpus.splits.items():
-        table = pd.DataFrame([parts(text) for text in split.texts], columns=list(names))
-        if split.targets.ndim == 2:
-            table["label"] = [[corpus.labels[i] for i in row.nonzero()[0]] for row in split.targets]
-        else:
-            table["label"] = [corpus.labels[index] for index in split.targets]
-        if split.weights is not None:
-            table["weight"] = split.weights
-        if split.clusters is not None:
-            table["group"] = split.clusters
-        tables[name] = table
-    said = {
-        "source": "files",
-        "task": corpus.task,
-        "text": schema.TextPair(first="first", second="second") if pairs else "text",
-        "label": "label",
-        "weight": "weight" if any(split.weights is not None for split in corpus.splits.values()) else None,
-        "group": "group" if any(split.clusters is not None for split in corpus.splits.values()) else None,
-        "labels": corpus.labels,
-        "positive_label": corpus.positive_label,
-    }
-    kept = {key: getattr(section, key) for key in ("clean", "split", "subset", "on_bad_row")}
-    written = {key: value for key, value in kept.items() if key in section.model_fields_set}
-    return schema.Data(**{**written, **{key: value for key, value in said.items() if value is not None}}), tables
 
 
 def _frame(dataset: Any) -> pd.DataFrame:
