@@ -189,7 +189,7 @@ PLANTS = {
 }
 
 
-def killed(folder, moment, number, training, adapter=None):
+def killed(folder, moment, number, training, adapter=None, windows=None):
     """Train with dropout until the process is killed at a moment."""
     callbacks = ()
     if moment == "step":
@@ -204,13 +204,15 @@ def killed(folder, moment, number, training, adapter=None):
         callbacks=callbacks,
         best_metric="loss",
         adapter=adapter,
+        windows=windows,
     )
     raise AssertionError("the process was to be killed before the end")
 
 
-def undisturbed(folder, training, dropout=0.1, resume=False, adapter=None):
+def undisturbed(folder, training, dropout=0.1, resume=False, adapter=None, windows=None):
     # The loss of the very rows that it learns from falls from epoch to epoch: every evaluation is a new best one.
-    run(Path(folder), training=training, dropout=dropout, resume=resume, best_metric="loss", adapter=adapter)
+    more = {"adapter": adapter, "windows": windows}
+    run(Path(folder), training=training, dropout=dropout, resume=resume, best_metric="loss", **more)
 
 
 def one_of_two(rank, port, target, *arguments):

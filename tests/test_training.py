@@ -158,12 +158,13 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, undisturbed, moment):
 
 @posix_only
 @pytest.mark.slow
-def test_two_killed_processes_resume_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize("windows", [None, Windows(12, 3, "attention")], ids=["whole texts", "windows"])
+def test_two_killed_processes_resume_to_the_same_bits(tmp_path, windows):
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
-    assert on_two(fitting.one_of_two, fitting.undisturbed, one, THREE_EPOCHS) == [0, 0]
-    killed = on_two(fitting.one_of_two, fitting.killed, two, "step", 11, THREE_EPOCHS)
+    assert on_two(fitting.one_of_two, fitting.undisturbed, one, THREE_EPOCHS, 0.1, False, None, windows) == [0, 0]
+    killed = on_two(fitting.one_of_two, fitting.killed, two, "step", 11, THREE_EPOCHS, None, windows)
     assert killed == [-signal.SIGKILL, -signal.SIGKILL]
-    assert on_two(fitting.one_of_two, fitting.undisturbed, two, THREE_EPOCHS, 0.1, True) == [0, 0]
+    assert on_two(fitting.one_of_two, fitting.undisturbed, two, THREE_EPOCHS, 0.1, True, None, windows) == [0, 0]
 
     for rank in (0, 1):
         expected, found = fitting.weights(one, rank), fitting.weights(two, rank)

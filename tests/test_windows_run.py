@@ -416,16 +416,29 @@ def test_a_checkpoint_of_others_reads_no_windows(checkpoint, data, tmp_path):
         ftcls.evaluate(checkpoint, config=path, labels=["left", "right"])
 
 
-def test_a_long_text_is_served(trained):
+@pytest.mark.parametrize("which", ["trained", "adapted"])
+def test_a_long_text_is_served(which, request):
     pytest.importorskip("fastapi")
+    from starlette.testclient import TestClient
+
     from ftcls.prediction.predict import text_columns
-    from ftcls.serving.guard import Limits
+    from ftcls.serving.app import Service, create
+    from ftcls.serving.guard import Guard, Limits
     from ftcls.serving.server import describe
 
-    classifier = Classifier.from_pretrained(trained.path, device="cpu")
-    limits = Limits(1_000, 10, 10, 10_000, waiting=10, together=10, delay=0.0, timeout=1.0)
-    told = describe(classifier, str(trained.path), limits, text_columns(classifier))
+    run = request.getfixturevalue(which)
+    classifier = Classifier.from_pretrained(run.path, device="cpu")
+    limits = Limits(1_000, 10, 10, 10_000, waiting=10, together=10, delay=0.0, timeout=10.0)
+    told = describe(classifier, str(run.path), limits, text_columns(classifier))
     assert told.windows == {"size": 18, "stride": 4, "pool": "attention"}
+    service = Service(classifier, limits, told, text_columns(classifier))
+    texts = list(predictions.read_rows(run.path / "predictions" / "test.parquet").texts[:4])
+    with TestClient(Guard(create(service), limits=limits, token=None, local=True), base_url="http://localhost") as one:
+        answers = one.post("/predict", json={"texts": texts}).json()["predictions"]
+    said = [[answer["probabilities"][label] for label in classifier.labels] for answer in answers]
+    scored = predictions.read(run.path / "predictions" / "test.parquet").probabilities[:4]
+    np.testing.assert_allclose(said, scored, atol=1e-5)
+    assert all(answer["tokens"] > told.windows["size"] for answer in answers)
 
 
 def test_the_report_is_repeated_by_eval(trained):
