@@ -229,6 +229,8 @@ def save(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
             fonts.drawable(figure) as without_glyphs,
         ):
             FigureCanvasAgg(figure)
+            if not without_glyphs:  # else the SVG has other, longer texts to make room for
+                _lay_out(figure)
             figure.savefig(staged, format="png", dpi=_DPI, metadata={"Software": None})
         numbered |= dict.fromkeys(without_glyphs)
         with replacing(folder / f"{name}.svg") as staged:
@@ -247,8 +249,16 @@ def svg(figure: Figure) -> str:
     """The figure as an SVG document; equal figures give equal text."""
     file = io.StringIO()
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": "ftcls"}), fonts.quiet():
+        _lay_out(figure)
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Give everything its place, once: else each file is drawn twice, and measured anew both times."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
 
 
 def inline(name: str, document: str) -> str:
