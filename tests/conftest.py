@@ -57,8 +57,15 @@ def black_hole() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for the original data sets is marked ``real_data``, so that ``-m`` can leave it out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whatever asks for the original data sets is marked ``real_data``, so that ``-m`` can leave it out.
+
+    Where several workers share the files, those with slow tests come first: a worker that gets one at the end works on
+    while the others have nothing left to do.
+    """
     for item in items:
         if "data_folder" in getattr(item, "fixturenames", ()):
             item.add_marker("real_data")
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
