@@ -18,7 +18,7 @@ from ftcls.model.baselines import linear
 from ftcls.pipeline import learning_curve as curves
 from ftcls.pipeline.train import train
 from ftcls.pipeline.trained_run import fit_simple_models
-from ftcls.reporting import gallery, html_page, more_rows, plots, run_page
+from ftcls.reporting import gallery, html_page, more_rows, plot_points, plots, run_page
 from ftcls.runs.learning_curve_section import CurvePoint, LearningCurve, ModelCurve
 from ftcls.scoring import thresholds
 from ftcls.scoring.intervals import Difference
@@ -269,7 +269,7 @@ def test_the_plot_has_every_point():
         "f1_macro on validation from 500 to 2,000 training rows: TF-IDF + linear SVM .5000 to .8513."
     )
     plots.svg(drawing.figure)
-    words = [point.words for point in plots.points(drawing.figure)]
+    words = [point.words for point in plot_points.points(drawing.figure)]
     assert words[-1].endswith("f1_macro on validation .8513")
     assert len(words) == 3
     assert [text.get_text() for text in drawing.figure.axes[0].get_xticklabels()] == ["500", "1,000", "2,000"]

@@ -23,7 +23,7 @@ from ftcls.environment.figures_as_text import (
     with_interval,
 )
 from ftcls.environment.files import write_json, write_text
-from ftcls.reporting import html_page, plots, point_names
+from ftcls.reporting import html_page, plot_points, plots, point_names
 from ftcls.reporting.comparison import Comparison, Contender, Pair
 from ftcls.reporting.markdown import table as markdown_table
 from ftcls.reporting.outcome import METRICS
@@ -86,7 +86,7 @@ def write(found: Comparison, folder: Path) -> None:
     write_text(folder / "compare.md", markdown(found))
     figure = score_against_cost(found)
     drawn = plots.save({"score-against-cost": figure}, folder)
-    write_text(folder / "compare.html", html(found, drawn["score-against-cost"], plots.points(figure)))
+    write_text(folder / "compare.html", html(found, drawn["score-against-cost"], plot_points.points(figure)))
 
 
 def markdown(found: Comparison) -> str:
@@ -97,7 +97,7 @@ def markdown(found: Comparison) -> str:
     return "\n\n".join([*parts, _notes(found)]) + "\n"
 
 
-def html(found: Comparison, plot: str, points: Sequence[plots.Point] = ()) -> str:
+def html(found: Comparison, plot: str, points: Sequence[plot_points.Point] = ()) -> str:
     """One file that opens from disk; texts are escaped."""
     scored = _scored(found)
     drawn = spans([(each.metrics[found.metric], each.intervals[found.metric]) for each in scored], found.metric)

@@ -22,6 +22,7 @@ from ftcls.reporting import (
     html_page,
     more_rows,
     page_data,
+    plot_points,
     plots,
     rungs,
     sources,
@@ -137,7 +138,7 @@ def write(run: RunDir, found: Report, *, output: Path | None = None) -> Page:
         name: {
             "svg": plots.inline(name, document),
             "description": figures[name].description,
-            "points": [[p.left, p.top, p.words] for p in plots.points(figures[name].figure, figures[name].names)],
+            "points": [[p.left, p.top, p.words] for p in plot_points.points(figures[name].figure, figures[name].names)],
         }
         for name, document in drawn.items()
     }

@@ -7,7 +7,7 @@ from typing import Any, Final
 from ftcls.config.sweep import Heatmap
 from ftcls.environment.figures_as_text import interval, number, setting
 from ftcls.environment.files import write_text
-from ftcls.reporting import commands, html_page, plots
+from ftcls.reporting import commands, html_page, plot_points, plots
 from ftcls.reporting.outcome import METRICS
 from ftcls.reporting.rungs import spans
 from ftcls.search.heatmaps import Drawing, drawings
@@ -82,11 +82,11 @@ def html(
     )
 
 
-def _points(drawn: Drawing) -> list[plots.Point]:
+def _points(drawn: Drawing) -> list[plot_points.Point]:
     """What a figure says where somebody points at it: in its cells, or along its lines."""
     if drawn.cells:
-        return [plots.point_at(each.axes, each.place, each.words) for each in drawn.cells]
-    return plots.points(drawn.figure, lines=drawn.lines)
+        return [plot_points.point_at(each.axes, each.place, each.words) for each in drawn.cells]
+    return plot_points.points(drawn.figure, lines=drawn.lines)
 
 
 def _both(score: Score) -> tuple[float | None, tuple[float, float] | None]:
