@@ -118,9 +118,13 @@ def test_the_server_takes_the_columns_of_a_text_or_a_text_alone(run):
         ({"columns": ["brand", "brand"]}, r"data.columns\[1\]: 'brand' is listed twice"),
         ({"columns": ["a"], "text": {"first": "a", "second": "b"}}, r"data.columns\[0\]: 'a' is the text already"),
         ({"source": "imdb", "path": None, "task": None, "columns": ["a"]}, "data.columns: has no effect on imdb"),
+        ({"text": ["title", "label"]}, "data.text: 'label' is the label, and would tell the model"),
+        ({"text": {"first": "a", "second": "tags"}, "label": {"column": "tags"}}, "data.text: 'tags' is the label"),
+        ({"split": {"column": "label"}}, "data.split.column: 'label' is the label; name the column that says"),
+        ({"split": {"column": "text"}}, "data.split.column: 'text' is the text"),
     ],
 )
-def test_columns_that_cannot_stand_beside_a_text_are_refused(keys, message):
+def test_columns_that_are_two_things_at_once_are_refused(keys, message):
     with pytest.raises(ConfigError, match=message):
         load({**CONFIG, "data": {**CONFIG["data"], **keys}})
 

@@ -92,6 +92,13 @@ def _own_keys(experiment: Experiment) -> Found:
 
 def _columns(experiment: Experiment) -> Found:
     data = experiment.data
+    told = next((name for name in data.text_columns if name in data.label_columns), None)
+    if told is not None:
+        yield Problem(("data", "text"), f"{told!r} is the label, and would tell the model; name the text alone")
+    if data.split.column in (*data.text_columns, *data.label_columns):
+        what = "label" if data.split.column in data.label_columns else "text"
+        text = f"{data.split.column!r} is the {what}; name the column that says which split a row is of"
+        yield Problem(("data", "split", "column"), text)
     for index, name in enumerate(data.columns):
         if name in data.columns[:index]:
             yield Problem(("data", "columns", index), f"{name!r} is listed twice; list each column once")
@@ -338,7 +345,7 @@ RULES: tuple[Rule, ...] = (
     rule(_hub_needs_dataset, "data.source", "data.dataset", "data.path"),
     rule(_task_is_declared, "data.source", "data.task"),
     rule(_own_keys, "data.source", *(f"data.{key}" for key in _OWN_KEYS)),
-    rule(_columns, "data.columns", "data.text", "data.label"),
+    rule(_columns, "data.columns", "data.text", "data.label", "data.split.column"),
     rule(_of_row, "data.weight", "data.group", "data.text", "data.label"),
     rule(_pair_truncation, "data.text", "model.pair_truncation"),
     rule(_topics, "data.source", "data.topics", "data.labels"),
