@@ -82,9 +82,9 @@ def file_of(table: Table, section: schema.Data, folder: Path, name: str) -> str:
     if not isinstance(table, pd.DataFrame | str | os.PathLike):
         table = _frame(table)
     if isinstance(table, pd.DataFrame):
-        split = [name for name in (section.split.column,) if name in table.columns]
-        of_row = [name for name in (section.weight, section.group) if name in table.columns]
-        columns = (*text_of(section).names, *columns_of(label_of(section)), *filter(None, (*split, *of_row)))
+        beside = (section.split.column, section.weight, section.group)
+        given = [name for name in beside if name is not None and frames.has_column(table, name)]
+        columns = (*text_of(section).names, *columns_of(label_of(section)), *given)
         return str(frames.store(table, columns, folder, name).absolute())
     return str(Path(table).expanduser().absolute())
 

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 Place = str | os.PathLike[str]
 """A file or folder."""
-Data: TypeAlias = frames.Texts | pd.DataFrame | Place | Sequence[Path] | Stream
+Data: TypeAlias = frames.Texts | pd.DataFrame | frames.Other | Place | Sequence[Path] | Stream
 """What can be labelled: n texts, a table, files, a stream."""
 
 
@@ -90,8 +90,8 @@ def predict(
 
     Args:
         run: a run, a simple model of it (``RUN:tfidf``), an export, a model folder, a Hub checkpoint, or a classifier.
-        data: n texts (pairs of texts as tuples), a Series, a DataFrame; or files: one, a pattern such as
-            ``reviews/*.csv``, several paths; or a stream.
+        data: n texts (pairs of texts as tuples), a Series, a DataFrame, a table or column of datasets; or files: one, a
+            pattern such as ``reviews/*.csv``, several paths; or a stream.
         output: the file or stream that labelled rows are written to; None: they are returned.
         text_column: the text column, or several, joined by a space; of a model of pairs two, or ``{first: a, second:
             b}``, also for a checkpoint that ftcls did not write; None: those of the run's config.
@@ -122,7 +122,7 @@ def predict(
     classifier = loaded(run, thresholds=thresholds, precision=precision, allow_code=allow_code)
     columns = named_columns(text_column, text_columns(classifier))
     wanted = Wanted(columns, prefix, top, abstain, windows, tuple(by), safe_cells, on_bad_row)
-    if _in_memory(data):
+    if _in_memory(data := _settled(data)):
         _refuse_idle(
             output=output, by=by, resume=resume, safe_cells=safe_cells, input_kind=input_kind, output_kind=output_kind
         )
@@ -190,6 +190,11 @@ def named_columns(named: str | Sequence[str] | None, trained: TextColumns) -> Te
             "text and that of the second: --text-column premise --text-column hypothesis"
         )
     return TextColumns((names[0],), (names[1],), trained.beside)
+
+
+def _settled(data: Any) -> Any:
+    """The data as it is, files and streams too; texts and tables of other libraries as those of pandas."""
+    return data if isinstance(data, str | os.PathLike) or hasattr(data, "readline") else frames.settled(data)
 
 
 def _in_memory(data: object) -> bool:

@@ -4,15 +4,21 @@ One rule for every kind of file and for DataFrames, so that a text is the same i
 """
 
 import json
+import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftcls.environment import limits
 from ftcls.errors import shortened
+
+_EXACT: Final = 2**53
+"""Whole numbers from here on are not exact in a float."""
+_NO_FRACTION: Final = re.compile(r"\.0+(?=Z?$)")
 
 Cell = str | list[str] | None
 """A text, a list of texts, or None where the file has nothing (JSON null, Parquet null and NaN; never in CSV)."""
@@ -54,7 +60,7 @@ def cell_of(value: Any) -> Cell | Misfit:
         # A lone surrogate, which JSON can write and UTF-8 cannot, would stop the tokenizer.
         return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        items = [cell_of(item) for item in value if item is not None]
+        items = [cell for item in value if (cell := cell_of(item)) is not None]
         texts = [item for item in items if isinstance(item, str)]
         return texts if len(texts) == len(items) else Misfit("holds a list of lists or objects")
     if isinstance(value, dict):
@@ -65,7 +71,16 @@ def cell_of(value: Any) -> Cell | Misfit:
         return None
     if isinstance(value, Number):
         return value.written
+    if isinstance(value, float):
+        return _written(value)
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value)
+
+
+def _written(value: float) -> str | None:
+    """A number as people write it, whole ones without a point, as Arrow does; NaN is nothing."""
+    if math.isnan(value):
+        return None
+    return str(int(value)) if value.is_integer() and abs(value) < _EXACT else json.dumps(value)
 
 
 def arrow_cells(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list[Cell | Misfit]:
@@ -89,8 +104,15 @@ def _texts(column: pa.ChunkedArray) -> list[Cell | Misfit]:
     try:
         cells: list[Cell | Misfit] = column.cast(pa.string()).to_pylist()
     except pa.ArrowException:
-        cells = [None if value is None else str(value) for value in column.to_pylist()]
-    return cells
+        return [None if value is None else str(value) for value in column.to_pylist()]
+    return [_of_time(cell) for cell in cells] if pa.types.is_timestamp(kind) else cells
+
+
+def _of_time(cell: Cell | Misfit) -> Cell | Misfit:
+    """A point in time as people write it: Arrow adds six or nine zeros, and pandas makes midnight of a date."""
+    if not isinstance(cell, str):
+        return cell
+    return _NO_FRACTION.sub("", cell).removesuffix(" 00:00:00")
 
 
 def _of_dictionary(chunk: pa.DictionaryArray) -> Iterator[Cell | Misfit]:

@@ -5,7 +5,7 @@ A table of this kind is written as Parquet, so that it is read by the rules by w
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -22,6 +22,8 @@ from ftcls.errors import DataError
 
 Texts: TypeAlias = Sequence[str] | Sequence[tuple[str, str]] | pd.Series | np.ndarray
 """n texts, or n pairs of texts."""
+Other: TypeAlias = Iterable[str] | Iterable[tuple[str, str]]
+"""Texts of other kinds, with an order: an Index, an extension array, a column of datasets, a generator."""
 TEXT: Final = "text"
 """The column of texts that come without a name."""
 _NAME: Final = "the DataFrame"
@@ -56,6 +58,21 @@ def texts_of(values: Texts | pd.DataFrame, columns: TextColumns | None = None) -
             raise DataError(f"text {index} (from 0): {_quoted(each)} {what}")
         found.append(text)
     return found
+
+
+def settled(values: Any) -> Any:
+    """What is handed over as a list, a NumPy array, or what pandas has: tables and columns of other libraries too.
+
+    Raises:
+        DataError: it has no order, so that nobody could tell which answer belongs to which text.
+    """
+    if hasattr(values, "to_pandas"):  # of datasets, Arrow and Polars
+        values = values.to_pandas()
+    if isinstance(values, set | frozenset | Mapping):
+        raise DataError(f"{_quoted(values)}: give a list of texts, or a DataFrame")
+    if isinstance(values, list | tuple | np.ndarray | pd.Series | pd.DataFrame):
+        return values
+    return list(values) if isinstance(values, Iterable) else values
 
 
 def _pair(value: Any) -> Pair | None:
@@ -108,9 +125,8 @@ def store(frame: pd.DataFrame, columns: Sequence[str], folder: Path, name: str) 
     Raises:
         DataError: a column is not there, or cannot be written.
     """
-    for column in columns:
-        _column(frame, column)
-    chosen = {column: _arrow(frame[column]) for column in dict.fromkeys(columns)}
+    found = {column: _column(frame, column) for column in dict.fromkeys(columns)}
+    chosen = {column: _arrow(cells) for column, cells in found.items()}
     content = io.BytesIO()
     pq.write_table(pa.table(chosen), content, compression="zstd")
     path = folder / f"{name}-{hashlib.sha256(content.getvalue()).hexdigest()[:_DIGITS]}.parquet"
@@ -129,10 +145,24 @@ def _entries(values: Any) -> Sequence[Any]:
     return list(values)
 
 
+def has_column(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a table has a column of this name."""
+    return name in map(_name_of, frame.columns)
+
+
+def _name_of(column: Any) -> str:
+    """What a config calls a column: numbers are written, and of names of several levels the empty ones are left out."""
+    return " ".join(str(part) for part in column if str(part)) if isinstance(column, tuple) else str(column)
+
+
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
-    if name not in frame.columns:
-        raise missing_column(Path(_NAME), name, [str(column) for column in frame.columns])
-    return frame[name]
+    names = [_name_of(column) for column in frame.columns]
+    places = [place for place, each in enumerate(names) if each == str(name)]
+    if not places:
+        raise missing_column(Path(_NAME), str(name), names)
+    if len(places) > 1:
+        raise DataError(f"{_NAME}: {len(places)} columns are called {str(name)!r}; rename or drop all but one")
+    return frame.iloc[:, places[0]]
 
 
 def _cells(frame: pd.DataFrame, name: str) -> list[Cell]:
@@ -146,12 +176,19 @@ def _cells(frame: pd.DataFrame, name: str) -> list[Cell]:
 
 
 def _arrow(column: pd.Series) -> pa.Array:
+    if isinstance(column.dtype, pd.SparseDtype):
+        column = column.sparse.to_dense()
     if column.dtype == object:  # anything at all: numbers among texts, lists, missing values of several kinds
         column = pd.Series([_plain(cell, column.name, row) for row, cell in enumerate(column)], dtype=object)
     try:
-        return pa.Array.from_pandas(column)
+        found = pa.Array.from_pandas(column)
     except pa.ArrowException as error:
         raise DataError(f"{_NAME}: column {column.name!r} cannot be read as texts or lists of them: {error}") from error
+    kind = found.type.value_type if pa.types.is_dictionary(found.type) else found.type
+    # Periods, intervals (those of `pandas.cut`) and durations: Arrow knows them by numbers that nobody wrote.
+    if isinstance(kind, pa.BaseExtensionType) or pa.types.is_duration(kind):
+        return pa.array([None if pd.isna(value) else str(value) for value in column], pa.string())
+    return found
 
 
 def _plain(value: Any, name: Any, row: int) -> str | list[str] | None:
