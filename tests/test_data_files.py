@@ -100,6 +100,50 @@ def test_windows_text_is_found_and_named(put, caplog):
         read_table(put("b.csv", b"text,label\n\x81,c\n"))
 
 
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1251", "привет мир"),
+        ("koi8-r", "привет мир"),
+        ("gb18030", "这个产品很好"),
+        ("euc-kr", "이 제품은 좋습니다"),
+        ("cp1253", "καλημέρα κόσμε"),
+        ("cp1255", "שלום עולם"),
+        ("tis-620", "สวัสดี"),
+    ],
+)
+def test_another_script_is_not_taken_for_windows_text(put, encoding, text):
+    path = put("a.csv", f"text,label\nascii,x\n{text},x\n{text},y\n".encode(encoding))
+    with pytest.raises(DataError, match=r"a\.csv:3: not UTF-8, and no text in Latin letters: as Windows-1252 it would"):
+        read_table(path)
+    put("set/x/a.txt", "good")
+    folder = put("set/x/b.txt", (2 * text).encode(encoding)).parent.parent
+    assert read(folder).splits["train"].bad.count == 1
+
+
+def test_letters_beside_each_other_are_windows_text(put):
+    text = "l\u2019été d\u2019Œuvre «\xa0fini…\xa0» „Spaß“ MENÜ“ ÄÖÜß"
+    path = put("a.csv", f"text\n{text}\n{text}\n".encode("cp1252"))
+    assert read_table(path).column("text") == [text, text]
+
+
+def test_lines_of_two_encodings_are_read_each_in_its_own(put, caplog):
+    whole, old = "été à la “plage”", "été d\u2019hier"
+    content = b"\xef\xbb\xbftext,label\n" + f"{whole},x\n{whole},y\n".encode() + f"{old},x\n".encode("cp1252")
+    # A letter that is cut off, as where a field has a length in bytes.
+    path = put("a.csv", content + "这个产品很好".encode()[:-1] + b",y\n")
+    raw = read(path)
+    assert raw.splits["train"].texts == [whole, whole, old, "这个产品很\ufffd"]
+    assert [(check.name, check.severity) for check in raw.checks] == [("mixed_encodings", "warning")]
+    assert "some lines are not UTF-8" in caplog.text
+    packed = put("b.csv.gz", gzip.compress(content))
+    assert read_table(packed).column("text") == [whole, whole, old]
+
+
+def test_utf_32_is_known_by_its_mark(put):
+    assert read_table(put("a.csv", "text\nété\n".encode("utf-32"))).column("text") == ["été"]
+
+
 def test_a_missing_column_is_named_with_the_nearest_one_and_all_others(put):
     path = put("a.csv", "text,lable\na,b\n")
     with pytest.raises(DataError, match="no column 'label', did you mean 'lable'\\? The columns are 'text', 'lable'"):

@@ -13,7 +13,7 @@ from ftcls.data.raw import BadRows, Raw, RawSplit
 from ftcls.data.readers.label_columns import Indicators, Label, Labels, Probabilities, Votes, columns_of, labels_of
 from ftcls.data.readers.row_columns import NO_COLUMNS, RowColumns, groups_of, weights_of
 from ftcls.data.readers.soft_columns import probabilities_of, votes_of
-from ftcls.data.tables.encoding import encoding_of
+from ftcls.data.tables.encoding import MIXED, WINDOWS, encoding_of, opened_text
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
 from ftcls.data.texts import TextColumns
@@ -94,8 +94,8 @@ class _Found:
     """The rows of one file or folder, and what there is to say about it."""
 
     split: RawSplit
-    windows: tuple[str, ...] = ()
-    """Files that are not UTF-8 but Windows-1252."""
+    encodings: tuple[tuple[str, str], ...] = ()
+    """The files that were read, each with its encoding."""
     swallowed: BadRows = field(default_factory=BadRows)
     left_out: tuple[str, ...] = ()
     """What lies in a folder of texts and was not read."""
@@ -137,7 +137,7 @@ def _by_column(
     if "train" not in splits:
         seen = ", ".join(sorted({repr(value) for value in values if value is not None})[:5])
         raise DataError(f"{path}: column {column!r} says of no row that it is for training (it holds {seen})")
-    found = _Found(whole, (str(path),) if table.encoding == "cp1252" else (), table.swallowed)
+    found = _Found(whole, ((str(path), table.encoding),), table.swallowed)
     return Raw(task, splits, order, (*_encodings([found]), *_swallowed([found])))
 
 
@@ -157,10 +157,18 @@ def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
 
 
 def _encodings(found: Iterable[_Found]) -> Iterator[Check]:
-    places = [place for each in found for place in each.windows]
+    known = [one for each in found for one in each.encodings]
+    places = [place for place, encoding in known if encoding == WINDOWS]
     if places:
         advice = "Not UTF-8, read as Windows-1252. If letters with accents look wrong, save as UTF-8."
         yield Check("encoding", "info", len(places), tuple(places[:3]), advice)
+    places = [place for place, encoding in known if encoding == MIXED]
+    if places:
+        advice = (
+            "Some lines are UTF-8, the others were read as Windows-1252: two files put together, or a damaged one? If "
+            "letters with accents look wrong, save as UTF-8."
+        )
+        yield Check("mixed_encodings", "warning", len(places), tuple(places[:3]), advice)
 
 
 def _swallowed(found: Iterable[_Found]) -> Iterator[Check]:
@@ -210,11 +218,13 @@ def _folder(path: Path) -> _Found:
         )
     bad = BadRows()
     texts: dict[int, str] = {}
-    windows = []
+    encodings = []
     for number, file in enumerate(files):
         try:
             encoding = encoding_of(file)
-            text = file.read_text(encoding=encoding)
+            with opened_text(file, encoding) as (content, _):
+                content.reconfigure(newline=None)  # as people see it: line ends of Windows are line ends
+                text = content.read()
         except (DataError, UnicodeError) as error:
             bad.add(str(file), f"no text ({error})")
             continue
@@ -222,7 +232,7 @@ def _folder(path: Path) -> _Found:
             bad.add(str(file), "no text: it has zero bytes")
             continue
         texts[number] = text
-        windows += [str(file)] if encoding == "cp1252" else []
+        encodings.append((str(file), encoding))
     kept = list(texts)
     split = RawSplit(
         texts=list(texts.values()),
@@ -232,7 +242,7 @@ def _folder(path: Path) -> _Found:
         place=lambda index: str(files[kept[index]]),
         bad=bad,
     )
-    return _Found(split, tuple(windows), left_out=tuple(str(child) for child in inside if child.is_dir()))
+    return _Found(split, tuple(encodings), left_out=tuple(str(child) for child in inside if child.is_dir()))
 
 
 def _shown(path: Path) -> bool:
@@ -259,8 +269,8 @@ def _file(
     columns = (*text.names, *columns_of(label), *(of_row.names if learnt else ()))
     table = read_table(path, columns, optional=of_row.names)
     split = rows_of(table, text, label, task, names, of_row.of(table))
-    windows = (str(path),) if table.encoding == "cp1252" else ()
-    return _Found(split, windows, table.swallowed, unused=tuple(_unused(table, columns)) if alone else ())
+    encodings = ((str(path), table.encoding),)
+    return _Found(split, encodings, table.swallowed, unused=tuple(_unused(table, columns)) if alone else ())
 
 
 def _unused(table: Table, columns: Sequence[str]) -> Iterator[Check]:
