@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from ftcls.config.schema import Data
 from ftcls.data.corpus import Corpus, Split, fingerprint
 from ftcls.data.read import read
 from ftcls.errors import ConfigError, DataError
+from ftcls.pipeline.file_contents import contents
 
 
 @pytest.fixture
@@ -159,6 +162,14 @@ def test_a_file_too_small_to_cut_says_so_and_two_rows_a_split_do(table):
 def test_one_class_is_refused(table):
     with pytest.raises(DataError, match="one label, 'c0'"):
         read(data(table(numbered(9, classes=1))), seed=0)
+
+
+def test_a_table_without_rows_is_called_one(table):
+    path = table([])
+    with pytest.raises(DataError, match="no row below the names of the columns"):
+        read(data(path), seed=0)
+    with pytest.raises(DataError, match=r"a\.csv: no row below the names of the columns"):
+        contents(Path(path), label=["label"], text=None)
 
 
 def test_an_empty_split_is_refused(table):

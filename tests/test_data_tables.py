@@ -172,6 +172,40 @@ def test_a_quote_left_open_costs_its_own_row_and_no_other(tmp_path):
     assert [table.place(index) for index in range(4)] == [f"{path}:{line}" for line in (2, 4, 5, 7)]
 
 
+def test_a_header_that_comes_again_is_a_bad_row(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('text,label\na,x\n\ufefftext,"label "\nb,label\ntext,y\n')
+    table = read_table(path)
+    assert table.column("text") == ["a", "b", "text"]
+    assert table.bad.examples == [
+        f"{path}:3: the names of the columns again, as where files were put together; delete the row"
+    ]
+    path.write_text("text\na\ntext\n")  # of one column it may be a text
+    assert read_table(path).column("text") == ["a", "text"]
+    book = tmp_path / "a.xlsx"
+    xlsx(book, First=[["text", "label"], ["a", "x"], ["text", "label"]])
+    assert (read_table(book).column("text"), read_table(book).bad.count) == (["a"], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        (
+            "a.jsonl",
+            '{\n "text": "a"\n}\n',
+            ":1: not JSON: .*; each row is an object in a line of its own; so all 3 rows",
+        ),
+        ("a.jsonl", '[{"text": "a"}]\n', ":1: expected an object"),
+        ("a.json", '{"text": {"0": "a", "1": "b"}}', r':1: a whole table, .*to_json\(..., orient="records"\)$'),
+    ],
+)
+def test_where_no_row_can_be_read_the_reason_is_said_and_no_column_missed(tmp_path, name, content, reason):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError, match=f"no row can be read: {path}{reason}"):
+        read_table(path, ["text"])
+
+
 def test_rows_that_look_swallowed_are_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('id,text,label\n1,"a,x\n2,b,y\n3,c",x\n4,"two\nlines",y\n')

@@ -205,6 +205,16 @@ def test_an_empty_text_is_one_and_a_null_is_none(here, caplog):
     assert "in.jsonl:1: no text in column text; the row stays without a label" in caplog.text
 
 
+def test_json_in_a_cell_of_a_table_is_json(here):
+    line = '{"text": "a", "n": 1.50, "yes": true, "tags": ["é", "it\'s"], "more": {"z": null}, "none": null}\n'
+    Path("in.jsonl").write_text(line)
+    predict_file(Lengths(), Path("in.jsonl"), Path("out.csv"))
+    with Path("out.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    own = {key: row[key] for key in ("n", "yes", "tags", "more", "none")}
+    assert own == {"n": "1.50", "yes": "true", "tags": '["é", "it\'s"]', "more": '{"z": null}', "none": ""}
+
+
 def test_json_lines_with_different_keys_keep_them(here):
     Path("in.jsonl").write_text('{"text": "a", "x": 1}\n{"y": {"z": [1]}, "text": "b"}\n')
     predict_file(Lengths(), Path("in.jsonl"), Path("out.jsonl"))
@@ -306,6 +316,12 @@ def test_what_a_bad_row_says_is_kept(here):
         "probability_long": None,
         "error": "not JSON: Expecting value (column 10)",
     }
+
+
+def test_a_header_that_comes_again_is_no_text(here):
+    Path("in.csv").write_text("text,id\na,1\n\ufefftext , id\nlonger text,2\n", encoding="utf-8-sig")
+    summary = predict_file(Lengths(), Path("in.csv"), Path("out.csv"))
+    assert (summary.rows, summary.bad_rows, summary.label_counts) == (3, 1, {"short": 1, "long": 1})
 
 
 def test_a_bad_row_can_be_an_error(here):

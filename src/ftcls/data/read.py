@@ -104,13 +104,15 @@ def _refuse_bad(raw: Raw, data: schema.Data) -> None:
     """Say what is wrong with the rows before what is wrong with the labels, which are those of the good rows alone.
 
     Raises:
-        DataError: rows could not be read, and that is an error, or no row could.
+        DataError: rows could not be read, and that is an error, or no row could, or there is none.
     """
     bad = BadRows()
     for found in {id(each): each for each in raw.splits.values()}.values():
         bad.join(found.bad)
     if bad.count and (data.on_bad_row == "error" or not any(found.labels for found in raw.splits.values())):
         raise DataError(_bad_rows(bad))
+    if not any(found.size for found in raw.splits.values()):
+        raise DataError(f"data.source {data.source}: no row below the names of the columns")
 
 
 def _imdb(data: schema.Data) -> Raw:

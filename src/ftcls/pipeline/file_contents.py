@@ -12,7 +12,7 @@ from ftcls.data.columns import typed_pair
 from ftcls.data.corpus import Corpus
 from ftcls.data.read import SPLITS, assemble
 from ftcls.data.readers.files import split_column
-from ftcls.data.tables.read import read_table
+from ftcls.data.tables.read import read_table, refuse_only_bad
 from ftcls.data.tables.table import Table
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline.label_column import LabelColumn, column_names, label_column
@@ -85,7 +85,9 @@ def _of_folder(path: Path, label: Sequence[str], text: str | None) -> Contents:
 
 def _of_table(path: Path, label: Sequence[str], text: str | None) -> Contents:
     table = read_table(path)
-    _refuse_only_bad(table)
+    refuse_only_bad(table)
+    if not table.rows:
+        raise DataError(f"{path}: no row below the names of the columns")
     found = label_column(table, label)
     used = _columns(found)
     others = {name: table.column(name) for name in table.columns if name not in used}
@@ -204,13 +206,3 @@ def _few(corpus: Corpus) -> list[str]:
 
 def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
-
-
-def _refuse_only_bad(table: Table) -> None:
-    """Say why no row can be read.
-
-    Raises:
-        DataError: none can.
-    """
-    if table.bad.count and not table.rows:
-        raise DataError(f"no row can be read: {table.bad.examples[0]}; so all {table.bad.count} rows")

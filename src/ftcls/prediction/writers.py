@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from ftcls.data.tables.cells import Number
 from ftcls.data.tables.delimited import Dialect
 from ftcls.data.tables.records import Kind
 from ftcls.environment import json_files
@@ -130,7 +131,15 @@ class _Text:
         _refuse_other_keys(each, self.layout)
         new = self.layout.new
         labels = new.joined(each.new[new.label])
-        return [*(each.row.get(name) for name in self.layout.columns), labels, *list(each.new.values())[1:]]
+        own = (_cell(each.row.get(name)) for name in self.layout.columns)
+        return [*own, labels, *list(each.new.values())[1:]]
+
+
+def _cell(value: Any) -> Any:
+    """A value as one cell: numbers as they were written; lists, objects, true and false as JSON, not as Python."""
+    if isinstance(value, Number):
+        return value.written
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, bool | list | dict) else value
 
 
 class _Spool:

@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from ftcls.environment.limits import CHARACTERS
 
+AGAIN: Final = "the names of the columns again, as where files were put together; delete the row"
+"""What is wrong with a row that `repeats` the header."""
 _ESCAPED: Final = re.compile(r'\\(["\\])')
 
 
@@ -107,6 +109,14 @@ def header(cells: Sequence[str]) -> tuple[str, ...]:
     if twice is not None:
         raise ValueError(twice)
     return tuple(names)
+
+
+def repeats(cells: Sequence[str | None], header: Sequence[str | None]) -> bool:
+    """Whether a row names the columns once more; of one column nobody can tell. A mark of UTF-8 may stand before it."""
+    if len(header) < 2 or len(cells) != len(header) or (cells[-1] or "").strip() != (header[-1] or "").strip():
+        return False
+    bare = [[(cell or "").replace("\ufeff", "").strip() for cell in row] for row in (cells, header)]
+    return bare[0] == bare[1]
 
 
 def rows(lines: Lines, dialect: Dialect, width: int | None = None) -> Iterator[Row]:

@@ -51,9 +51,22 @@ def read_table(path: Path, columns: Collection[str] | None = None, *, optional: 
     else:
         with opened(path, kind) as records:
             table = _gathered(path, records, wanted)
+    if any(name not in table.values for name in columns or ()):
+        refuse_only_bad(table)  # a column may be missing because no row could be read
     for name in columns or ():
         table.column(name)
     return table
+
+
+def refuse_only_bad(table: Table) -> None:
+    """Say why no row can be read.
+
+    Raises:
+        DataError: none can.
+    """
+    if table.bad.count and not table.rows:
+        like = f"; so all {table.bad.count:,} rows" if table.bad.count > 1 else ""
+        raise DataError(f"no row can be read: {table.bad.examples[0]}{like}")
 
 
 class _Columns:

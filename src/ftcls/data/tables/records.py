@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ftcls.data.raw import BadRows
 from ftcls.data.tables.cells import Cell, Misfit, Number, arrow_cells, cell_of, class_labels
-from ftcls.data.tables.delimited import Dialect, Lines, Row, header, rows
+from ftcls.data.tables.delimited import AGAIN, Dialect, Lines, Row, header, repeats, rows
 from ftcls.data.tables.dialect import detect, sample_of
 from ftcls.data.tables.encoding import PACKED, encoding_of, member, opened_text
 from ftcls.data.tables.spreadsheet import SUFFIXES as SPREADSHEETS
@@ -193,7 +193,7 @@ def _delimited(
         for row in rows(source, dialect, len(columns)):
             if row.swallowed:
                 swallowed.add(f"{name}:{row.line}", f"{row.swallowed} more lines inside its quotes look like rows")
-            yield row
+            yield row._replace(problem=AGAIN) if repeats(row.cells, head.cells) else row
 
     def records() -> Iterator[Record]:
         for row in table():
@@ -227,7 +227,10 @@ def _sheet(path: Path) -> Records:
     if head is None:
         raise DataError(f"{path}: is empty; the first row must name the columns")
     columns = _columns(str(path), [cell or "" for cell in head])
-    rows = (Record(number, dict(zip(columns, cells, strict=True))) for number, cells in found)
+    rows = (
+        Record(number, dict(zip(columns, cells, strict=True)), AGAIN if repeats(cells, head) else None)
+        for number, cells in found
+    )
     return Records(str(path), columns, rows, encoding="sheet")
 
 
@@ -250,7 +253,8 @@ def _json_lines(lines: Iterable[str]) -> Iterator[Record]:
                 limits.check_depth(text)
                 value = _DECODER.decode(text)
             except json.JSONDecodeError as error:
-                yield Record(number, {}, f"not JSON: {error.msg} (column {error.colno})", text)
+                hint = "; each row is an object in a line of its own" if text in "{[" else ""
+                yield Record(number, {}, f"not JSON: {error.msg} (column {error.colno}){hint}", text)
             except (RecursionError, ValueError) as error:  # nested too deeply; a number of too many digits
                 yield Record(number, {}, f"not JSON that can be read: {error}", text)
             else:
@@ -259,8 +263,17 @@ def _json_lines(lines: Iterable[str]) -> Iterator[Record]:
 
 def _object(number: int, value: Any, text: str) -> Record:
     if isinstance(value, dict):
-        return Record(number, value)
+        return Record(number, value, _PANDAS if _is_of_columns(value) else None)
     return Record(number, {}, f'expected an object such as {{"text": "..."}}, found {shortened(text, _SHOWN)}', text)
+
+
+_PANDAS: Final = 'a whole table, column by column, as pandas writes it; write rows: to_json(..., orient="records")'
+
+
+def _is_of_columns(value: Mapping[str, Any]) -> bool:
+    """Whether an object is what ``DataFrame.to_json`` makes by default: columns that are objects of numbered cells."""
+    columns = list(value.values())
+    return all(isinstance(each, dict) and each and all(map(str.isdecimal, each)) for each in columns) and bool(columns)
 
 
 def _begins_with_a_list(lines: Iterable[str]) -> bool:
