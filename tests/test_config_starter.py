@@ -50,6 +50,14 @@ def test_a_csv_becomes_a_whole_config_that_loads(here):
     assert "3 labels: 1, 4, 5" in found.text
 
 
+def test_stars_with_a_point_are_stars_and_gaps_between_them_are_named(here):
+    rows = "".join(f"review number {i} of a book,{(1, 2, 5)[i % 3]}.0\n" for i in range(30))
+    Path("reviews.csv").write_text(f"text,stars\n{rows}")
+    found, experiment = made("reviews.csv", "stars")
+    assert experiment.data.task == "ordinal"
+    assert any(note.startswith("gaps between labels: 2.0 and 5.0. ") for note in found.notes)
+
+
 def test_a_named_text_column_is_not_called_a_guess(here):
     Path("r.csv").write_text(
         "stars,body,note\n5,short,a much longer note\n1,also,another long note\n1,last,a third long note\n"

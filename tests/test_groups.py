@@ -113,6 +113,17 @@ def test_no_author_of_train_or_validation_is_in_a_test_split_of_the_rest(tmp_pat
     ]
 
 
+def test_a_number_is_one_group_with_and_without_a_point(tmp_path):
+    made = rows()
+    made["author"] = made.author.str.removeprefix("author ")
+    made.to_csv(tmp_path / "train.csv", index=False)
+    # As pandas writes the numbers where one is missing.
+    made.head(40).assign(author=made.author.astype(float)).to_csv(tmp_path / "test.csv", index=False)
+    paths = {name: str(tmp_path / f"{name}.csv") for name in ("train", "test")}
+    found = read(config(paths).data, seed=0)
+    assert checks(found)["groups_shared_between_splits"].count == made.author.head(40).nunique()
+
+
 def test_rows_without_a_group_stand_alone(tmp_path):
     made = rows()
     made.loc[made.author == "author 3", "author"] = " "

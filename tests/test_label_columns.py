@@ -173,6 +173,41 @@ def test_all_bad_rows_stand_in_one_message(put):
         corpus(path)
 
 
+def found_check(found, name):
+    return next((check for check in found.checks if check.name == name), None)
+
+
+def test_labels_that_are_empty_cells_of_programs_are_named(put):
+    rows = "".join(f"text {i},{('good', 'bad', 'nan', 'None')[i % 4]}\n" for i in range(40))
+    check = found_check(corpus(put("a.csv", f"text,label\n{rows}")), "labels_that_say_nothing")
+    assert (check.severity, check.count, check.examples) == ("warning", 20, ("'None': 10", "'nan': 10"))
+    check = found_check(corpus(put("a.csv", f"text,label\n{rows.replace('nan', 'dull')}")), "labels_that_say_nothing")
+    assert (check.severity, check.count) == ("info", 10)  # people say none, too
+    assert not found_check(corpus(put("a.csv", SPLIT), task="binary"), "labels_that_say_nothing")
+
+
+def test_a_scale_with_a_gap_is_named(put):
+    rows = "".join(f"text {i},{(1, 2, 4, 5)[i % 4]}\n" for i in range(40))
+    path = put("a.csv", f"text,label\n{rows}")
+    check = found_check(corpus(path, task="ordinal"), "gaps_between_labels")
+    assert (check.severity, check.examples) == ("warning", ("2 and 4",))
+    assert not found_check(corpus(path, task="ordinal", labels=tuple("12345")), "gaps_between_labels")
+    assert not found_check(corpus(path), "gaps_between_labels")
+
+
+def test_what_systems_put_into_folders_is_no_text_and_a_link_to_nowhere_is_no_silence(put, tmp_path):
+    for split in ("train", "test", "unsup"):
+        for name in ("neg/1.txt", "neg/desktop.ini", "pos/2.txt", "pos/Thumbs.db", "__MACOSX/._1.txt", "pos/~$3.docx"):
+            put(f"set/{split}/{name}", f"text of {split}/{name}")
+    (tmp_path / "set/train/pos/lost.txt").symlink_to("nowhere")
+    raw = files.read(tmp_path / "set", text=PLAIN, label="label", task="binary")
+    assert raw.splits["train"].texts == ["text of train/neg/1.txt", "text of train/pos/2.txt"]
+    assert raw.splits["train"].bad.count == 1
+    assert f"{tmp_path}/set/train/pos/lost.txt: no text (" in raw.splits["train"].bad.examples[0]
+    left_out = next(check for check in raw.checks if check.name == "folders_left_out")
+    assert left_out.examples == (f"{tmp_path}/set/unsup",)
+
+
 def test_every_file_of_a_class_is_read_or_named(put, tmp_path):
     for name in ("neg/1", "neg/2.TXT", "pos/3.txt", "pos/4.md", "pos/.hidden", "pos/deeper/5.txt"):
         put(f"set/{name}", f"text of {name}")

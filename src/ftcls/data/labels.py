@@ -39,6 +39,11 @@ def as_name(text: str) -> str | None:
     return unicodedata.normalize("NFC", text).strip(_INVISIBLE) or None
 
 
+def is_number(name: str) -> bool:
+    """Whether a name is a finite number as people write one."""
+    return _NUMBER.fullmatch(name) is not None
+
+
 def alike(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """Labels that may be one: they differ in case, width or spaces alone, or are one number written in two ways."""
     groups: dict[str | float, list[str]] = {}
@@ -106,7 +111,7 @@ def check_order(labels: Sequence[str]) -> None:
     Raises:
         DataError: not all of them are numbers.
     """
-    if not all(_NUMBER.fullmatch(name) for name in labels):
+    if not all(map(is_number, labels)):
         raise DataError(
             f"data.task: ordinal needs labels in order, and {listed(labels)} are no numbers; write them from the "
             "lowest to the highest, data.labels: [...]"

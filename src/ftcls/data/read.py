@@ -77,7 +77,7 @@ def assemble(data: schema.Data, *, seed: int) -> Corpus:
         *raw.checks,
         *completeness.checks(splits, names),
         *about_folds,
-        *completeness.alike(names),
+        *completeness.of_names(splits, names, raw.task),
         *row_columns.checks(raw.splits, splits, weight=data.weight, group=data.group),
     )
     return Corpus(

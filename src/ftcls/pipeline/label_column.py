@@ -21,6 +21,7 @@ SEPARATORS: Final = ("|", ";", "\uff1b", ",", "\uff0c", "\u3001")
 _DECIMAL: Final = re.compile(r"[-+]?\d+(,\d+)?")
 """A number as half of the world writes it."""
 _NUMBER: Final = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?", re.IGNORECASE)
+_WHOLE: Final = re.compile(r"\d{1,3}(\.0+)?", re.ASCII)
 _SCALES: Final = (5, 10)
 """Highest numbers of a scale that begins at 1: stars, grades."""
 _MOST: Final = 50
@@ -199,7 +200,8 @@ def _task(labels: Iterable[str], *, of: str) -> tuple[Task, str, tuple[str, ...]
 
 def _stars(names: Iterable[str]) -> int | None:
     """5 or 10 where labels are three whole numbers or more from 1 to that, both of them there; else None."""
-    found = {int(name) if name.isascii() and name.isdecimal() else 0 for name in names}
+    # pandas writes whole numbers with a point where a cell of their column was empty.
+    found = {int(name.partition(".")[0]) if _WHOLE.fullmatch(name) else 0 for name in names}
     highest = max(found)
     return highest if min(found) == 1 and highest in _SCALES and len(found) > 2 else None
 

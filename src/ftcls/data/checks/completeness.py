@@ -4,13 +4,13 @@ What takes longer (near duplicates, outliers, label noise) is in `ftcls.pipeline
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from ftcls.data import labels as names_of
 from ftcls.data.checks.pooled import Pooled, short
-from ftcls.data.corpus import Check, Split, SplitName
+from ftcls.data.corpus import Check, Split, SplitName, Task
 from ftcls.data.texts import is_blank
 
 SHOWN = 3
@@ -87,7 +87,15 @@ def _missing(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> Iterat
         yield Check("labels_missing", "warning", len(lacking), tuple(lacking[:SHOWN]), advice)
 
 
-def alike(names: Sequence[str]) -> Iterator[Check]:
+def of_names(splits: Mapping[SplitName, Split], names: Sequence[str], task: Task) -> Iterator[Check]:
+    """Findings about what the labels are called."""
+    yield from _alike(names)
+    yield from _nothing(splits, names)
+    if task == "ordinal":
+        yield from _uneven(names)
+
+
+def _alike(names: Sequence[str]) -> Iterator[Check]:
     """Labels that may be one in two spellings."""
     groups = names_of.alike(names)
     if groups:
@@ -96,3 +104,43 @@ def alike(names: Sequence[str]) -> Iterator[Check]:
         )
         shown = tuple(" and ".join(map(repr, group)) for group in groups[:3])
         yield Check("similar_labels", "warning", len(groups), shown, advice)
+
+
+_NOTHING: Final = frozenset({"nan", "nat", "null", "#n/a", "<na>", "undefined"})
+"""How programs write that a cell has no value."""
+_PERHAPS_NOTHING: Final = frozenset({"none", "na", "n/a", "nil", "missing"})
+"""Likewise, but people say it too."""
+
+
+def _nothing(splits: Mapping[SplitName, Split], names: Sequence[str]) -> Iterator[Check]:
+    """Labels that may be cells without one."""
+    found = [index for index, name in enumerate(names) if name.casefold() in _NOTHING | _PERHAPS_NOTHING]
+    if found:
+        rows = {names[index]: sum(_count(split, index) for split in splits.values()) for index in found}
+        advice = (
+            "Labels that are called as programs write an empty cell. They are learnt like any other; if the rows have "
+            "no label, empty the cells and leave the rows out with data.on_bad_row: drop."
+        )
+        shown = tuple(f"{name!r}: {count}" for name, count in rows.items())[:SHOWN]
+        sure = any(name.casefold() in _NOTHING for name in rows)
+        yield Check("labels_that_say_nothing", "warning" if sure else "info", sum(rows.values()), shown, advice)
+
+
+def _count(split: Split, index: int) -> int:
+    """Rows of a label."""
+    return int((split.targets[:, index] if split.targets.ndim == 2 else split.targets == index).sum())
+
+
+def _uneven(names: Sequence[str]) -> Iterator[Check]:
+    """Numbers in order with gaps between them: a scale of which some grades were never given."""
+    if not all(map(names_of.is_number, names)):
+        return
+    values = [float(name) for name in names]
+    steps = np.diff(values)
+    gaps = [f"{names[index]} and {names[index + 1]}" for index in np.flatnonzero(steps > 1.5 * steps.min()).tolist()]
+    if gaps and steps.min() > 0:
+        advice = (
+            "Numbers that are further apart than others: quadratic_weighted_kappa and mean_absolute_error take each "
+            "for one step. Where grades between them belong to the scale, name all in order: data.labels: [...]."
+        )
+        yield Check("gaps_between_labels", "warning", len(gaps), tuple(gaps[:SHOWN]), advice)

@@ -32,6 +32,8 @@ _SPLITS: Final[Mapping[str, SplitName]] = {
 """Names of folders, and words in a split column, that mean a split."""
 _NUMBERED: Final[Mapping[str, SplitName]] = {"0": "train", "1": "validation", "2": "test"}
 """Numbers in a split column."""
+_SYSTEM: Final = frozenset({"__macosx", "desktop.ini", "thumbs.db", "ehthumbs.db"})
+"""What macOS and Windows put into folders."""
 _COLUMNS: Final = ("split", "fold", "set", "subset", "partition")
 """Names of columns that may say which split a row is of."""
 
@@ -85,7 +87,11 @@ def read(
     }
     splits = {name: found[one].split for name, one in paths.items()}
     unused = [check for each in found.values() for check in each.unused]
-    checks = (*_encodings(found.values()), *_swallowed(found.values()), *_left_out(found.values()), *unused)
+    left_out = [
+        *(_beside(path, paths) if isinstance(path, Path) else ()),
+        *(place for each in found.values() for place in each.left_out),
+    ]
+    checks = (*_encodings(found.values()), *_swallowed(found.values()), *_left_out(left_out), *unused)
     return Raw(task, splits, order, checks)
 
 
@@ -98,7 +104,7 @@ class _Found:
     """The files that were read, each with its encoding."""
     swallowed: BadRows = field(default_factory=BadRows)
     left_out: tuple[str, ...] = ()
-    """What lies in a folder of texts and was not read."""
+    """Folders in a folder of texts that were not read."""
     unused: tuple[Check, ...] = ()
     """A column that says which split a row is of, and that nobody asked for."""
 
@@ -183,10 +189,12 @@ def _swallowed(found: Iterable[_Found]) -> Iterator[Check]:
         yield Check("rows_inside_quotes", "warning", rows.count, tuple(rows.examples[:3]), advice)
 
 
-def _left_out(found: Iterable[_Found]) -> Iterator[Check]:
-    places = [place for each in found for place in each.left_out]
+def _left_out(places: Sequence[str]) -> Iterator[Check]:
     if places:
-        advice = "Folders inside the folder of a label are not read; move their files one level up to use them."
+        advice = (
+            "Folders inside the folder of a label, or beside train and test, are not read; move their files to use "
+            "them."
+        )
         yield Check("folders_left_out", "warning", len(places), tuple(places[:3]), advice)
 
 
@@ -204,13 +212,24 @@ def _split_folders(path: Path) -> dict[SplitName, Path]:
     return found or {"train": path}
 
 
+def _beside(path: Path, splits: Mapping[SplitName, Path]) -> list[str]:
+    """The folders that stand beside those of splits."""
+    if path in splits.values() or not path.is_dir():
+        return []
+    return [
+        str(child)
+        for child in sorted(path.iterdir())
+        if child.is_dir() and _shown(child) and child not in splits.values()
+    ]
+
+
 def _folder(path: Path) -> _Found:
     """Every file of every label's folder but hidden ones, whatever its name ends in; what is no text is a bad row."""
     folders = [
         path / name for name in natural(child.name for child in path.iterdir() if _shown(child) and child.is_dir())
     ]
     inside = [child for folder in folders for child in _in_order(folder)]
-    files = [child for child in inside if child.is_file()]
+    files = [child for child in inside if child.is_file() or not child.exists()]  # a link may lead nowhere
     if not files:
         raise DataError(
             f"{path}: no text in it; a folder has one folder per label with a text file per row, or these in train and "
@@ -247,7 +266,7 @@ def _folder(path: Path) -> _Found:
 
 def _shown(path: Path) -> bool:
     """Whether a file is one that a person put there: ``.DS_Store`` is not."""
-    return not path.name.startswith(".")
+    return not path.name.startswith((".", "~$")) and path.name.lower() not in _SYSTEM
 
 
 def _in_order(folder: Path) -> list[Path]:

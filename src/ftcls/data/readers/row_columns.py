@@ -16,6 +16,7 @@ _NUMBER: Final = re.compile(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A number of 0 or more as people and programs write one; Python's float also takes nan, inf and 1_000."""
 
 _MOST: Final = 1e15
+_WHOLE: Final = re.compile(r"(\d+)\.0+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,14 @@ NO_COLUMNS: Final = RowColumns()
 def groups_of(table: Table, column: str) -> list[str | None]:
     """The n names of groups in a column, without spaces around them; None where a cell is empty.
 
+    A whole number is one name, whether written with a point or not: pandas writes ``12.0`` where a cell of the column
+    was empty, and a patient of training would be another one in the test file.
+
     Raises:
         DataError: there is no such column.
     """
-    return [as_name(cell) if isinstance(cell, str) else None for cell in table.column(column)]
+    names = (as_name(cell) if isinstance(cell, str) else None for cell in table.column(column))
+    return [whole[1] if name is not None and (whole := _WHOLE.fullmatch(name)) else name for name in names]
 
 
 def weights_of(table: Table, column: str) -> tuple[NDArray[np.float64], dict[int, str]]:
