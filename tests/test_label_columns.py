@@ -122,6 +122,24 @@ def test_a_column_may_say_which_split_a_row_is_of(put):
     assert len(corpus(numbered, split={"column": "split"}, task="binary").splits["test"]) == 4
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"split": {"column": "split", "pooled": True}},
+        {"split": {"column": "split", "folds": 2}},
+        {"split": {"column": "split", "folds": 2, "fold": 1}},
+        {"split": {"column": "split", "test": "rest"}, "subset": {"train": 4, "validation": 2}},
+    ],
+)
+def test_rows_that_a_column_parted_keep_their_numbers_in_the_file(put, keys):
+    found = corpus(put("a.csv", SPLIT), task="binary", **keys)
+    numbers = {
+        text: row for split in found.splits.values() for text, row in zip(split.texts, split.rows.tolist(), strict=True)
+    }
+    assert numbers == {f"text {row}": row for row in numbers.values()}
+    assert len(numbers) == (8 if "fold" in keys["split"] else 12)  # the file's own test rows are in no fold
+
+
 def test_a_split_that_the_column_does_not_have_is_cut_from_train(put):
     path = put("a.csv", SPLIT.replace(",dev\n", ",train\n"))
     found = corpus(path, split={"column": "split", "validation": 2}, task="binary")

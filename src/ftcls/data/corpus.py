@@ -26,7 +26,7 @@ class Split:
     """[n] number of the row, from 0, in the source split that it came from, rows that were left out counted in.
 
     Where the splits were pooled, or test is the rest of all, they are numbered on, through train, validation and test
-    of the source."""
+    of the source; parts of one file, which a column made, have the numbers of the file."""
     clusters: NDArray[np.int64] | None = None
     """[n] cluster of each row where rows are not independent (one file, one author): intervals resample these."""
 

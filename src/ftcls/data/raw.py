@@ -45,7 +45,8 @@ class RawSplit:
     rows: NDArray[np.int64]
     """[n] number of the row, from 0, in this split of the source; bad rows are counted in."""
     size: int
-    """Rows of this split of the source, bad ones included."""
+    """Rows of this split of the source, bad ones included; 0: of a file that all splits are parts of, whose numbers its
+    rows have."""
     place: Callable[[int], str]
     """Where a person finds the i-th of the n rows: ``train.csv:7``."""
     bad: BadRows = field(default_factory=BadRows)

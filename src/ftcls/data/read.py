@@ -111,7 +111,7 @@ def _refuse_bad(raw: Raw, data: schema.Data) -> None:
         bad.join(found.bad)
     if bad.count and (data.on_bad_row == "error" or not any(found.labels for found in raw.splits.values())):
         raise DataError(_bad_rows(bad))
-    if not any(found.size for found in raw.splits.values()):
+    if not any(found.size or found.labels for found in raw.splits.values()):
         raise DataError(f"data.source {data.source}: no row below the names of the columns")
 
 
@@ -353,7 +353,7 @@ def _starts(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]
 
 
 def _pooled(splits: Mapping[SplitName, Split], raw: Mapping[SplitName, RawSplit]) -> Split:
-    """All rows as one split; they are numbered on through train, validation and test of the source, bad rows too."""
+    """All rows as one split, numbered on through the splits of the source; see `RawSplit.size`."""
     present = [name for name in SPLITS if name in splits]
     starts = _starts(splits, raw)
     parts = [splits[name] for name in present]

@@ -152,7 +152,7 @@ def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
         texts=[whole.texts[index] for index in chosen],
         labels=[whole.labels[index] for index in chosen],
         rows=whole.rows[list(chosen)],
-        size=whole.size,
+        size=0,
         place=lambda index: whole.place(chosen[index]),
         bad=bad,
         weights=None if whole.weights is None else whole.weights[list(chosen)],
