@@ -49,3 +49,12 @@ def test_a_folder_in_place_of_a_known_data_set_is_another_copy_of_it(tmp_path):
 def test_data_that_is_not_there_is_an_error():
     with pytest.raises(DataError, match=r"--data gone\.csv: no such file or folder"):
         label_alignment.elsewhere(Data(source="imdb"), Path("gone.csv"), task="binary", labels=None)
+
+
+def test_a_sheet_of_a_workbook_is_a_file_to_score(tmp_path):
+    (tmp_path / "book.xlsx").touch()
+    section = Data(source="files", path="train.csv", task="binary")
+    found = label_alignment.elsewhere(section, tmp_path / "book.xlsx#More", task="binary", labels=("a", "b"))
+    assert found.path.test == str(tmp_path / "book.xlsx#More")
+    with pytest.raises(DataError, match="no such file or folder"):
+        label_alignment.elsewhere(section, tmp_path / "other.xlsx#More", task="binary", labels=("a", "b"))

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftcls.data.readers.files import read as read_files
 from ftcls.data.tables.cells import text_of
 from ftcls.data.tables.dialect import detect
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.records import kind_of, opened, streamed
+from ftcls.data.texts import PLAIN as TEXT_COLUMN
 from ftcls.data.texts import TextColumns
 from ftcls.errors import DataError, UnavailableError
 from ftcls.prediction import chunks, rows
@@ -329,6 +331,17 @@ def test_a_spreadsheet_is_read_alike_in_training_and_in_prediction(tmp_path):
     assert problems == [f"{path}:6: no text in column text"]
     assert read_table(tmp_path / "book.xlsx#Notes").column("text") == ["other"]
     assert by_row([tmp_path / "book.xlsx#Notes"])[0] == ["other"]
+
+
+def test_sheets_that_nobody_named_are_named(tmp_path):
+    path, rows = tmp_path / "book.xlsx", [["text", "label"], *([f"text {n}", "xy"[n % 2]] for n in range(20))]
+    xlsx(path, First=rows, Notes=[["text"], ["other"]])
+    checks = {check.name: check for check in read_files(path, text=TEXT_COLUMN, label="label", task="binary").checks}
+    assert (checks["sheets_left_out"].severity, checks["sheets_left_out"].examples) == ("info", ("'Notes'",))
+    paths = {"train": tmp_path / "book.xlsx#First", "test": tmp_path / "book.xlsx#First"}
+    assert not read_files(paths, text=TEXT_COLUMN, label="label", task="binary").checks
+    with pytest.raises(DataError, match=r"no column 'body'; .* Other sheets are 'Notes': .*book\.xlsx#SHEET"):
+        read_table(path, ["body"])
 
 
 def test_what_is_no_spreadsheet_or_no_sheet_is_one_message(tmp_path, monkeypatch):

@@ -22,12 +22,13 @@ from ftcls.scoring.wilson import wilson
 _SEED: Final = 42
 FEW: Final = 200
 """Test rows below which the width of an interval is said before the training."""
-_OF_LABELS: Final = {
+_SAID: Final = {
     "similar_labels": "labels that look alike",
     "labels_that_say_nothing": "labels that say nothing",
     "gaps_between_labels": "gaps between labels",
+    "sheets_left_out": "other sheets",
 }
-"""Findings about labels that are said before a training."""
+"""Findings that are said before a training."""
 _ASSUMED: Final = 0.8
 """The accuracy that this is said for."""
 
@@ -191,8 +192,8 @@ def _whole(path: Path, data: schema.Data, reason: str, *, guessed: str | None, n
     if dropped is not None:
         said.append(f"left out: {_rows(dropped.count)} that cannot be used, such as {dropped.examples[0]}")
     for check in corpus.checks:
-        if check.name in _OF_LABELS:
-            said.append(f"{_OF_LABELS[check.name]}: {'; '.join(check.examples)}. {check.advice}")
+        if check.name in _SAID:
+            said.append(f"{_SAID[check.name]}: {'; '.join(check.examples)}. {check.advice}")
     return Contents(path, data, corpus, reason, _SEED, guessed, (*said, *_few(corpus)))
 
 

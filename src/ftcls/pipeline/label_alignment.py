@@ -9,6 +9,7 @@ import numpy as np
 
 from ftcls.config.schema import Data, Model, SplitPaths, Subset
 from ftcls.data.corpus import Corpus, Split, Task
+from ftcls.data.tables.spreadsheet import file_of
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier
 from ftcls.inference.classifier import Classifier
@@ -22,7 +23,7 @@ def elsewhere(section: Data, data: Path, *, task: Task, labels: tuple[str, ...] 
     Raises:
         DataError: there is no such file or folder.
     """
-    if not data.exists():
+    if not file_of(data).exists():
         raise DataError(f"--data {data}: no such file or folder")
     if data.is_dir() and section.source != "files":
         whole = section.split.model_copy(update={"folds": None, "fold": None})

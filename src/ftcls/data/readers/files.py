@@ -106,7 +106,7 @@ class _Found:
     left_out: tuple[str, ...] = ()
     """Folders in a folder of texts that were not read."""
     unused: tuple[Check, ...] = ()
-    """A column that says which split a row is of, and that nobody asked for."""
+    """Sheets of a spreadsheet, and a column that says which split a row is of, that nobody asked for."""
 
 
 def _by_column(
@@ -144,7 +144,7 @@ def _by_column(
         seen = ", ".join(sorted({repr(value) for value in values if value is not None})[:5])
         raise DataError(f"{path}: column {column!r} says of no row that it is for training (it holds {seen})")
     found = _Found(whole, ((str(path), table.encoding),), table.swallowed)
-    return Raw(task, splits, order, (*_encodings([found]), *_swallowed([found])))
+    return Raw(task, splits, order, (*_encodings([found]), *_swallowed([found]), *_sheets(table)))
 
 
 def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
@@ -289,7 +289,19 @@ def _file(
     table = read_table(path, columns, optional=of_row.names)
     split = rows_of(table, text, label, task, names, of_row.of(table))
     encodings = ((str(path), table.encoding),)
-    return _Found(split, encodings, table.swallowed, unused=tuple(_unused(table, columns)) if alone else ())
+    return _Found(
+        split, encodings, table.swallowed, unused=(*_sheets(table), *(_unused(table, columns) if alone else ()))
+    )
+
+
+def _sheets(table: Table) -> Iterator[Check]:
+    """The sheets of a spreadsheet beside the first one, which alone is read."""
+    if table.sheets:
+        advice = (
+            "Of a spreadsheet the first sheet is read; another is named behind its file, "
+            f"{table.path}#SHEET, and train, validation and test may each be one."
+        )
+        yield Check("sheets_left_out", "info", len(table.sheets), tuple(map(repr, table.sheets[:3])), advice)
 
 
 def _unused(table: Table, columns: Sequence[str]) -> Iterator[Check]:

@@ -5,6 +5,7 @@ Numbers stay what the file says: ``1`` is the text "1", and '', 'NA', 'n/a' and 
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from ftcls.data.raw import BadRows
 from ftcls.data.tables.cells import Cell, Misfit, arrow_cells, class_labels
 from ftcls.data.tables.encoding import PACKED
 from ftcls.data.tables.records import KINDS, Records, kind_of, opened, parquet_file, readable
-from ftcls.data.tables.spreadsheet import file_of
+from ftcls.data.tables.spreadsheet import file_of, others
 from ftcls.data.tables.table import Table
 from ftcls.environment import limits
 from ftcls.errors import DataError, quoted
@@ -51,6 +52,8 @@ def read_table(path: Path, columns: Collection[str] | None = None, *, optional: 
     else:
         with opened(path, kind) as records:
             table = _gathered(path, records, wanted)
+        if kind == "sheet":
+            table = replace(table, sheets=others(path))
     if any(name not in table.values for name in columns or ()):
         refuse_only_bad(table)  # a column may be missing because no row could be read
     for name in columns or ():

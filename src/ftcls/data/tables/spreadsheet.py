@@ -56,6 +56,18 @@ def rows(path: Path) -> Iterator[tuple[int, list[str | None]]]:
             yield number, texts
 
 
+def others(path: Path) -> tuple[str, ...]:
+    """The sheets that are shown and not read, where nobody named the one to read; of a file that could be read."""
+    import python_calamine
+
+    file, sheet = _parted(path)
+    if sheet is not None:
+        return ()
+    with python_calamine.load_workbook(file) as book:
+        shown = [each.name for each in book.sheets_metadata if each.visible == python_calamine.SheetVisibleEnum.Visible]
+        return tuple(name for name in shown if name != book.sheet_names[0])
+
+
 _LOOK: Final = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])

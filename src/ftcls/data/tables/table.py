@@ -40,6 +40,8 @@ class Table:
     """Rows that could not be read; they are not among the n."""
     swallowed: BadRows = field(default_factory=BadRows)
     """Rows, among the n, whose quotes have lines inside them that look like rows."""
+    sheets: tuple[str, ...] = ()
+    """Other sheets of a spreadsheet, where nobody named the one to read."""
 
     def column(self, name: str) -> list[Cell]:
         """The n cells of a column.
@@ -48,7 +50,7 @@ class Table:
             DataError: there is no such column; the nearest name is given.
         """
         if name not in self.values:
-            raise missing_column(self.path, name, self.columns)
+            raise missing_column(self.path, name, self.columns, self.sheets)
         return self.values[name]
 
     def place(self, index: int) -> str:
@@ -62,10 +64,11 @@ class MissingColumn(DataError):
     """A file does not have a column."""
 
 
-def missing_column(path: Path, name: str, columns: Sequence[str]) -> MissingColumn:
-    """The error for a column that a file does not have."""
+def missing_column(path: Path, name: str, columns: Sequence[str], sheets: Sequence[str] = ()) -> MissingColumn:
+    """The error for a column that a file does not have; it may be in another sheet."""
     near = limits.nearest(name, columns)
     hint = f", did you mean {near!r}?" if near else ";"
     shown = ", ".join(map(quoted, columns[:_SHOWN]))
     more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
-    return MissingColumn(f"{path}: no column {quoted(name)}{hint} The columns are {shown}{more}")
+    other = f". Other sheets are {', '.join(map(quoted, sheets[:_SHOWN]))}: {path}#SHEET" if sheets else ""
+    return MissingColumn(f"{path}: no column {quoted(name)}{hint} The columns are {shown}{more}{other}")
