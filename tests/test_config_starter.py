@@ -58,6 +58,38 @@ def test_stars_with_a_point_are_stars_and_gaps_between_them_are_named(here):
     assert any(note.startswith("gaps between labels: 2.0 and 5.0. ") for note in found.notes)
 
 
+def test_columns_of_yes_and_no_are_labels_and_no_votes(here):
+    rows = "".join(
+        f"text number {i} of the rows,{('yes', 'no')[i % 2]},{('no', 'yes')[i % 3 > 0]}\n" for i in range(30)
+    )
+    Path("mails.csv").write_text(f"text,rude,late\n{rows}")
+    _, experiment = made("mails.csv", "rude", "late")
+    assert (experiment.data.task, experiment.data.label.kind, experiment.data.label.votes) == (
+        "multilabel",
+        "indicators",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("\"['a' 'b']\"", "look like lists written as text"),
+        ("\"{'a': 1, 'b': 0}\"", "look like objects written as text"),
+    ],
+)
+def test_lists_and_objects_that_cannot_be_read_are_no_names_of_labels(here, cell, message):
+    Path("a.csv").write_text("text,tags\n" + f"some text here,{cell}\nanother text there,{cell}\n" * 9)
+    with pytest.raises(DataError, match=message):
+        from_file(Path("a.csv"), label=["tags"], text=None, machine=CPU)
+
+
+def test_many_numbers_are_called_a_measurement(here):
+    Path("a.csv").write_text("text,price\n" + "".join(f"offer {i} of many,{i % 25}.5\n" for i in range(100)))
+    found, _ = made("a.csv", "price")
+    assert any(note.startswith("labels: 25 different numbers, each taken for a name") for note in found.notes)
+
+
 def test_a_named_text_column_is_not_called_a_guess(here):
     Path("r.csv").write_text(
         "stars,body,note\n5,short,a much longer note\n1,also,another long note\n1,last,a third long note\n"
@@ -175,7 +207,7 @@ def test_where_few_texts_are_cut_their_beginnings_are_kept(here):
         ("", "label", r"r\.csv: is empty"),
         ("label,text\na,x\nb,y\n", "label", r"r\.csv: cannot be trained on: 2 rows cannot be cut into 1 \+ 1 rows"),
         ("label,text\n,x\n ,y\n", "label", r"r\.csv: column 'label' is empty; name another with --label"),
-        ("a,b,text\n1,x,t\n0,y,u\n", "a,b", r"column 'b' holds 'x', not 0 or 1; several label columns hold 0 and 1"),
+        ("a,b,text\n1,x,t\n0,z,u\n", "a,b", r"column 'b' holds 'x', not 0 or 1; several label columns hold 0 and 1"),
     ],
 )
 def test_a_file_that_cannot_be_classified_is_one_error(here, content, label, message):

@@ -8,9 +8,10 @@ from ftcls.config import schema
 from ftcls.data.labels import alike, as_name
 from ftcls.data.read import read
 from ftcls.data.readers import files
-from ftcls.data.readers.label_columns import Several, written_lists
+from ftcls.data.readers.label_columns import Indicators, Several, written_lists
 from ftcls.data.texts import PLAIN
 from ftcls.errors import ConfigError, DataError
+from ftcls.pipeline.file_contents import contents
 
 
 @pytest.fixture
@@ -38,6 +39,8 @@ def corpus(path, **keys):
         (["['a', 'b']", "[]", "['c']"], [("a", "b"), (), ("c",)]),
         (['["a, b"]', "[]", '["it\'s"]'], [("a, b",), (), ("it's",)]),
         (["[1, 2.5]", "[]", "[3]"], [("1", "2.5"), (), ("3",)]),
+        (["{'b', 'a'}", "set()", "{'c'}"], [("a", "b"), (), ("c",)]),
+        (["('a', 'b')", "()", "('c',)"], [("a", "b"), (), ("c",)]),
     ],
 )
 @pytest.mark.parametrize("label", ["tags", Several("tags", None), Several("tags", ",")])
@@ -99,7 +102,9 @@ def test_spellings_that_nobody_can_tell_apart_are_one_label(put):
 def test_labels_that_may_be_one_are_named(put):
     assert alike(["pos", "Pos", "neg"]) == (("pos", "Pos"),)
     assert alike(["1", "1.0", "01", "2", "a  b", "A b"]) == (("1", "1.0", "01"), ("a  b", "A b"))
-    assert alike(["1", "10", "x"]) == ()
+    assert alike(["1", "10", "x"]) == alike(["1", "-1", "C", "C++"]) == ()
+    assert alike(["good", "good."]) == (("good", "good."),)
+    assert alike(["very_good", "Very-good", "very good", "verygood"]) == (("very_good", "Very-good", "very good"),)
     rows = "".join(f"text {n},{label}\n" for n, label in enumerate(["pos", "Pos", "neg"] * 5))
     found = corpus(put("a.csv", f"text,label\n{rows}"), text="text", label="label")
     check = next(check for check in found.checks if check.name == "similar_labels")
@@ -189,6 +194,21 @@ def test_all_bad_rows_stand_in_one_message(put):
     path = put("a.csv", "text,label\na,x\nb,y,\nc,\nd,y\n")
     with pytest.raises(DataError, match=r"2 rows cannot be used:\n.*a\.csv:3: 3 fields.*\n.*a\.csv:4: no label"):
         corpus(path)
+
+
+def test_yes_and_no_are_1_and_0_where_each_label_has_a_column(put):
+    path = put("a.csv", "text,rude,late\na,yes,N\nb,No,TRUE\nc,n,f\nd,maybe,no\n")
+    split = files.read(path, text=PLAIN, label=Indicators(("rude", "late")), task="multilabel").splits["train"]
+    assert split.labels == [("rude",), ("late",), ()]
+    assert split.bad.examples == [f"{path}:5: column 'rude' holds 'maybe', not 0 or 1"]
+
+
+def test_a_split_column_with_gaps_is_named_and_not_used(put):
+    path = put("a.csv", SPLIT.replace("split\n", "data_split\n").replace(",dev\n", ",\n"))
+    assert found_check(corpus(path, task="binary"), "unused_split_column").examples == ("data_split",)
+    with pytest.raises(DataError, match="column 'data_split' holds nothing, not train, "):
+        corpus(path, split={"column": "data_split"}, task="binary")
+    assert contents(path, label=["label"], text=None).data.split.column is None
 
 
 def found_check(found, name):

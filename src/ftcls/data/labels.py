@@ -27,6 +27,9 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A finite number as people write one; Python's float also takes nan, inf and 1_000."""
 
 
+_PARTED = re.compile(r"(?<=\w)[-_ ]+(?=[^\W_])")
+_ENDS = " .,;:!?"
+
 _DIGITS = 1_000
 """Digits of a number inside a name that its place goes by."""
 
@@ -45,10 +48,14 @@ def is_number(name: str) -> bool:
 
 
 def alike(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Labels that may be one: they differ in case, width or spaces alone, or are one number written in two ways."""
+    """Labels that may be one, or are one number written in two ways.
+
+    They differ in case, width, what parts their words (``very_good``, ``very-good``) or a dot behind them alone.
+    """
     groups: dict[str | float, list[str]] = {}
     for name in names:
         folded = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        folded = _PARTED.sub(" ", folded.rstrip(_ENDS) or folded)
         groups.setdefault(float(folded) if _NUMBER.fullmatch(folded) else folded, []).append(name)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 

@@ -11,7 +11,14 @@ from ftcls.config import schema
 from ftcls.config.section import Task
 from ftcls.config.source import flow
 from ftcls.data.labels import as_name
-from ftcls.data.readers.label_columns import Indicators, Probabilities, labels_of, vector_length, written_lists
+from ftcls.data.readers.label_columns import (
+    Indicators,
+    Probabilities,
+    labels_of,
+    refuse_other_lists,
+    vector_length,
+    written_lists,
+)
 from ftcls.data.readers.soft_columns import probabilities_of
 from ftcls.data.tables.table import Table
 from ftcls.errors import DataError
@@ -24,6 +31,8 @@ _NUMBER: Final = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?", re.IGNORECASE)
 _WHOLE: Final = re.compile(r"\d{1,3}(\.0+)?", re.ASCII)
 _SCALES: Final = (5, 10)
 """Highest numbers of a scale that begins at 1: stars, grades."""
+_NUMBERS: Final = 20
+"""Different numbers from which they look like a measurement."""
 _MOST: Final = 50
 """Different values up to which any column may be one of labels."""
 _ANNOTATOR: Final = re.compile(
@@ -162,6 +171,7 @@ def _of_cells(values: list[Any], data: Path, column: str) -> LabelColumn:
     if any(isinstance(value, list) for value in values):
         return LabelColumn(schema.SeparatedLabels(column=column), "multilabel", "the column holds lists")
     cells = [value for value in values if isinstance(value, str) and as_name(value)]
+    refuse_other_lists(data, column, cells)
     mark = separator(cells)
     if mark is None:
         return _of_single(cells, data, column)
@@ -193,9 +203,19 @@ def _task(labels: Iterable[str], *, of: str) -> tuple[Task, str, tuple[str, ...]
     names = {*labels}
     highest = _stars(names)
     if highest is None:
-        return "binary" if len(names) == 2 else "multiclass", f"{of} {len(names)} different values", ()
+        task: Task = "binary" if len(names) == 2 else "multiclass"
+        return task, f"{of} {len(names)} different values", tuple(_measured(names))
     remark = f"labels: numbers from 1 to {highest}, taken for an order; if they name things, write task: multiclass"
     return "ordinal", f"{of} numbers from 1 to {highest}", (remark,)
+
+
+def _measured(names: set[str]) -> Iterator[str]:
+    """What there is to say of so many numbers that they may be a measurement."""
+    if len(names) > _NUMBERS and all(map(_NUMBER.fullmatch, names)):
+        yield (
+            f"labels: {len(names)} different numbers, each taken for a name of its own; if they measure something, "
+            "write a few steps of it, such as low, middle and high, into a column"
+        )
 
 
 def _stars(names: Iterable[str]) -> int | None:

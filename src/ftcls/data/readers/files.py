@@ -1,5 +1,6 @@
 """One's own files: a table per split, one table, or a folder per class."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from ftcls.data.raw import BadRows, Raw, RawSplit
 from ftcls.data.readers.label_columns import Indicators, Label, Labels, Probabilities, Votes, columns_of, labels_of
 from ftcls.data.readers.row_columns import NO_COLUMNS, RowColumns, groups_of, weights_of
 from ftcls.data.readers.soft_columns import probabilities_of, votes_of
+from ftcls.data.tables.cells import text_of
 from ftcls.data.tables.encoding import MIXED, WINDOWS, encoding_of, opened_text
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
@@ -34,7 +36,7 @@ _NUMBERED: Final[Mapping[str, SplitName]] = {"0": "train", "1": "validation", "2
 """Numbers in a split column."""
 _SYSTEM: Final = frozenset({"__macosx", "desktop.ini", "thumbs.db", "ehthumbs.db"})
 """What macOS and Windows put into folders."""
-_COLUMNS: Final = ("split", "fold", "set", "subset", "partition")
+_COLUMNS: Final = re.compile(r"(data|sample)?[\W_]*(split|fold|set|subset|partition|phase|usage)([\W_]*name)?")
 """Names of columns that may say which split a row is of."""
 
 
@@ -134,7 +136,8 @@ def _by_column(
     for index, name in enumerate(said):
         if name is None:
             value = values[place[int(whole.rows[index])]]
-            bad.add(whole.place(index), f"column {column!r} holds {value!r}, not {', '.join(known)}")
+            shown = "nothing" if value is None else repr(value)
+            bad.add(whole.place(index), f"column {column!r} holds {shown}, not {', '.join(known)}")
     splits: dict[SplitName, RawSplit] = {}
     for name in dict.fromkeys(_SPLITS.values()):
         chosen = [index for index, each in enumerate(said) if each == name]
@@ -306,7 +309,7 @@ def _sheets(table: Table) -> Iterator[Check]:
 
 def _unused(table: Table, columns: Sequence[str]) -> Iterator[Check]:
     """A column that looks as if it said which split a row is of."""
-    name = split_column(table, columns)
+    name = split_column(table, columns, blanks=True)
     if name is not None:
         advice = (
             f"Column {name!r} says which split a row is of and is not used: the splits are cut at random. "
@@ -315,13 +318,17 @@ def _unused(table: Table, columns: Sequence[str]) -> Iterator[Check]:
         yield Check("unused_split_column", "warning", table.rows, (name,), advice)
 
 
-def split_column(table: Table, without: Sequence[str] = ()) -> str | None:
-    """The column of a table that says which split a row is of: called so, and holding such words in every row."""
+def split_column(table: Table, without: Sequence[str] = (), *, blanks: bool = False) -> str | None:
+    """The column of a table that says which split a row is of: called so, and holding such words in every row.
+
+    With ``blanks`` some rows may hold nothing.
+    """
     for name in table.columns:
-        if name.strip().lower() in _COLUMNS and name not in without:
+        if _COLUMNS.fullmatch(name.strip().lower()) and name not in without:
             cells = table.values[name] if name in table.values else read_table(table.path, [name]).column(name)
-            values = {cell.strip().lower() if isinstance(cell, str) else None for cell in cells}
-            if "train" in {_SPLITS.get(value or "") for value in values} and values <= set(_SPLITS):
+            values = {text_of([cell] if cell else []) or "" for cell in cells}
+            known = {_SPLITS.get(value.strip().lower()) for value in values if value.strip() or not blanks}
+            if "train" in known and None not in known:
                 return name
     return None
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from ftcls.data.corpus import Task
@@ -19,12 +20,23 @@ from ftcls.errors import DataError
 
 _ON: Final = frozenset({"1", "1.0", "true", "True", "TRUE"})
 _OFF: Final = frozenset({"0", "0.0", "false", "False", "FALSE"})
+_YES: Final = frozenset({"1", "1.0", "true", "t", "yes", "y"})
+_NO: Final = frozenset({"0", "0.0", "false", "f", "no", "n"})
+"""In a column of its own for each label, whatever the case."""
 _ITEM: Final = (
     r"""(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|[-+]?\d++(?:\.\d*+)?(?:[eE][-+]?\d++)?|true|false|True|False)"""
 )
 _LIST: Final = re.compile(rf"\s*+\[\s*+(?:{_ITEM}(?:\s*+,\s*+{_ITEM})*+\s*+,?+)?+\s*+\]\s*+", re.DOTALL)
 """A list of texts and numbers as JSON or Python write it. Without the commas, as NumPy prints one, Python would take
 two texts for one."""
+_OBJECT: Final = re.compile(r"\{\s*['\"\d][^:]*:")
+_TEXT: Final = r"""(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")"""
+_SET: Final = re.compile(
+    rf"\s*+(?:\{{\s*+{_TEXT}(?:\s*+,\s*+{_TEXT})*+\s*+\}}|\(\s*+{_TEXT}\s*+,(?:\s*+{_TEXT}(?:\s*+,\s*+{_TEXT})*+)?+\s*+\)"
+    r"|set\(\)|\(\))\s*+",
+    re.DOTALL,
+)
+"""A set or a tuple of texts as Python writes it; of numbers it may be anything, such as a place."""
 
 Labels = list[tuple[str, ...] | str | None]
 
@@ -96,7 +108,7 @@ def labels_of(
         case Several(column=column, separator=separator):
             cells = written_lists(table.column(column)) or table.column(column)
             if separator is not None and not any(isinstance(cell, list) for cell in cells):
-                _refuse_other_lists(table, column, cells)
+                refuse_other_lists(table.path, column, cells)
                 return _each(cells, lambda cell: _separated(cell, separator)), {}
             return _lists(table, column, cells, names)
         case str() as column:
@@ -108,7 +120,7 @@ def labels_of(
 def written_lists(cells: Sequence[Cell]) -> list[Cell] | None:
     """Cells that are lists written as text, as pandas writes them into a CSV, as lists; None where they are not."""
     texts = {cell for cell in cells if isinstance(cell, str) and cell.strip()}
-    if not texts or not all(_LIST.fullmatch(text) for text in texts):
+    if not texts or not all(_LIST.fullmatch(text) or _SET.fullmatch(text) for text in texts):
         return None
     known: dict[str, list[str]] = {text: _parsed(text) for text in texts}
     return [cell if not isinstance(cell, str) else known[cell] if cell in known else [] for cell in cells]
@@ -125,19 +137,33 @@ def vector_length(cells: Sequence[Cell]) -> int | None:
 
 
 def _parsed(text: str) -> list[str]:
+    if text.strip() == "set()":
+        return []
     try:
         found = limits.json_value(text)
     except ValueError:
         found = ast.literal_eval(text.strip())
-    return [item if isinstance(item, str) else json.dumps(item) for item in found]
+    # A set has no order of its own, and Python's changes from process to process.
+    items = sorted(found) if isinstance(found, set) else found
+    return [item if isinstance(item, str) else json.dumps(item) for item in items]
 
 
-def _refuse_other_lists(table: Table, column: str, cells: Sequence[Cell]) -> None:
+def refuse_other_lists(path: Path, column: str, cells: Sequence[Cell]) -> None:
+    """Refuse cells that look like lists, or objects, and cannot be read as any.
+
+    Raises:
+        DataError: all of them do.
+    """
     texts = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
     if texts and all(text.startswith("[") and text.endswith("]") for text in texts):
         raise DataError(
-            f"{table.path}: the cells of column {column!r} look like lists written as text, but are no JSON or Python "
+            f"{path}: the cells of column {column!r} look like lists written as text, but are no JSON or Python "
             f'ones: {texts[0][:60]}; write them as JSON, such as ["a", "b"]'
+        )
+    if texts and all(_OBJECT.match(text) and text.endswith("}") for text in texts):
+        raise DataError(
+            f"{path}: the cells of column {column!r} look like objects written as text, which are no labels: "
+            f'{texts[0][:60]}; write the label, or a list of labels such as ["a", "b"]'
         )
 
 
@@ -161,7 +187,7 @@ def _single(table: Table, column: str, task: Task, names: Sequence[str] | None) 
     if lists is not None or any(isinstance(cell, list) for cell in cells):
         return _lists(table, column, lists or cells, names, also_single=True)
     if task == "multilabel":
-        _refuse_other_lists(table, column, cells)
+        refuse_other_lists(table.path, column, cells)
         raise DataError(
             f"{table.path}: task multilabel needs several labels in a row, column {column!r} holds single texts; "
             f'write label: {{column: {column}, separator: "|"}} with the character between two labels, or '
@@ -219,10 +245,10 @@ def _indicated(table: Table, columns: Sequence[str]) -> tuple[Labels, dict[int, 
     wrong: dict[int, str] = {}
     for column in columns:
         for index, cell in enumerate(table.column(column)):
-            value = cell.strip() if isinstance(cell, str) else cell
-            if isinstance(value, str) and value in _ON:
+            value = cell.strip().lower() if isinstance(cell, str) else ""
+            if value in _YES:
                 names[index].append(column)
-            elif not (isinstance(value, str) and value in _OFF):
+            elif value not in _NO:
                 wrong[index] = f"column {column!r} holds {cell!r}, not 0 or 1"
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}
     return [shared.setdefault(one, one) for one in map(tuple, names)], wrong
