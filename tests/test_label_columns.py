@@ -211,6 +211,24 @@ def test_a_split_column_with_gaps_is_named_and_not_used(put):
     assert contents(path, label=["label"], text=None).data.split.column is None
 
 
+def test_a_separator_that_stands_in_no_cell_is_named(put):
+    rows = "".join(f"text {i},{('a|b', 'a', 'b')[i % 3]}\n" for i in range(30))
+    path = put("a.csv", f"text,tags\n{rows}")
+    wrong = corpus(path, label={"column": "tags", "separator": ";"}, task="multilabel")
+    check = found_check(wrong, "unused_separator")
+    assert (check.severity, check.examples) == ("warning", ("'a|b'",))
+    assert "separator ';' stands in no cell of 'tags'" in check.advice
+    right = corpus(path, label={"column": "tags", "separator": "|"}, task="multilabel")
+    assert not found_check(right, "unused_separator")
+
+
+def test_a_column_of_numbers_of_rows_is_no_label(put):
+    rows = "".join(f"text {i},{i // 1.5:.0f}\n" for i in range(120))
+    check = found_check(corpus(put("a.csv", f"text,label\n{rows}")), "nearly_a_label_per_row")
+    assert (check.severity, check.count) == ("warning", 80)
+    assert "80 labels in 120 rows" in check.advice
+
+
 def found_check(found, name):
     return next((check for check in found.checks if check.name == name), None)
 

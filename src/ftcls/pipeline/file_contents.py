@@ -11,7 +11,7 @@ from ftcls.config.source import flow
 from ftcls.data.columns import typed_pair
 from ftcls.data.corpus import Corpus
 from ftcls.data.read import SPLITS, assemble
-from ftcls.data.readers.files import split_column
+from ftcls.data.readers.file_findings import split_column
 from ftcls.data.tables.read import read_table, refuse_only_bad
 from ftcls.data.tables.table import Table
 from ftcls.errors import ConfigError, DataError

@@ -91,6 +91,7 @@ def of_names(splits: Mapping[SplitName, Split], names: Sequence[str], task: Task
     """Findings about what the labels are called."""
     yield from _alike(names)
     yield from _nothing(splits, names)
+    yield from _each_its_own(splits, names)
     if task == "ordinal":
         yield from _uneven(names)
 
@@ -108,6 +109,8 @@ def _alike(names: Sequence[str]) -> Iterator[Check]:
 
 _NOTHING: Final = frozenset({"nan", "nat", "null", "#n/a", "<na>", "undefined"})
 """How programs write that a cell has no value."""
+_MANY: Final = 50
+"""Labels up to which a small set may have as many."""
 _PERHAPS_NOTHING: Final = frozenset({"none", "na", "n/a", "nil", "missing"})
 """Likewise, but people say it too."""
 
@@ -124,6 +127,16 @@ def _nothing(splits: Mapping[SplitName, Split], names: Sequence[str]) -> Iterato
         shown = tuple(f"{name!r}: {count}" for name, count in rows.items())[:SHOWN]
         sure = any(name.casefold() in _NOTHING for name in rows)
         yield Check("labels_that_say_nothing", "warning" if sure else "info", sum(rows.values()), shown, advice)
+
+
+def _each_its_own(splits: Mapping[SplitName, Split], names: Sequence[str]) -> Iterator[Check]:
+    """Nearly as many labels as rows: numbers of rows, or what people wrote, and no labels."""
+    rows = sum(len(split) for split in {id(one): one for one in splits.values()}.values())
+    if len(names) > _MANY and len(names) > rows / 2:
+        advice = (
+            f"{len(names):,} labels in {rows:,} rows: nothing can be learnt of them. Is data.label the right column?"
+        )
+        yield Check("nearly_a_label_per_row", "warning", len(names), tuple(map(repr, names[:SHOWN])), advice)
 
 
 def _count(split: Split, index: int) -> int:

@@ -1,7 +1,6 @@
 """One's own files: a table per split, one table, or a folder per class."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,33 +10,20 @@ import numpy as np
 from ftcls.data.corpus import Check, SplitName, Task
 from ftcls.data.labels import as_name, natural
 from ftcls.data.raw import BadRows, Raw, RawSplit
+from ftcls.data.readers import file_findings
 from ftcls.data.readers.label_columns import Indicators, Label, Labels, Probabilities, Votes, columns_of, labels_of
 from ftcls.data.readers.row_columns import NO_COLUMNS, RowColumns, groups_of, weights_of
 from ftcls.data.readers.soft_columns import probabilities_of, votes_of
-from ftcls.data.tables.cells import text_of
-from ftcls.data.tables.encoding import MIXED, WINDOWS, encoding_of, opened_text
+from ftcls.data.tables.encoding import encoding_of, opened_text
 from ftcls.data.tables.read import read_table
 from ftcls.data.tables.table import Table
 from ftcls.data.texts import TextColumns
 from ftcls.errors import ConfigError, DataError
 
-_SPLITS: Final[Mapping[str, SplitName]] = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""Names of folders, and words in a split column, that mean a split."""
 _NUMBERED: Final[Mapping[str, SplitName]] = {"0": "train", "1": "validation", "2": "test"}
 """Numbers in a split column."""
 _SYSTEM: Final = frozenset({"__macosx", "desktop.ini", "thumbs.db", "ehthumbs.db"})
 """What macOS and Windows put into folders."""
-_COLUMNS: Final = re.compile(r"(data|sample)?[\W_]*(split|fold|set|subset|partition|phase|usage)([\W_]*name)?")
-"""Names of columns that may say which split a row is of."""
 
 
 def read(
@@ -88,12 +74,13 @@ def read(
         for one in dict.fromkeys(paths.values())
     }
     splits = {name: found[one].split for name, one in paths.items()}
-    unused = [check for each in found.values() for check in each.unused]
-    left_out = [
-        *(_beside(path, paths) if isinstance(path, Path) else ()),
-        *(place for each in found.values() for place in each.left_out),
-    ]
-    checks = (*_encodings(found.values()), *_swallowed(found.values()), *_left_out(left_out), *unused)
+    beside = _beside(path, paths) if isinstance(path, Path) else []
+    checks = (
+        *file_findings.encodings([one for each in found.values() for one in each.encodings]),
+        *file_findings.swallowed(each.swallowed for each in found.values()),
+        *file_findings.left_out([*beside, *(place for each in found.values() for place in each.left_out)]),
+        *(check for each in found.values() for check in each.unused),
+    )
     return Raw(task, splits, order, checks)
 
 
@@ -108,7 +95,7 @@ class _Found:
     left_out: tuple[str, ...] = ()
     """Folders in a folder of texts that were not read."""
     unused: tuple[Check, ...] = ()
-    """Sheets of a spreadsheet, and a column that says which split a row is of, that nobody asked for."""
+    """A separator that no cell has; sheets, and a column that says which split a row is of, that nobody asked for."""
 
 
 def _by_column(
@@ -128,7 +115,7 @@ def _by_column(
     table = read_table(path, (*text.names, *columns_of(label), column, *of_row.names))
     whole = rows_of(table, text, label, task, names, of_row)
     values = [as_name(cell) if isinstance(cell, str) else None for cell in table.column(column)]
-    known = _NUMBERED if {*values} <= {*_NUMBERED, None} else _SPLITS
+    known = _NUMBERED if {*values} <= {*_NUMBERED, None} else file_findings.SPLITS
     meant = [known.get((value or "").lower()) for value in values]
     place = {number: index for index, number in enumerate(table.numbers.tolist())}
     said = [meant[place[number]] for number in whole.rows.tolist()]
@@ -139,15 +126,20 @@ def _by_column(
             shown = "nothing" if value is None else repr(value)
             bad.add(whole.place(index), f"column {column!r} holds {shown}, not {', '.join(known)}")
     splits: dict[SplitName, RawSplit] = {}
-    for name in dict.fromkeys(_SPLITS.values()):
+    for name in dict.fromkeys(file_findings.SPLITS.values()):
         chosen = [index for index, each in enumerate(said) if each == name]
         if chosen:
             splits[name] = _taken(whole, chosen, BadRows() if splits else bad)
     if "train" not in splits:
         seen = ", ".join(sorted({repr(value) for value in values if value is not None})[:5])
         raise DataError(f"{path}: column {column!r} says of no row that it is for training (it holds {seen})")
-    found = _Found(whole, ((str(path), table.encoding),), table.swallowed)
-    return Raw(task, splits, order, (*_encodings([found]), *_swallowed([found]), *_sheets(table)))
+    checks = (
+        *file_findings.encodings([(str(path), table.encoding)]),
+        *file_findings.swallowed([table.swallowed]),
+        *file_findings.sheets(table),
+        *file_findings.separator(table, label),
+    )
+    return Raw(task, splits, order, checks)
 
 
 def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
@@ -165,48 +157,14 @@ def _taken(whole: RawSplit, chosen: Sequence[int], bad: BadRows) -> RawSplit:
     )
 
 
-def _encodings(found: Iterable[_Found]) -> Iterator[Check]:
-    known = [one for each in found for one in each.encodings]
-    places = [place for place, encoding in known if encoding == WINDOWS]
-    if places:
-        advice = "Not UTF-8, read as Windows-1252. If letters with accents look wrong, save as UTF-8."
-        yield Check("encoding", "info", len(places), tuple(places[:3]), advice)
-    places = [place for place, encoding in known if encoding == MIXED]
-    if places:
-        advice = (
-            "Some lines are UTF-8, the others were read as Windows-1252: two files put together, or a damaged one? If "
-            "letters with accents look wrong, save as UTF-8."
-        )
-        yield Check("mixed_encodings", "warning", len(places), tuple(places[:3]), advice)
-
-
-def _swallowed(found: Iterable[_Found]) -> Iterator[Check]:
-    rows = BadRows()
-    for each in found:
-        rows.join(each.swallowed)
-    if rows.count:
-        advice = (
-            "Rows whose quotes have lines inside them that look like rows of their own: a quote that is opened and not "
-            "closed takes the rows up to the next quote into one text. Write a quote inside a text twice."
-        )
-        yield Check("rows_inside_quotes", "warning", rows.count, tuple(rows.examples[:3]), advice)
-
-
-def _left_out(places: Sequence[str]) -> Iterator[Check]:
-    if places:
-        advice = (
-            "Folders inside the folder of a label, or beside train and test, are not read; move their files to use "
-            "them."
-        )
-        yield Check("folders_left_out", "warning", len(places), tuple(places[:3]), advice)
-
-
 def _split_folders(path: Path) -> dict[SplitName, Path]:
     if not path.is_dir():
         return {"train": path}
     found: dict[SplitName, Path] = {}
-    for folder in sorted(child for child in path.iterdir() if child.is_dir() and child.name.lower() in _SPLITS):
-        name = _SPLITS[folder.name.lower()]
+    for folder in sorted(
+        child for child in path.iterdir() if child.is_dir() and child.name.lower() in file_findings.SPLITS
+    ):
+        name = file_findings.SPLITS[folder.name.lower()]
         if name in found:
             raise DataError(f"{path}: both {found[name].name} and {folder.name} hold the {name} split; keep one")
         found[name] = folder
@@ -291,46 +249,12 @@ def _file(
     columns = (*text.names, *columns_of(label), *(of_row.names if learnt else ()))
     table = read_table(path, columns, optional=of_row.names)
     split = rows_of(table, text, label, task, names, of_row.of(table))
-    encodings = ((str(path), table.encoding),)
-    return _Found(
-        split, encodings, table.swallowed, unused=(*_sheets(table), *(_unused(table, columns) if alone else ()))
+    unused = (
+        *file_findings.sheets(table),
+        *(file_findings.separator(table, label) if learnt else ()),
+        *(file_findings.unused_column(table, columns) if alone else ()),
     )
-
-
-def _sheets(table: Table) -> Iterator[Check]:
-    """The sheets of a spreadsheet beside the first one, which alone is read."""
-    if table.sheets:
-        advice = (
-            "Of a spreadsheet the first sheet is read; another is named behind its file, "
-            f"{table.path}#SHEET, and train, validation and test may each be one."
-        )
-        yield Check("sheets_left_out", "info", len(table.sheets), tuple(map(repr, table.sheets[:3])), advice)
-
-
-def _unused(table: Table, columns: Sequence[str]) -> Iterator[Check]:
-    """A column that looks as if it said which split a row is of."""
-    name = split_column(table, columns, blanks=True)
-    if name is not None:
-        advice = (
-            f"Column {name!r} says which split a row is of and is not used: the splits are cut at random. "
-            f"data.split: {{column: {name}}} uses it."
-        )
-        yield Check("unused_split_column", "warning", table.rows, (name,), advice)
-
-
-def split_column(table: Table, without: Sequence[str] = (), *, blanks: bool = False) -> str | None:
-    """The column of a table that says which split a row is of: called so, and holding such words in every row.
-
-    With ``blanks`` some rows may hold nothing.
-    """
-    for name in table.columns:
-        if _COLUMNS.fullmatch(name.strip().lower()) and name not in without:
-            cells = table.values[name] if name in table.values else read_table(table.path, [name]).column(name)
-            values = {text_of([cell] if cell else []) or "" for cell in cells}
-            known = {_SPLITS.get(value.strip().lower()) for value in values if value.strip() or not blanks}
-            if "train" in known and None not in known:
-                return name
-    return None
+    return _Found(split, ((str(path), table.encoding),), table.swallowed, unused=unused)
 
 
 def rows_of(

@@ -59,7 +59,7 @@ def cell_of(value: Any) -> Cell | Misfit:
             return Misfit(f"holds a text of {len(value):,} characters; ftcls takes {limits.CHARACTERS:,}")
         # A lone surrogate, which JSON can write and UTF-8 cannot, would stop the tokenizer.
         return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         items = [cell for item in value if (cell := cell_of(item)) is not None]
         texts = [item for item in items if isinstance(item, str)]
         return texts if len(texts) == len(items) else Misfit("holds a list of lists or objects")
