@@ -32,7 +32,7 @@ MULTILINGUAL: Final = "xlm-roberta-base"
 MOST_TOKENS: Final = 512
 """That a first config reads of a text."""
 
-FEW: Final = 8
+FEW: Final = 16
 """Training rows of a label, on average, up to which a contrastive start was measured: docs/few-labels.md."""
 _CONTRASTIVE: Final = """\
 # Few rows of each label: the encoder learns from pairs of texts first, and the training goes on from there.
