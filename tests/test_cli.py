@@ -460,7 +460,9 @@ def test_stdin_is_read_where_no_file_is_named(classifier, capsys, monkeypatch):
         sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfhello\nsome\xffthing\n"), encoding="cp1252")
     )
     assert run(["predict", "run"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["hello,short,0.25,0.75", "some\ufffdthing,long,0.25,0.75"]
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1:] == ["hello,short,0.25,0.75", "some\ufffdthing,long,0.25,0.75"]
+    assert "stdin: 1 of 2 texts have bytes that are no UTF-8, read and written as \ufffd" in said.err
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"id,text\n1,hello\n")))
     assert run(["predict", "run", "-", "--input-kind", "csv"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == "1,hello,short,0.25,0.75"

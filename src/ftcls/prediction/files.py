@@ -158,6 +158,13 @@ def _predict(
             run.all(itertools.chain([first] if first else [], cut))
     if tally.empty:
         log.warning("%s: %d of %d texts are empty; their label says nothing", source.name, tally.empty, run.rows)
+    if run.broken and not isinstance(given, Sequence):
+        log.warning(
+            "%s: %d of %d texts have bytes that are no UTF-8, read and written as \ufffd; save it as UTF-8",
+            source.name,
+            run.broken,
+            run.rows,
+        )
     for swallowed in source.swallowed:
         if swallowed.count:
             log.warning(
@@ -203,6 +210,8 @@ class _Run:
         self.progress = progress
         self.rows = 0
         """Read so far."""
+        self.broken = 0
+        """Texts that were labelled, and have a character that stands for bytes that are none."""
 
     def all(self, cut: Iterator[list[Item]]) -> None:
         """Label what an earlier call has not."""
@@ -228,6 +237,7 @@ class _Run:
     def _label(self, chunk: Sequence[Item]) -> None:
         texts = [item.text for item in chunk if item.text is not None]
         self.tally.empty += sum(map(is_blank, texts))
+        self.broken += sum("\ufffd" in text for text in texts)
         found = iter(predict_texts(self.classifier, texts))
         labelled = []
         for item in chunk:
