@@ -93,6 +93,8 @@ def test_an_object_is_no_label(put):
 def test_spellings_that_nobody_can_tell_apart_are_one_label(put):
     assert as_name(" caf\u0065\u0301\u200b ") == "café"
     assert as_name("\ufeff \xa0") is None
+    assert as_name("very\xa0\u200bgood") == as_name("very\u2009good") == "very good"
+    assert as_name("very  good") == "very  good"
     family = "\U0001f468\u200d\U0001f469"  # a joiner inside an emoji is part of it
     assert as_name(family) == family
     path = put("a.csv", "text,label\nx,cafe\u0301\ny,café\nz,tea\n")

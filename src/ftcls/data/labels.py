@@ -17,12 +17,17 @@ NAMED = 12
 """Label names an error lists."""
 
 
-_INVISIBLE = (
+INVISIBLE = (
     string.whitespace
     + "\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000\u200b\u200e\u200f\u2060\ufeff"
     + "".join(map(chr, range(0x2000, 0x200B)))
 )
 """White space, and characters that show nothing; a joiner inside an emoji is none of them."""
+_INSIDE = {
+    **dict.fromkeys((0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F), " "),
+    **dict.fromkeys((0x200B, 0x2060, 0xFEFF)),
+}
+"""Characters inside a name that look like a space, or like nothing."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A finite number as people write one; Python's float also takes nan, inf and 1_000."""
 
@@ -37,9 +42,11 @@ _DIGITS = 1_000
 def as_name(text: str) -> str | None:
     """A label as it is compared: accents composed, no white space or invisible characters around it.
 
-    None where nothing is left. Two spellings that nobody can tell apart are one label.
+    Inside it spaces of other kinds (those that do not break, for one) are plain ones, and what shows nothing is left
+    out. None where nothing is left. Two spellings that nobody can tell apart are one label.
     """
-    return unicodedata.normalize("NFC", text).strip(_INVISIBLE) or None
+    name = text if text.isascii() else unicodedata.normalize("NFC", text).translate(_INSIDE)
+    return name.strip(INVISIBLE) or None
 
 
 def is_number(name: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from ftcls.data.labels import as_name
+from ftcls.data.labels import INVISIBLE
 from ftcls.environment.limits import CHARACTERS
 
 AGAIN: Final = "the names of the columns again, as where files were put together; delete the row"
@@ -94,7 +94,7 @@ class Lines:
 
 
 def header(cells: Sequence[str]) -> tuple[str, ...]:
-    """The names of the columns, as labels are compared: accents composed, nothing invisible around them.
+    """The names of the columns, without white space and invisible characters around them.
 
     Columns without a name do not get in each other's way: the first keeps its empty one, the others are called
     ``column 3`` by their place.
@@ -102,7 +102,7 @@ def header(cells: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: two columns have one name; it is the argument.
     """
-    names = [as_name(cell) or "" for cell in cells]
+    names = [cell.strip(INVISIBLE) for cell in cells]
     nameless = [place for place, name in enumerate(names) if not name]
     for place in nameless[1:]:
         names[place] = f"column {place + 1}"
