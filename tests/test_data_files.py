@@ -140,6 +140,24 @@ def test_lines_of_two_encodings_are_read_each_in_its_own(put, caplog):
     assert read_table(packed).column("text") == [whole, whole, old]
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (gzip.compress(b"text,label\na,x\n"), "packed with gzip"),
+        (b"PK\x03\x04\x14\0", "a zip file or a spreadsheet"),
+        (b"PAR1\x15\x04", "a Parquet file"),
+        (b"%PDF-1.4\n", "a PDF"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS .*run: git lfs pull"),
+    ],
+)
+def test_a_file_that_is_something_else_is_called_that(put, content, what):
+    for name in ("a.csv", "a.jsonl"):
+        with pytest.raises(DataError, match=f"{name}: is no text, but {what}"):
+            read_table(put(name, content))
+    folder = put("set/x/a.txt", content).parent.parent
+    assert "is no text, but" in read(folder).splits["train"].bad.examples[0]
+
+
 def test_utf_32_is_known_by_its_mark(put):
     assert read_table(put("a.csv", "text\nété\n".encode("utf-32"))).column("text") == ["été"]
 

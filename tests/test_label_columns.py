@@ -274,7 +274,7 @@ def test_every_file_of_a_class_is_read_or_named(put, tmp_path):
     split = raw.splits["train"]
     assert split.texts == ["text of neg/1", "text of neg/2.TXT", "text of pos/3.txt", "text of pos/4.md"]
     assert split.labels == ["neg", "neg", "pos", "pos"]
-    assert split.bad.examples == [f"{tmp_path}/set/neg/image: no text: it has zero bytes"]
+    assert split.bad.examples == [f"{tmp_path}/set/neg/image: is no text, but a picture"]
     assert split.place(2) == f"{tmp_path}/set/pos/3.txt"
     left_out = next(check for check in raw.checks if check.name == "folders_left_out")
     assert left_out.examples == (f"{tmp_path}/set/pos/deeper",)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import ftcls
@@ -65,13 +66,22 @@ def test_the_python_function_takes_a_file_too(reviews):
         (["reviews.csv", "--label", "star"], 3, "no column 'star', did you mean 'stars'?"),
         (["reviews.csv", "--label", "stars", "--text", "boby"], 3, "no column 'boby', did you mean 'body'?"),
         (["quickstart", "--text", "body"], 2, "--text body: goes with a data file; quickstart is none"),
-        (["gone.csv", "--label", "stars"], 2, "--label stars: goes with a data file; gone.csv is none"),
+        (["gone.csv", "--label", "stars"], 2, "--label stars: goes with a data file; gone.csv is none: no such file"),
+        (["https://a.org/b.csv", "--label", "stars"], 2, "no such file; download it first"),
+        ([".", "--label", "stars"], 2, "is none: it is a folder without a folder for each label; name a table in it"),
+        (["reviews.feather", "--label", "stars"], 2, "is none: not a kind of file that ftcls reads; use .csv, .tsv"),
     ],
 )
 def test_what_is_typed_wrong_is_one_message(reviews, capsys, arguments, code, message):
+    Path("reviews.feather").touch()
     assert run(["train", *arguments]) == code
     assert message in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_a_table_in_the_place_of_a_config_is_one_message(reviews):
+    with pytest.raises(ConfigError, match=r"config: a DataFrame is none; .* data=TABLE, or is saved first"):
+        ftcls.train(pd.read_csv(reviews), label="stars")
 
 
 def test_a_text_column_without_a_data_file_is_refused(reviews):

@@ -79,6 +79,11 @@ def load(config: Config, overrides: Overrides = ()) -> Experiment:
         config = config.model_dump(mode="json", exclude_unset=True)
     if isinstance(config, Mapping):
         return combine(source.given(config, Place("config", folder=Path.cwd())), settings)
+    if not isinstance(config, str | os.PathLike):
+        raise ConfigError(
+            f"config: a {type(config).__name__} is none; give a file, the name of a shipped config, or its sections as "
+            'nested mappings. A table goes beside it, data=TABLE, or is saved first: train("rows.csv", label="label")'
+        )
     return combine(read(config), settings)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ftcls.config.durations import seconds_of
 from ftcls.config.load import Overrides, shipped
 from ftcls.config.smoke import keys
-from ftcls.data.tables.read import read_table
+from ftcls.data.tables.read import FORMATS, read_table
 from ftcls.data.tables.records import kind_of
 from ftcls.data.tables.spreadsheet import file_of
 from ftcls.environment import devices
@@ -56,7 +56,7 @@ def config_beside(
     """
     if not is_data(data):
         given = f"--label {', '.join(label)}" if label else f"--text {text}"
-        raise ConfigError(f"{given}: goes with a data file; {data} is none. A config has data.label and data.text")
+        raise ConfigError(f"{given}: goes with a data file; {data} is none{_why_none(data)}")
     path = Path(data)
     check_label(path, label)
     device = devices.choose("auto", "auto")
@@ -74,6 +74,18 @@ def config_beside(
         if place.read_text(encoding="utf-8") == made.text:
             return place, (*made.notes, *said, f"config: {place}")
     raise AssertionError
+
+
+def _why_none(data: str) -> str:
+    """Why an argument is no data file."""
+    path = Path(data)
+    if path.is_dir():
+        return ": it is a folder without a folder for each label; name a table in it"
+    if path.suffix in (".yaml", ".yml") or data in shipped():
+        return ". A config has data.label and data.text"
+    if not file_of(path).is_file():
+        return f": no such file{'; download it first' if '://' in data else ''}"
+    return f": not a kind of file that ftcls reads; use {FORMATS}"
 
 
 def check_label(data: Path, label: Sequence[str]) -> None:

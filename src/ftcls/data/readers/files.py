@@ -206,7 +206,8 @@ def _folder(path: Path) -> _Found:
                 content.reconfigure(newline=None)  # as people see it: line ends of Windows are line ends
                 text = content.read()
         except (DataError, UnicodeError) as error:
-            bad.add(str(file), f"no text ({error})")
+            reason = str(error).removeprefix(f"{file}: ")
+            bad.add(str(file), reason if reason.startswith("is no text") else f"no text ({reason})")
             continue
         if "\0" in text:
             bad.add(str(file), "no text: it has zero bytes")

@@ -57,6 +57,7 @@ def encoding_of(path: Path) -> str:
     try:
         with _opened(path) as file:
             block = file.read(_BLOCK)
+            _refuse_other(path, block)
             found = _marked(block)
             decoder = codecs.getincrementaldecoder(found or "utf-8")()
             while block:
@@ -124,6 +125,34 @@ def _unpacked(path: Path, raw: IO[bytes]) -> IO[bytes] | io.BufferedReader:
         except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:  # the last: a way of packing
             raise DataError(f"{path}: not a whole zip file ({error})") from error
     return limits.unpacked(cast(IO[bytes], gzip.open(raw) if suffix == ".gz" else bz2.open(raw)), path)
+
+
+_OTHERS: Final = (
+    (b"PK\x03\x04", "a zip file or a spreadsheet (.zip, .xlsx, .ods)"),
+    (b"\xd0\xcf\x11\xe0", "an old Office document (.xls, .doc)"),
+    (b"\x1f\x8b", "packed with gzip (.gz)"),
+    (b"BZh91AY&SY", "packed with bzip2 (.bz2)"),
+    (b"\xfd7zXZ", "packed with xz"),
+    (b"(\xb5/\xfd", "packed with zstd"),
+    (b"PAR1", "a Parquet file (.parquet)"),
+    (b"%PDF-", "a PDF"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"version https://git-lfs", "a pointer of Git LFS and not the file; run: git lfs pull"),
+)
+"""What other files begin with."""
+
+
+def _refuse_other(path: Path, block: bytes) -> None:
+    """Refuse a file that is no text, whatever its name says.
+
+    Raises:
+        DataError: says what it is.
+    """
+    for mark, what in _OTHERS:
+        if block.startswith(mark):
+            raise DataError(f"{path}: is no text, but {what}")
 
 
 def _marked(block: bytes) -> str | None:

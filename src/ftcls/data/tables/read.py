@@ -23,7 +23,9 @@ from ftcls.data.tables.table import Table
 from ftcls.environment import limits
 from ftcls.errors import DataError, quoted
 
-_FORMATS: Final = tuple(suffix for suffix, kind in KINDS.items() if kind != "txt")
+FORMATS: Final = (
+    f"{', '.join(suffix for suffix, kind in KINDS.items() if kind != 'txt')} (text kinds also {', '.join(PACKED)})"
+)
 """Lines of text have no column for a label."""
 
 
@@ -40,12 +42,11 @@ def read_table(path: Path, columns: Collection[str] | None = None, *, optional: 
         DataError: no such file, another format, an unknown encoding, no rows, or a column that is not there.
         UnavailableError: the library for a spreadsheet is not installed.
     """
-    formats = f"{', '.join(_FORMATS)} (text kinds also {', '.join(PACKED)})"
     if not file_of(path).is_file():
-        raise DataError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; name a {formats} file")
+        raise DataError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; name a {FORMATS} file")
     kind = kind_of(path)
     if kind is None or kind == "txt":
-        raise DataError(f"{path}: not a kind of file that ftcls reads; use {formats}")
+        raise DataError(f"{path}: not a kind of file that ftcls reads; use {FORMATS}")
     wanted = None if columns is None else {*columns, *optional}
     if kind == "parquet":
         table = _parquet(path, wanted)
