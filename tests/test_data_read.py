@@ -164,6 +164,20 @@ def test_one_class_is_refused(table):
         read(data(table(numbered(9, classes=1))), seed=0)
 
 
+def test_a_whole_number_is_one_label_with_and_without_a_point(table):
+    train = table([(f"text {n}", f"{n % 2 + 1}.0") for n in range(20)], "train.csv")
+    test = table([(f"other {n}", n % 2 + 1) for n in range(20)], "test.csv")
+    found = read(data({"train": train, "test": test}), seed=0)
+    assert found.labels == ("1", "2")
+    assert [found.labels[target] for target in found.splits["test"].targets] == ["1", "2"] * 10
+    assert not any(check.name in ("labels_missing", "similar_labels") for check in found.checks)
+    for labels in (("2", "1"), ("2.0", "1.0")):
+        listed = read(data({"train": train, "test": test}, labels=labels), seed=0)
+        assert (listed.labels, listed.splits["test"].targets.tolist()) == (labels, [1, 0] * 10)
+    halves = table([(f"text {n}", ("1.0", "1.5", "1")[n % 3]) for n in range(30)], "halves.csv")
+    assert read(data(halves), seed=0).labels == ("1", "1.5")
+
+
 def test_a_table_without_rows_is_called_one(table):
     path = table([])
     with pytest.raises(DataError, match="no row below the names of the columns"):

@@ -3,7 +3,7 @@
 import re
 import string
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _PARTED = re.compile(r"(?<=\w)[-_ ]+(?=[^\W_])")
 _ENDS = " .,;:!?"
 
+_POINT = re.compile(r"([+-]?\d+)\.0+", re.ASCII)
+"""A whole number with a point."""
 _DIGITS = 1_000
 """Digits of a number inside a name that its place goes by."""
 
@@ -84,12 +86,12 @@ def _pieces(name: str) -> tuple[list[tuple[str, int]], str]:
 
 
 def union(splits: Mapping[SplitName, RawSplit]) -> tuple[str, ...]:
-    """Every label of every split, in natural order."""
+    """Every label of every split, in natural order; a whole number is one in both spellings that `known_as` knows."""
     found: set[str] = set()
     for split in splits.values():
         for label in set(split.labels):
             found.update((label,) if isinstance(label, str) else label or ())
-    return natural(found)
+    return natural(name for name in found if not ((whole := _POINT.fullmatch(name)) and whole[1] in found))
 
 
 def check(labels: Sequence[str], *, task: Task, source: str) -> None:
@@ -176,8 +178,21 @@ def encode(
     return rows, hot, bad
 
 
+def known_as(name: str, labels: Container[str]) -> str:
+    """The label that a name means: itself, or the same whole number, with a point or without.
+
+    pandas writes ``1.0`` for 1 where a cell of the column was empty, in one file of a data set and not in the other.
+    """
+    if name not in labels:
+        whole = _POINT.fullmatch(name)
+        other = whole[1] if whole else f"{name}.0"
+        if other in labels and is_number(name):
+            return other
+    return name
+
+
 def _numbers(value: tuple[str, ...] | str | None, number: dict[str, int], task: Task) -> tuple[int, ...] | None:
-    names = _names(value)
+    names = tuple(known_as(name, number) for name in _names(value))
     if any(name not in number for name in names) or (task != "multilabel" and len(names) != 1):
         return None
     return tuple(number[name] for name in names)
@@ -191,7 +206,7 @@ def _reason(value: tuple[str, ...] | str | None, number: dict[str, int], task: T
     names = _names(value)
     if not names:
         return "no label"
-    unknown = [name for name in names if name not in number]
+    unknown = [name for name in names if known_as(name, number) not in number]
     if unknown:
         return f"label {unknown[0]!r} is not one of {listed(tuple(number))}"
     return f"{len(names)} labels ({listed(names)}); task {task} takes one"
