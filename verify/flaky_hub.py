@@ -2,12 +2,12 @@
 
     python verify/flaky_hub.py [--short]
 
-A Hub on the loopback (`tests/fake_hub.py`) has a small checkpoint. Its answers are spoilt: the connection is reset, the
-content cut off, 429, 500, 502 and 503 said, bytes sent slowly or not at all, other bytes of the same length sent, HTML
-in place of JSON, a length that is not kept. Each is tried once (the library may try again), a few times, and for ever,
-on each file, by a process of its own that labels a text. Then `download.fetch` of a data set's archive from a server
-that does the same. Exit code 1 where a traceback or exit code 1 is shown, a spoilt file was used, a message does not
-name the Hub or the checkpoint, or a case took more than `SECONDS`.
+A Hub on the loopback (`tests/support/fake_hub.py`) has a small checkpoint. Its answers are spoilt: the connection is
+reset, the content cut off, 429, 500, 502 and 503 said, bytes sent slowly or not at all, other bytes of the same length
+sent, HTML in place of JSON, a length that is not kept. Each is tried once (the library may try again), a few times, and
+for ever, on each file, by a process of its own that labels a text. Then `download.fetch` of a data set's archive from a
+server that does the same. Exit code 1 where a traceback or exit code 1 is shown, a spoilt file was used, a message does
+not name the Hub or the checkpoint, or a case took more than `SECONDS`.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.pop("HF_HUB_OFFLINE", None)  # before it is read; the Hub here is on the loopback
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
 from transformers import AutoModelForSequenceClassification, BertConfig
 

@@ -1,6 +1,6 @@
 """The one subclass of the Trainer: exact steps from micro-batches, checkpoints that are whole, errors that say so.
 
-What is changed, and why (each was found by running it, see tests/test_training.py):
+What is changed, and why (each was found by running it, see tests/training/test_training.py):
 
 - The stock Trainer takes a sequence classifier's mean loss for a sum and inflates loss and gradients under
   accumulation and data parallelism (transformers#47688). Here a step's loss is the sum of its examples' losses over
