@@ -26,12 +26,14 @@ from ftcls.data.read import read
 from ftcls.data.texts import Pair, TextColumns, mapped, parts
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.classifier import Classifier
+from ftcls.inference.simple_classifier import load_classifier
 from ftcls.model import scratch
 from ftcls.model.baselines import linear
 from ftcls.model.packed_encoder import PackedClassifier
 from ftcls.model.template import pair_template
 from ftcls.model.tokenize import encode
 from ftcls.pipeline.starter_config import Machine, from_file
+from ftcls.runs import predictions
 from ftcls.training import augment
 from small_encoders import built
 
@@ -455,6 +457,16 @@ def test_the_baseline_sees_how_far_two_texts_agree(run):
     unseen = agreeing(200, seed=5)
     right = alone.probabilities(list(unseen["premise"])).argmax(1) == (unseen["label"] == "same").to_numpy()
     assert right.mean() < 0.6
+
+
+@pytest.mark.parametrize(("name", "stored"), [("tfidf", "baseline"), ("stack", "stack")])
+def test_the_simple_models_of_pairs_are_read_and_repeat_their_figures(run, name, stored):
+    rung = next(each for each in run.report.ladder if each.name == name)
+    assert ftcls.evaluate(f"{run.path}:{name}").metrics == pytest.approx(rung.metrics["test"])
+    kept = predictions.read(run.files.predictions / f"test-{stored}.parquet")
+    pairs = [tuple(parts(text)) for text in predictions.read_rows(run.files.predictions / "test.parquet").texts]
+    said = load_classifier(f"{run.path}:{name}", device="cpu").predict_proba(pairs)
+    np.testing.assert_allclose(said, kept.probabilities, atol=1e-6)
 
 
 def test_the_examples_of_the_server_are_pairs(run, classifier):

@@ -205,7 +205,7 @@ def _simple(wanted: Reference, machine: Machine, options: dict[str, Any]) -> Sim
 
 
 def _tfidf(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> LinearModel:
-    return LinearModel.load(folder)
+    return LinearModel.load(folder, pairs=stored.text is not None and stored.text.pairs)
 
 
 def _static(folder: Path, run: RunDir, stored: Settings, machine: Machine, options: dict[str, Any]) -> StaticModel:

@@ -45,6 +45,8 @@ MAJORITY = "most frequent label"
 _TOKEN = r"\w+|[^\w\s]"
 """Words, and single signs, so that emoji count; worth .004 on AG News."""
 _BUCKETS = 2**20
+_BLOCKS = 3
+"""Of the words of a pair of texts: those of the first, of the second, and of both."""
 _FEATURES = 200_000
 """Most features: the most frequent; they bound memory on any number of rows and labels."""
 _RARE_FROM_ROWS = 5000
@@ -127,8 +129,12 @@ class LinearModel:
         store.save(folder, KIND, settings, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, *, pairs: bool = False) -> Self:
         """Read what `save` wrote.
+
+        Args:
+            folder: where it lies.
+            pairs: whether it was fitted to pairs of texts, which have three blocks of buckets.
 
         Raises:
             DataError: it is not there, is damaged, or was written by another version.
@@ -139,7 +145,8 @@ class LinearModel:
         f, m, k = (len(arrays[name]) if arrays[name].ndim else 0 for name in ("features", "machines", "prior"))
         shapes = {"features": (f,), "idf": (f,), "weights": (f, m), "offsets": (3, m), "machines": (m,)}
         shapes |= {"seen": (arrays["seen"].size,), "prior": (len(settings["labels"]),)}
-        store.expect(folder, arrays, shapes, {"features": _BUCKETS, "machines": k, "seen": k})
+        buckets = _BLOCKS * _BUCKETS if pairs else _BUCKETS
+        store.expect(folder, arrays, shapes, {"features": buckets, "machines": k, "seen": k})
         if settings["task"] != "multilabel" and m not in (0, 1 if len(arrays["seen"]) == 2 else len(arrays["seen"])):
             raise DataError(f"{folder / store.ARRAYS}: cannot be read ({m} machines for other labels); train anew")
         return cls(task=settings["task"], rows=None, **arrays)
