@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import precision_recall_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve
 from statsmodels.stats.proportion import proportion_confint
 
 import synthetic
@@ -21,6 +21,27 @@ def test_the_curve_lies_on_the_curve_of_scikit_learn():
     assert set(kept) <= points
     assert kept[-1][0] == 1
     assert len(kept) < 3000 / 4
+
+
+@pytest.mark.parametrize("label", ["b", "all labels together"])
+def test_the_curve_of_rows_with_weights_is_the_weighted_one_of_scikit_learn(label):
+    rows = np.random.default_rng(3).choice([0.2, 1.0, 7.0], 400)
+    made = replace(synthetic.predictions("multilabel", 400, labels=tuple("abcdef")), weights=rows)
+    areas = {name: each.average_precision for name, each in metrics.per_label(made).items()}
+    areas |= {"b": 0.0}  # so that it is one of those that are drawn
+    curve = next(each for each in error_analysis.curves(made, areas, most=5) if each.name == label)
+    gold, found = made.gold, made.probabilities
+    if label == "b":
+        gold, found = gold[:, 1], found[:, 1]
+    each = np.repeat(rows, gold.size // 400)
+    precision, recall, _ = precision_recall_curve(gold.ravel(), found.ravel(), sample_weight=each)
+    points = set(zip(recall.round(9), precision.round(9), strict=True))
+    assert set(zip(curve.recall[1:].round(9), curve.precision[1:].round(9), strict=True)) <= points
+    area = (np.diff(curve.recall) * curve.precision[1:]).sum()
+    right = average_precision_score(gold.ravel(), found.ravel(), sample_weight=each)
+    assert area == pytest.approx(right, abs=0.01)
+    if label != "b":
+        assert right == pytest.approx(metrics.score(made)["average_precision_micro"])
 
 
 def test_of_many_labels_all_together_and_the_extremes_have_a_curve():

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import precision_score, recall_score
 
 import synthetic
 from ftcls.reporting import page_data
@@ -72,6 +73,34 @@ def test_counts_at_a_threshold_are_those_of_the_decision(task):
             assert [counts[at] for counts in curves["splits"][name]["hits"]] == (given & gold).sum(axis=0).tolist()
         now = each.predicted[:, None] == 1 if task == "binary" else each.predicted
         assert [counts[-1] for counts in curves["splits"][name]["given"]] == now.sum(axis=0).tolist()
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_where_rows_have_weights_ratios_at_a_threshold_are_the_weighted_ones(task):
+    made = synthetic.predictions(task, 120)
+    plain = page_data.curves({"test": made}, None)["splits"]["test"]
+    rows = np.random.default_rng(0).choice([0.25, 1.0, 5.0], 120)
+    made = replace(made, weights=rows)
+    found = page_data.curves({"test": made}, None)["splits"]["test"]
+    assert {key: found[key] for key in plain} == plain  # rows are counted as ever
+    assert "weighed" not in plain
+    each = found["weighed"]
+    for place, label in enumerate([1] if task == "binary" else range(len(made.labels))):
+        gold = made.gold[:, label] if task == "multilabel" else made.gold == label
+        given = made.probabilities[:, label] >= 0.37
+        hits, at = each["hits"][place], page_data.GRID.index(0.37)
+        precision = precision_score(gold, given, sample_weight=rows, zero_division=0)
+        assert hits[at] / each["given"][place][at] == pytest.approx(precision)
+        assert hits[at] / each["gold"][place] == pytest.approx(recall_score(gold, given, sample_weight=rows))
+
+
+def test_bins_of_reliability_know_the_weight_of_their_rows():
+    made = synthetic.predictions("binary", 120)
+    rows = np.random.default_rng(0).choice([0.25, 1.0, 5.0], 120)
+    (bins,) = page_data._reliability(replace(made, weights=rows))
+    assert sum(weight for *_, weight in bins) == pytest.approx(rows.sum())
+    true = sum(observed * weight for _, observed, _, weight in bins) / rows.sum()
+    assert true == pytest.approx(np.average(made.gold == 1, weights=rows), abs=1e-4)
 
 
 def test_of_several_labels_what_was_missed_without_another_is_counted():

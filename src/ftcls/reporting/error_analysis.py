@@ -18,7 +18,7 @@ _POINTS = 300
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A precision-recall curve."""
+    """A precision-recall curve, of rows that count by their weights."""
 
     name: str
     recall: NDArray[np.float64]
@@ -67,23 +67,25 @@ def curves(predictions: Predictions, areas: dict[str, float | None], *, most: in
         return tuple(_curve(predictions, label) for label in known)
     ranked = sorted(known, key=lambda label: areas[label] or 0.0)
     half = (most - 1) // 2
-    gold = _indicators(predictions)
-    together = _thinned("all labels together", predictions.probabilities.ravel(), gold.ravel())
+    gold, each = _indicators(predictions), np.repeat(predictions.counting, len(labels))
+    together = _thinned("all labels together", predictions.probabilities.ravel(), gold.ravel(), each)
     return (together, *(_curve(predictions, label) for label in (*ranked[:half], *ranked[-half:])))
 
 
 def _curve(predictions: Predictions, label: str) -> Curve:
     index = predictions.labels.index(label)
-    return _thinned(label, predictions.probabilities[:, index], _gold_of(predictions, index))
+    gold = _gold_of(predictions, index)
+    return _thinned(label, predictions.probabilities[:, index], gold, predictions.counting)
 
 
-def _thinned(name: str, scores: NDArray[np.float64], gold: NDArray[np.bool_]) -> Curve:
+def _thinned(name: str, scores: NDArray[np.float64], gold: NDArray[np.bool_], rows: NDArray[np.float64]) -> Curve:
     """The curve from the highest score down; of the points in one step of recall the first and the last are kept."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    hits = gold[order].cumsum()[ends]
-    recall, precision = hits / hits[-1], hits / (ends + 1)
+    counted = rows[order]
+    given, hits = counted.cumsum()[ends], (counted * gold[order]).cumsum()[ends]
+    recall, precision = hits / hits[-1], hits / given
     step = np.floor(recall * _POINTS)
     kept = np.flatnonzero(np.append(True, step[1:] != step[:-1]) | np.append(step[1:] != step[:-1], True))
     recall, precision = recall[kept], precision[kept]

@@ -7,13 +7,16 @@ const places = () => (at("c-label").value === ALL ? D.curves.labels.map((_, inde
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 const GRID_END = () => D.curves.grid.length;
 
-// The figures of a split at a place on the grid; the place behind it is the threshold in force.
+// The figures of a split at a place on the grid; the place behind it is the threshold in force. Rows are counted, and
+// where they have weights ratios are of these.
 function scores(split, place) {
   const found = D.curves.splits[split];
   const at_ = places();
-  const [gold, given, hits] = [sum(at_.map((i) => found.gold[i])), sum(at_.map((i) => found.given[i][place])), sum(at_.map((i) => found.hits[i][place]))];
+  const sums = (of) => [sum(at_.map((i) => of.gold[i])), sum(at_.map((i) => of.given[i][place])), sum(at_.map((i) => of.hits[i][place]))];
+  const [gold, given, hits] = sums(found);
+  const [has, said, right] = sums(found.weighed ?? found);
   return {
-    precision: share(hits, given), recall: share(hits, gold), f1: share(2 * hits, gold + given),
+    precision: share(right, said), recall: share(right, has), f1: share(2 * right, has + said),
     given, rightly: hits, wrongly: given - hits, missed: gold - hits, gold,
   };
 }
@@ -82,12 +85,12 @@ function chart(box, { x, y, line, points, diagonal }) {
 function pooledBins() {
   const width = 15;
   const pooled = new Map();
-  for (const [mean, observed, rows] of D.reliability.flat()) {
+  for (const [mean, observed, rows, weight] of D.reliability.flat()) {
     const at_ = Math.min(width - 1, Math.floor(mean * width));
-    const [p, hits, n] = pooled.get(at_) ?? [0, 0, 0];
-    pooled.set(at_, [p + mean * rows, hits + observed * rows, n + rows]);
+    const [p, hits, n, all] = pooled.get(at_) ?? [0, 0, 0, 0];
+    pooled.set(at_, [p + mean * weight, hits + observed * weight, n + rows, all + weight]);
   }
-  return [...pooled].sort((a, b) => a[0] - b[0]).map(([, [p, hits, n]]) => [p / n, hits / n, n]);
+  return [...pooled].sort((a, b) => a[0] - b[0]).map(([, [p, hits, n, all]]) => [p / all, hits / all, n]);
 }
 
 function drawCurves() {

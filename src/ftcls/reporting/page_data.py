@@ -192,6 +192,8 @@ def clustered(counts: NDArray[np.int64]) -> list[int]:
 def curves(predictions: Mapping[str, Predictions], thresholds: Sequence[float] | None) -> dict[str, Any]:
     """How many rows get a label, and how many of them have it, at every threshold of `GRID` and at the one in force.
 
+    Where rows have weights, `weighed` has the sums of these beside the numbers of rows: ratios are of them.
+
     multilabel: of every label. binary: of the positive one. multiclass: of every label against the rest, for the
     precision-recall curve; there is no threshold to set.
     """
@@ -200,7 +202,7 @@ def curves(predictions: Mapping[str, Predictions], thresholds: Sequence[float] |
         "grid": GRID,
         "labels": list(range(len(first.labels))) if first.positive is None else [first.positive],
         "current": _in_force(first, thresholds),
-        "splits": {name: _counted(each, thresholds) for name, each in predictions.items()},
+        "splits": {name: _of_split(each, thresholds) for name, each in predictions.items()},
     }
 
 
@@ -210,37 +212,51 @@ def _in_force(predictions: Predictions, thresholds: Sequence[float] | None) -> l
     return [0.5] * len(predictions.labels) if thresholds is None else list(thresholds)
 
 
-def _counted(predictions: Predictions, thresholds: Sequence[float] | None) -> dict[str, Any]:
+def _of_split(predictions: Predictions, thresholds: Sequence[float] | None) -> dict[str, Any]:
+    rows = {"rows": len(predictions), **_counted(predictions, thresholds, np.ones(len(predictions), dtype=np.int64))}
+    return rows if predictions.weights is None else rows | {"weighed": _counted(predictions, thresholds)}
+
+
+def _counted(
+    predictions: Predictions, thresholds: Sequence[float] | None, rows: NDArray[np.int64] | None = None
+) -> dict[str, Any]:
+    """Sums over the rows by what each counts; None: by its weight."""
     positive, found = predictions.positive, predictions.probabilities
+    each = predictions.counting if rows is None else rows
     k = len(predictions.labels)
     gold = predictions.gold.astype(bool) if predictions.task == "multilabel" else predictions.gold[:, None] == range(k)
     if positive is not None:
         points = [*(decision.operating_point(t, positive) for t in GRID), thresholds]
         given = [decision.predict(found, "binary", point) == positive for point in points]
-        hits = [int((each & gold[:, positive]).sum()) for each in given]
         return {
-            "rows": len(predictions),
-            "gold": [int(gold[:, positive].sum())],
-            "given": [[int(each.sum()) for each in given]],
-            "hits": [hits],
+            "gold": _plain(each @ gold[:, [positive]]),
+            "given": [_plain(np.array([each[mask].sum() for mask in given]))],
+            "hits": [_plain(np.array([each[mask & gold[:, positive]].sum() for mask in given]))],
         }
     in_force = _in_force(predictions, thresholds)
     given_of, hits_of = [], []
     for label in range(k):
-        at = np.array([*GRID, in_force[label]])
-        given_of.append(_from(found[:, label], at))
-        hits_of.append(_from(found[gold[:, label], label], at))
-    return {"rows": len(predictions), "gold": gold.sum(axis=0).tolist(), "given": given_of, "hits": hits_of}
+        at, has = np.array([*GRID, in_force[label]]), gold[:, label]
+        given_of.append(_from(found[:, label], each, at))
+        hits_of.append(_from(found[has, label], each[has], at))
+    return {"gold": _plain(each @ gold), "given": given_of, "hits": hits_of}
 
 
-def _from(probabilities: NDArray[np.float64], thresholds: NDArray[np.float64]) -> list[int]:
-    """How many reach each threshold."""
-    counts: list[int] = (len(probabilities) - np.searchsorted(np.sort(probabilities), thresholds)).tolist()
-    return counts
+def _from(probabilities: NDArray[np.float64], rows: NDArray[Any], thresholds: NDArray[np.float64]) -> list[float]:
+    """How many reach each threshold, by what each row counts."""
+    order = np.argsort(probabilities, kind="stable")
+    below = np.append(0, np.cumsum(rows[order]))
+    return _plain(below[-1] - below[np.searchsorted(probabilities[order], thresholds)])
+
+
+def _plain(sums: NDArray[Any]) -> list[float]:
+    """Whole numbers as they are; others to what a page shows and more."""
+    found: list[float] = (sums if sums.dtype.kind == "i" else np.round(sums, 6)).tolist()
+    return found
 
 
 def _reliability(predictions: Predictions) -> list[list[list[float]]]:
-    """For each label that is asked about: bins of its probability, as mean, share that has it, and rows."""
+    """For each label that is asked about: bins of its probability: mean, share that has it, rows, their weight."""
     k = len(predictions.labels)
     gold = predictions.gold if predictions.task == "multilabel" else predictions.gold[:, None] == np.arange(k)
     labels = range(k) if predictions.positive is None else [predictions.positive]
@@ -248,7 +264,9 @@ def _reliability(predictions: Predictions) -> list[list[list[float]]]:
         reliability(predictions.probabilities[:, [label]], gold[:, [label]], "multilabel", predictions.weights).bins
         for label in labels
     ]
-    return [[[round(b.confidence, 4), round(b.observed, 4), b.count] for b in bins] for bins in found]
+    return [
+        [[round(b.confidence, 4), round(b.observed, 4), b.count, round(b.weight, 4)] for b in bins] for bins in found
+    ]
 
 
 def candidates(

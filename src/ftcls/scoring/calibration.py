@@ -28,6 +28,8 @@ class Bin:
     """Mean probability of what was said."""
     observed: float
     """Share of it that was true."""
+    weight: float
+    """Of the rows of its decisions; their number where all rows count the same."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,14 @@ def reliability(
     sums = np.bincount(place, weights=each * confidence, minlength=BINS)
     hits = np.bincount(place, weights=each * right, minlength=BINS)
     bins = tuple(
-        Bin(i / BINS, (i + 1) / BINS, int(counts[i]), float(sums[i] / totals[i]), float(hits[i] / totals[i]))
+        Bin(
+            low=i / BINS,
+            high=(i + 1) / BINS,
+            count=int(counts[i]),
+            confidence=float(sums[i] / totals[i]),
+            observed=float(hits[i] / totals[i]),
+            weight=float(totals[i]),
+        )
         for i in np.flatnonzero(counts).tolist()
     )
     return Reliability(bins, error=float(np.abs(sums - hits).sum() / totals.sum()))
