@@ -1,4 +1,7 @@
-"""Processes of tests, forked from one that has the libraries: importing them takes longer than most that is tested."""
+"""Processes of tests, forked from one that has the libraries: importing them takes longer than most that is tested.
+
+On Windows, which has no fork, each imports them itself.
+"""
 
 import contextlib
 import gc
@@ -23,11 +26,14 @@ from ftcls.search import executors
 LIBRARIES = ("ftcls.pipeline.train", "ftcls.training.fit", "ftcls.search.sweep", "ftcls.prediction.predict")
 """What the server imports. Modules of the tests are not found by it: it has the path of the installation alone."""
 
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
 
 def start(target: Callable[..., Any], *arguments: Any) -> multiprocessing.Process:
     """Call a function in a process of its own."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(LIBRARIES))
+    context = multiprocessing.get_context(METHOD)
+    if METHOD == "forkserver":
+        context.set_forkserver_preload(list(LIBRARIES))
     process = context.Process(target=_call, args=(target, *arguments))
     process.start()
     return process
