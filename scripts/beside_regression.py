@@ -20,7 +20,8 @@ from ftcls.config.load import load
 from ftcls.data.read import read
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs.directory import RunDir
-from ftcls.scoring.intervals import paired_difference, score_of
+from ftcls.scoring.differences import paired_difference
+from ftcls.scoring.intervals import score_of
 
 FEATURES = {"words": {}, "words and word pairs": {"ngram_range": (1, 2), "sublinear_tf": True}}
 

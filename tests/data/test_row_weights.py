@@ -24,6 +24,7 @@ from ftcls.runs import history, predictions, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import calibration, intervals, metrics, mixture, thresholds, wilson
 from ftcls.scoring.diagnosis import constant_loss
+from ftcls.scoring.differences import paired_difference
 from ftcls.training import fit, losses
 from processes import forked_trainings, on_two
 
@@ -120,7 +121,7 @@ def test_predictions_of_other_weights_are_not_compared():
     made = weighted("binary")
     other = made.__class__(**{**vars(made), "weights": made.weights + 1})
     with pytest.raises(DataError, match="other weights"):
-        intervals.paired_difference(made, other)
+        paired_difference(made, other)
 
 
 def test_predictions_keep_their_weights_in_the_file(tmp_path):

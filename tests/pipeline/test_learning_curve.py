@@ -21,7 +21,7 @@ from ftcls.pipeline.trained_run import fit_simple_models
 from ftcls.reporting import gallery, html_page, more_rows, plot_points, plots, run_page
 from ftcls.runs.learning_curve_section import CurvePoint, LearningCurve, ModelCurve
 from ftcls.scoring import thresholds
-from ftcls.scoring.intervals import Difference
+from ftcls.scoring.differences import Difference
 
 WORDS = ("goal match team", "bank market shares", "planet rocket star", "vote party law")
 TRAINING = {"max_steps": 2, "batch_size": 16, "eval_strategy": "no", "device": "cpu", "precision": "fp32"}

@@ -155,9 +155,19 @@ def test_of_a_run_by_its_loss_the_probabilities_are_mended_first():
     assert keys(facts)[0] == {"decision.temperature": "tuned"}
 
 
+def _scored(*scores):
+    return tuple(Evaluation(125 * (place + 1), score) for place, score in enumerate(scores))
+
+
 def test_the_best_step_first_halves_the_rate():
-    assert keys(replace(GOOD, best_step=125)) == [{"training.learning_rate": 5e-5}]
+    falling = replace(GOOD, best_step=125, evaluations=_scored(0.9, 0.85, 0.84, 0.84))
+    assert keys(falling) == [{"training.learning_rate": 5e-5}]
     assert keys(replace(GOOD, verdict="unstable", from_step=250, best_step=250)) == [{"training.learning_rate": 5e-5}]
+
+
+@pytest.mark.parametrize("scores", [(1.0, 1.0, 1.0, 1.0), (0.9, 0.895, 0.9, 0.892)])
+def test_the_first_of_evaluations_that_are_alike_says_nothing_of_the_rate(scores):
+    assert keys(replace(GOOD, best_step=125, evaluations=_scored(*scores))) == []
 
 
 @pytest.mark.parametrize(
@@ -245,6 +255,9 @@ def test_a_rate_that_never_fell_is_let_fall():
 def test_one_evaluation_is_too_few():
     facts = replace(GOOD, verdict="unknown", evaluations=(Evaluation(500, 0.8),))
     assert keys(facts) == [{"training.eval_strategy": "steps", "training.eval_steps": 62}]
+    assert "take one every 62 steps." in sentences(facts)
+    few = replace(facts, steps=5, best_step=5, evaluations=(Evaluation(5, 0.8),))
+    assert "take one after every step." in sentences(few)
 
 
 def test_validation_far_above_test_is_cut_anew():

@@ -14,6 +14,7 @@ from ftcls.config.load import load
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline.starter_config import Machine, from_file
 from ftcls.scoring import decision, intervals, metrics
+from ftcls.scoring.differences import paired_difference
 from ftcls.training import losses
 
 STARS = ("1", "2", "3", "4", "5")
@@ -54,7 +55,7 @@ def test_every_score_has_an_interval_around_it():
         assert low <= score[name] <= high, name
     assert found["accuracy_within_one"][1] == 1
     assert found["accuracy_within_one"][0] < 1  # no miss among 300 rows is no proof that there is none
-    difference = intervals.paired_difference(
+    difference = paired_difference(
         predictions(gold, predicted), predictions(gold, rng.integers(0, 5, 300)), metric="quadratic_weighted_kappa"
     )
     assert difference.p_value < 0.01

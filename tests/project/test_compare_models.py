@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ftcls.config.load import load
-from ftcls.scoring.intervals import paired_difference
+from ftcls.scoring.differences import paired_difference
 from ftcls.scoring.metrics import Predictions
 from ftcls.scoring.significance import holm, mcnemar
 

@@ -19,7 +19,7 @@ from ftcls.reporting import compare_page
 from ftcls.reporting.compare import compare
 from ftcls.runs import predictions, report_schema
 from ftcls.runs.directory import RunDir
-from ftcls.scoring.intervals import paired_difference
+from ftcls.scoring.differences import paired_difference
 from ftcls.scoring.significance import mcnemar
 from made_reports import made
 
@@ -224,3 +224,24 @@ def test_the_command_refuses_with_the_exit_code_of_the_reason(tmp_path, capsys):
     assert ftcls(["compare", place]) == 2
     assert ftcls(["compare", place, str(tmp_path / "none")]) == 3
     assert "no report.json" in capsys.readouterr().err
+
+
+def test_rows_of_clusters_have_no_test_that_takes_them_for_independent(tmp_path):
+    skills = {"good": 2.0, "bad": 0.5}
+    clusters = np.arange(200) // 4
+    runs = [made(tmp_path, name=each, skill=skills[each], checkpoint=each, clusters=clusters) for each in skills]
+    (pair,) = compare(runs).pairs
+    assert pair.difference.clusters == 50
+    assert (pair.mcnemar, pair.mcnemar_corrected_p_value) == (None, None)
+
+
+def test_seeds_that_differ_on_few_rows_show_no_more_than_these_rows(tmp_path):
+    gold = synthetic.predictions("multiclass").gold
+    other = gold.copy()
+    other[:4] = (other[:4] + 1) % 3
+    many = [made(tmp_path, name="a", seed=seed, predicted=gold) for seed in (1, 2)]
+    alone = made(tmp_path, name="b", checkpoint="x", predicted=other)
+    (pair,) = compare([*many, alone], metric="accuracy").pairs
+    assert pair.difference.value == pytest.approx(0.02)
+    assert pair.difference.p_value >= 0.125
+    assert "no difference" in pair.verdict

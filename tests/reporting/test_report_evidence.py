@@ -6,8 +6,10 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from statsmodels.stats.proportion import proportion_confint
 
 import synthetic
-from ftcls.reporting import error_analysis
-from ftcls.scoring import metrics, slices
+from ftcls.reporting import error_analysis, findings, rungs
+from ftcls.reporting.outcome import outcome
+from ftcls.runs.report_schema import DecisionReport
+from ftcls.scoring import calibration, metrics, slices, wilson
 from ftcls.scoring.calibration import reliability
 
 
@@ -128,3 +130,76 @@ def test_truncation_is_compared_where_some_texts_were_cut():
     assert slices.by_truncation(made, np.zeros(200, bool)) == ()
     whole, cut = slices.by_truncation(made, np.arange(200) < 50)
     assert (whole.count, cut.count) == (150, 50)
+
+
+def test_a_group_of_clusters_is_as_sure_as_its_clusters():
+    made = synthetic.predictions("binary")
+    whole, cut = slices.by_truncation(replace(made, clusters=np.arange(200) // 10), np.arange(200) < 50)
+    hits = made.gold == made.predicted
+    assert (cut.low, cut.high) == wilson.of_rows(hits[:50], np.arange(50) // 10)
+    assert whole.accuracy == hits[50:].mean()
+    # Five wholly alike clusters are five rows.
+    alike = replace(made, gold=np.repeat([1, 0, 1, 1], 50), predicted=np.ones(200, int), clusters=np.arange(200) // 10)
+    (_, group) = slices.by_truncation(alike, np.arange(200) < 50)
+    assert (group.low, group.high) == pytest.approx(proportion_confint(5, 5, method="wilson"))
+
+
+def _findings(report, *, count=2, confidence=0.95):
+    bins = (calibration.Bin(0.9, 1.0, count=100, confidence=confidence, observed=0.5),)
+    return [
+        each.sentence
+        for each in findings.findings(
+            report,
+            pairs=[error_analysis.Pair("no", "yes", count=count, share=0.02)],
+            calibration=calibration.Reliability(bins, error=0.45),
+            lengths=(),
+            truncation=(),
+            candidates=0,
+        )
+    ]
+
+
+def test_a_count_of_one_is_once():
+    report, _ = synthetic.report("binary")
+    assert any(line.endswith("“yes”: once, 2 % of its rows.") for line in _findings(report, count=1))
+    assert any(line.endswith("“yes”: 2 times, 2 % of its rows.") for line in _findings(report))
+
+
+def test_labels_that_are_all_alike_have_no_weakest():
+    report, _ = synthetic.report("binary")
+    assert any("is the weakest label" in line for line in _findings(report))
+    alike = {label: replace(each, f1=0.8, recall=0.8) for label, each in report.per_label["test"].items()}
+    assert not any("weakest" in line for line in _findings(replace(report, per_label={"test": alike})))
+
+
+def test_a_temperature_that_was_tuned_is_not_advised():
+    report, _ = synthetic.report("binary")
+    decision = DecisionReport(thresholds=None, temperature=1.3, calibration_error=None)
+    assert any("`decision.temperature: tuned` mends that" in line for line in _findings(report))
+    lines = _findings(replace(report, decision=decision))
+    assert any(line.endswith("with a temperature found on validation.") for line in lines)
+    assert not any("tuned` mends" in line for line in lines)
+
+
+def test_texts_with_weights_are_counted_one_by_one():
+    report, _ = synthetic.report("binary")
+    alike = report.metrics["test"]
+    weighted = replace(
+        report, metrics=report.metrics | {"test": alike | {"accuracy": 0.5}}, metrics_unweighted={"test": alike}
+    )
+    rows = report.data.splits["test"].examples
+    assert f"right on {round(alike['accuracy'] * rows)} of {rows} test texts" in outcome(weighted).headline
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "lengths"),
+    [
+        ("f1_macro", [(0.5, (0.4, 0.6))], [(50, 40, 60)]),
+        ("loss", [(1.0, (0.5, 2.0)), (2.0, None)], [(50, 25, 100), (100, 100, 100)]),
+        ("mean_absolute_error", [(2.0, (1.5, 4.0))], [(50, 37.5, 100)]),
+        ("mean_absolute_error", [(0.0, (0.0, 0.0))], [(0, 0, 0)]),
+        ("quadratic_weighted_kappa", [(-0.2, (-0.4, 0.1)), (0.5, None)], [(0, 0, 10), (50, 50, 50)]),
+    ],
+)
+def test_bars_stay_within_their_scale(metric, scores, lengths):
+    assert [(each.length, each.low, each.high) for each in rungs.spans(scores, metric)] == lengths

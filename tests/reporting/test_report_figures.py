@@ -100,7 +100,9 @@ def test_a_small_setting_has_one_spelling_and_others_stay_as_they_are(label, wri
     assert setting(label) == written
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(4.04, "4.0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(4.04, "4.0 s"), (59.96, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
+)
 def test_a_duration_is_in_two_units(seconds, words):
     assert duration(seconds) == words
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ftcls.scoring.differences import paired_difference
 from ftcls.scoring.folds import FoldScores, extra_of_difference, extra_variance, fold_scores, widening
-from ftcls.scoring.intervals import certainty, intervals, paired_difference
+from ftcls.scoring.intervals import certainty, intervals
 from ftcls.scoring.metrics import Predictions, names, score
 
 

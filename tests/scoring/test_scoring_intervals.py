@@ -8,7 +8,8 @@ from sklearn.metrics import f1_score
 from ftcls.errors import DataError
 from ftcls.scoring import intervals as module
 from ftcls.scoring import metrics, resampling
-from ftcls.scoring.intervals import intervals, paired_difference, score_of
+from ftcls.scoring.differences import paired_difference
+from ftcls.scoring.intervals import intervals, score_of
 from ftcls.scoring.metrics import Predictions, Statistics
 from ftcls.scoring.wilson import wilson
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ftcls.data.corpus import Check
 from ftcls.runs import data_section, model_section, report_schema, training_section
-from ftcls.scoring.intervals import paired_difference
+from ftcls.scoring.differences import paired_difference
 from ftcls.scoring.metrics import Predictions
 
 LABELS = {

@@ -81,7 +81,7 @@ def setting(label: str) -> str:
 
 def duration(seconds: float) -> str:
     """``45.0 s``, ``3 min 20 s`` or ``2 h 5 min``."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -15,8 +15,8 @@ from ftcls.pipeline.trained_run import TrainedRun
 from ftcls.runs.report_schema import OUT_OF_FOLD, BaselineScores, Report, Rung
 from ftcls.scoring import metrics, mixture
 from ftcls.scoring.decision import Decision
-from ftcls.scoring.differences import differences, verdict
-from ftcls.scoring.intervals import intervals, paired_difference
+from ftcls.scoring.differences import differences, paired_difference, verdict
+from ftcls.scoring.intervals import intervals
 from ftcls.scoring.metrics import Predictions, higher_is_better
 
 _FILES: Final = {"majority": "majority", linear.KIND: "baseline", logistic.KIND: "frozen", STACK: "stack"}

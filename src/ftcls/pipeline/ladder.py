@@ -25,8 +25,8 @@ from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import BaselineScores, Report, Rung
 from ftcls.scoring import decision, metrics, mixture
 from ftcls.scoring.decision import Decision
-from ftcls.scoring.differences import differences, verdict
-from ftcls.scoring.intervals import intervals, paired_difference
+from ftcls.scoring.differences import differences, paired_difference, verdict
+from ftcls.scoring.intervals import intervals
 from ftcls.scoring.metrics import Predictions, higher_is_better
 
 _LARGEST: Final = 500_000_000

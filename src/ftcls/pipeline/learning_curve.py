@@ -21,7 +21,8 @@ from ftcls.pipeline.training_plan import TrainingPlan
 from ftcls.pipeline.tune_decision import of_probabilities
 from ftcls.runs.learning_curve_section import CurvePoint, LearningCurve, ModelCurve
 from ftcls.scoring import decision
-from ftcls.scoring.intervals import DRAWS, paired_difference, score_of
+from ftcls.scoring.differences import paired_difference
+from ftcls.scoring.intervals import DRAWS, score_of
 from ftcls.scoring.metrics import AREAS, Predictions
 
 FEWEST: Final = 100

@@ -14,7 +14,8 @@ from ftcls.inference.classifier import Classifier
 from ftcls.runs import report_schema
 from ftcls.scoring import decision, metrics, tuning
 from ftcls.scoring.decision import default
-from ftcls.scoring.intervals import intervals, paired_difference
+from ftcls.scoring.differences import paired_difference
+from ftcls.scoring.intervals import intervals
 from ftcls.scoring.metrics import Predictions
 from ftcls.scoring.tuning import Tuned
 

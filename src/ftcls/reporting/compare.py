@@ -19,9 +19,9 @@ from ftcls.runs import predictions as prediction_files
 from ftcls.runs.directory import RunDir
 from ftcls.runs.references import reference
 from ftcls.scoring import metrics
-from ftcls.scoring.differences import SURE
+from ftcls.scoring.differences import SURE, Difference, difference_of, least_p_value, units_apart
 from ftcls.scoring.folds import extra_of_difference
-from ftcls.scoring.intervals import Difference, difference_of, resampled, score_of
+from ftcls.scoring.intervals import resampled, score_of
 from ftcls.scoring.likeness import refuse_unlike
 from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
 from ftcls.scoring.significance import holm, mcnemar, over_seeds
@@ -282,6 +282,7 @@ def _pair(
     clusters = None if said.clusters is None else len(np.unique(said.clusters))
     sums = [np.mean([draws[run.place] for run in group], axis=0) for group in (first, second)]
     values = [[scores[run.place] for run in group] for group in (first, second)]
+    units = units_apart([run.said for run in first], [run.said for run in second], metric)
     if len(first) == len(second) == 1:
         found = difference_of(
             sums[0] - sums[1],
@@ -289,22 +290,18 @@ def _pair(
             value=values[0][0] - values[1][0],
             rows=len(said),
             clusters=clusters,
+            units=units,
             extra=extra_of_difference(said, second[0].said, metric, seed=seed),
         )
-        # Of folds it would take rows that share a model for independent ones; and it knows no weights.
-        plain = said.folds is None and said.weights is None
-        right = mcnemar(_right(said), _right(second[0].said)) if plain else None
+        # It takes rows for independent ones, which those of a fold or a cluster are not; and it knows no weights.
+        plain = said.folds is None and said.clusters is None and said.weights is None
+        right = mcnemar(said.right, second[0].said.right) if plain else None
     else:
         estimate = over_seeds([(1, values[0]), (-1, values[1])], sums[0] - sums[1])
-        found = Difference(metric, estimate.value, estimate.interval, estimate.p_value, len(said), clusters)
+        p_value = max(estimate.p_value, least_p_value(units))
+        found = Difference(metric, estimate.value, estimate.interval, p_value, len(said), clusters)
         right = None
     return Pair(one, other, found, found.p_value, right, None, verdict="")
-
-
-def _right(said: Predictions) -> NDArray[np.bool_]:
-    equal = said.gold.astype(np.int64) == said.predicted.astype(np.int64)
-    right: NDArray[np.bool_] = equal.all(axis=1) if equal.ndim == 2 else equal
-    return right
 
 
 def _corrected(pairs: Sequence[Pair], metric: str) -> tuple[Pair, ...]:

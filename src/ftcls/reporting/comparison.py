@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ftcls.scoring.intervals import Difference
+from ftcls.scoring.differences import Difference
 from ftcls.scoring.significance import McNemar
 from ftcls.scoring.wilson import Interval
 

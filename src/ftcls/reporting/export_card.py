@@ -6,7 +6,7 @@ from ftcls.environment.figures_as_text import signed_with_interval, significant
 from ftcls.reporting import commands
 from ftcls.reporting.markdown import plain
 from ftcls.runs.export_record import Export
-from ftcls.scoring.intervals import Difference
+from ftcls.scoring.differences import Difference
 
 _USE = {
     "onnx": """

@@ -51,7 +51,7 @@ def findings(
     found = [
         *_labels(report),
         *_confusion(report, pairs),
-        *_calibration(calibration),
+        *_calibration(calibration, tuned=report.decision is not None and report.decision.temperature != 1),
         *_groups(lengths, "tokens"),
         *_truncated(truncation),
         *_training(report),
@@ -77,12 +77,13 @@ def _labels(report: Report) -> Iterator[Finding]:
     if len(known) > 1 and len(silent) < len(known):
         weakest = min((label for label in known if label not in silent), key=lambda label: scores[label].f1)
         best = max(known, key=lambda label: scores[label].f1)
-        sure = intervals[weakest].f1 if intervals else None
-        words = f"{_quoted(weakest)} is the weakest label, F1 {number(scores[weakest].f1)}"
-        words += f" ({interval(sure)})" if sure else ""
-        rows = scores[weakest].support
-        words += f" on {rows:,} {report.held_out_words} rows{', too few to be sure' if rows < _FEW else ''}; "
-        yield Finding("plain", f"{words}{_quoted(best)} is the best, F1 {number(scores[best].f1)}.", "labels")
+        if scores[weakest].f1 < scores[best].f1:
+            sure = intervals[weakest].f1 if intervals else None
+            words = f"{_quoted(weakest)} is the weakest label, F1 {number(scores[weakest].f1)}"
+            words += f" ({interval(sure)})" if sure else ""
+            rows = scores[weakest].support
+            words += f" on {rows:,} {report.held_out_words} rows{', too few to be sure' if rows < _FEW else ''}; "
+            yield Finding("plain", f"{words}{_quoted(best)} is the best, F1 {number(scores[best].f1)}.", "labels")
     if silent:
         more = f" and {len(silent) - _NAMED} more" if len(silent) > _NAMED else ""
         names = ", ".join(map(_quoted, silent[:_NAMED]))
@@ -98,16 +99,16 @@ def _confusion(report: Report, pairs: Sequence[Pair]) -> Iterator[Finding]:
         return
     pair = pairs[0]
     share = f"{100 * pair.share:.0f} % of its rows"
-    words = f"Most often {_quoted(pair.gold)} is taken for {_quoted(pair.given)}: {pair.count:,} times, {share}."
+    times = "once" if pair.count == 1 else f"{pair.count:,} times"
+    words = f"Most often {_quoted(pair.gold)} is taken for {_quoted(pair.given)}: {times}, {share}."
     if report.data.task == "multilabel":
         words = (
-            f"Most often {_quoted(pair.gold)} is missed where {_quoted(pair.given)} is wrongly given: "
-            f"{pair.count:,} times, {share}."
+            f"Most often {_quoted(pair.gold)} is missed where {_quoted(pair.given)} is wrongly given: {times}, {share}."
         )
     yield Finding("plain", words, "confusion")
 
 
-def _calibration(found: Reliability) -> Iterator[Finding]:
+def _calibration(found: Reliability, *, tuned: bool) -> Iterator[Finding]:
     rows = sum(each.count for each in found.bins)
     gap = sum((each.confidence - each.observed) * each.count for each in found.bins) / rows
     if found.error < _WELL_CALIBRATED:
@@ -116,7 +117,8 @@ def _calibration(found: Reliability) -> Iterator[Finding]:
         return
     way = "too sure of itself" if gap > 0 else "too cautious"
     words = f"The model is {way}: probabilities are off by {100 * found.error:.1f} points on average"
-    yield Finding("bad", f"{words}; `decision.temperature: tuned` mends that.", "probabilities")
+    mended = ", with a temperature found on validation." if tuned else "; `decision.temperature: tuned` mends that."
+    yield Finding("bad", f"{words}{mended}", "probabilities")
 
 
 def _groups(groups: Sequence[Slice], unit: str) -> Iterator[Finding]:

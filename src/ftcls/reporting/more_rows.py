@@ -8,8 +8,7 @@ from rich.text import Text
 from ftcls.environment.figures_as_text import signed, signed_interval
 from ftcls.runs.learning_curve_section import LearningCurve, ModelCurve
 from ftcls.runs.report_schema import Report
-from ftcls.scoring.differences import verdict
-from ftcls.scoring.intervals import Difference
+from ftcls.scoring.differences import Difference, verdict
 
 _STEADY: Final = 1_000
 """Training rows from which on a doubling mostly brings less than the one before: scripts/doublings.py."""

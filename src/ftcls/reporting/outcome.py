@@ -5,8 +5,7 @@ from typing import Final
 
 from ftcls.environment.figures_as_text import number, signed_with_interval, with_interval
 from ftcls.runs.report_schema import Report
-from ftcls.scoring.differences import Verdict, verdict
-from ftcls.scoring.intervals import Difference
+from ftcls.scoring.differences import Difference, Verdict, verdict
 
 SMOKE: Final = "A smoke run: it shows that every stage works, and its scores mean nothing."
 VERDICTS: Final[dict[Verdict, tuple[str, str]]] = {
@@ -83,7 +82,10 @@ def outcome(report: Report) -> Outcome:
 
 
 def _right(report: Report) -> str:
-    rows = report.data.splits[report.held_out].examples
-    count = round((report.metrics[report.held_out]["accuracy"] or 0.0) * rows)
+    held_out = report.held_out
+    rows = report.data.splits[held_out].examples
+    # Texts are counted, whatever their weights are.
+    alike = (report.metrics_unweighted or {}).get(held_out, report.metrics[held_out])
+    count = round((alike["accuracy"] or 0.0) * rows)
     sets = " with their whole set of labels" if report.data.task == "multilabel" else ""
     return f"{count:,} of {rows:,} {report.held_out_words} texts{sets}"

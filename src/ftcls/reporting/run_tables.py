@@ -22,8 +22,7 @@ from ftcls.reporting.outcome import VERDICTS, outcome
 from ftcls.runs.directory import RunDir
 from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
 from ftcls.scoring.diagnosis import Spike
-from ftcls.scoring.differences import verdict
-from ftcls.scoring.intervals import Difference
+from ftcls.scoring.differences import Difference, verdict
 from ftcls.scoring.metrics import names as metric_names
 
 _LABELS = 15

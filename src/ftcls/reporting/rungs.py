@@ -1,11 +1,12 @@
 """The rungs of the ladder as bars: each score with its interval, on one scale."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ftcls.runs.report_schema import Metrics, Report, Rung
-from ftcls.scoring.differences import verdict
-from ftcls.scoring.intervals import Difference
+from ftcls.scoring.differences import Difference, verdict
+from ftcls.scoring.metrics import in_range
 from ftcls.scoring.wilson import Interval
 
 _WIDTH = 100.0
@@ -21,15 +22,17 @@ class Span:
 
 
 def spans(scores: Sequence[tuple[float | None, Interval | None]], metric: str) -> list[Span]:
-    """Scores on one scale from 0: to 1, or for a loss to the highest end of an interval."""
+    """Scores on one scale from 0: to 1, or where a metric has no upper end to the highest end of an interval."""
     ends = [value if interval is None else interval[1] for value, interval in scores if value is not None]
     highest = max(ends, default=1.0)
-    scale = _WIDTH / (highest if metric == "loss" and highest > 0 else 1.0)
+    bounded = math.isfinite(in_range(metric, (0.0, math.inf))[1])
+    scale = _WIDTH / (1.0 if bounded or highest <= 0 else highest)
     found = []
     for score, interval in scores:
         value = score or 0.0
-        low, high = interval or (value, value)
-        found.append(Span(round(scale * value, 2), round(scale * low, 2), round(scale * high, 2)))
+        # A kappa below 0, worse than chance, has no length.
+        length, low, high = (round(scale * max(each, 0.0), 2) for each in (value, *(interval or (value, value))))
+        found.append(Span(length, low, high))
     return found
 
 

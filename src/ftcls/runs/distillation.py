@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.runs.report_schema import Intervals, Metrics
-from ftcls.scoring.intervals import Difference
+from ftcls.scoring.differences import Difference
 
 FILE: Final = "distillation.json"
 

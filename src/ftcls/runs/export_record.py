@@ -12,8 +12,7 @@ from pydantic import TypeAdapter
 from ftcls.environment import json_files
 from ftcls.environment.files import write_json
 from ftcls.scoring.decision import Task
-from ftcls.scoring.differences import same_labels
-from ftcls.scoring.intervals import Difference, paired_difference
+from ftcls.scoring.differences import Difference, paired_difference, same_labels
 from ftcls.scoring.metrics import Predictions
 
 FILE: Final = "export.json"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ftcls.scoring.intervals import Difference
+from ftcls.scoring.differences import Difference
 
 
 @dataclass(frozen=True)

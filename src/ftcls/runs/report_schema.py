@@ -26,7 +26,8 @@ from ftcls.runs.training_section import Training
 from ftcls.scoring import metrics
 from ftcls.scoring.decision import Task
 from ftcls.scoring.diagnosis import Diagnosis
-from ftcls.scoring.intervals import Difference, LabelIntervals, certainty
+from ftcls.scoring.differences import Difference
+from ftcls.scoring.intervals import LabelIntervals, certainty
 from ftcls.scoring.metrics import LabelScores, Predictions
 from ftcls.scoring.next_steps import NextStep
 from ftcls.scoring.slices import Slice

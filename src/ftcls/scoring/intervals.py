@@ -1,4 +1,4 @@
-"""How sure a score is: 95 % intervals and paired differences.
+"""How sure a score is: 95 % intervals.
 
 - Shares, that is accuracy and the precision, recall and F1 of one label: Wilson's interval (`shares`).
 - Macro averages: those of the labels put together, each side for itself (Zou & Donner 2008, "MOVER"), by how the
@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from ftcls.environment import memory
 from ftcls.errors import DataError
 from ftcls.scoring import folds, resampling, wilson
-from ftcls.scoring.likeness import refuse_unlike
-from ftcls.scoring.metrics import AREAS, Counts, Predictions, Statistics, in_range, names
+from ftcls.scoring.metrics import AREAS, MAY_LACK, Counts, Predictions, Statistics, in_range, names
 from ftcls.scoring.wilson import Interval
 
 DRAWS = 2000
@@ -69,22 +68,6 @@ class Certainty:
     """Of out-of-fold predictions: by what the distances of the ends from the metric were multiplied (`folds`)."""
 
 
-@dataclass(frozen=True)
-class Difference:
-    """By how much one set of predictions scores above another on the same rows."""
-
-    metric: str
-    value: float
-    """The first's metric minus the second's."""
-    interval: Interval
-    """95 %"""
-    p_value: float
-    """Two-sided."""
-    rows: int
-    clusters: int | None
-    """Independent clusters resampled; None where rows were."""
-
-
 def area_draws(n: int, k: int, draws: int) -> int:
     """How many of the draws are spent on areas under curves of n rows and k labels."""
     return min(draws, max(_AREA_DRAWS, _AREA_WORK // (n * k)))
@@ -112,7 +95,7 @@ def _certainty(predictions: Predictions, *, seed: int, draws: int, areas_of_labe
         for_areas=area_draws(len(predictions), k, draws),
         areas_of_labels=areas_of_labels,
     )
-    found = {name: _percentiles(values) for name, values in drawn.metrics.items()}
+    found = {name: percentiles(values) for name, values in drawn.metrics.items()}
     ratios = {name: _ratio_intervals(statistics, name) for name in _OF_POSITIVE}
     for name, ratio in _MACRO.items():
         sample, draws_of = (getattr(counts, ratio) for counts in (statistics.sample, drawn.counts))
@@ -194,7 +177,7 @@ def _area_intervals(
             some = _some(rows.clusters, of_label), _some(rows.weights, of_label)
             found.append(wilson.wilson(float(value), wilson.effective(np.ones(positives, bool), *some)))
         else:
-            found.append(_percentiles(draws))
+            found.append(percentiles(draws))
     return found
 
 
@@ -232,67 +215,20 @@ def _correlations(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def paired_difference(
-    first: Predictions, second: Predictions, *, metric: str = "accuracy", seed: int = 0, draws: int = DRAWS
-) -> Difference:
-    """The difference of a metric between two sets of predictions of the same rows, resampled together.
-
-    The p-value inverts the percentile interval: twice the smaller share of draws on either side of zero, a draw of
-    exactly zero counting on both, with one added to count and draws so that it is never 0 (Davison & Hinkley 1997,
-    section 4.4). It is below 0.05 where the interval excludes zero.
-
-    Raises:
-        DataError: the rows, their gold labels or the label names are not the same, or the metric is undefined.
-    """
-    refuse_unlike(first, second)
-    if metric not in names(first.task):
-        raise DataError(f"{metric}: not a metric of a {first.task} task; one of {', '.join(names(first.task))}")
-    values = [score_of(each, metric) for each in (first, second)]
-    one, other = (resampled(each, metric, seed=seed, draws=draws) for each in (first, second))
-    return difference_of(
-        one - other,
-        metric=metric,
-        value=values[0] - values[1],
-        rows=len(first),
-        clusters=None if first.clusters is None else len(np.unique(first.clusters)),
-        extra=folds.extra_of_difference(first, second, metric, seed=seed),
-    )
-
-
 def resampled(predictions: Predictions, metric: str, *, seed: int = 0, draws: int = DRAWS) -> NDArray[np.float64]:
-    """A metric over the draws of the bootstrap, float64 [d]; the same rows are drawn for the same seed."""
+    """A metric over the draws of the bootstrap, float64 [d]; the same rows are drawn for the same seed.
+
+    Draws without a value are NaN. All of them are 0 where a ratio has no denominator among the rows as they are, such
+    as the precision of a label that is never given: that counts as 0, however often a row is drawn.
+    """
     k = len(predictions.labels) if predictions.task == "multilabel" else 1
     count = area_draws(len(predictions), k, draws) if metric in AREAS else draws
-    found = _resample(Statistics(predictions), (metric,), seed=seed, draws=count, for_areas=count)
+    statistics = Statistics(predictions)
+    if metric not in MAY_LACK and np.isnan(statistics.at(predictions.counting[None], (metric,))[metric][0]):
+        return np.zeros(count)
+    found = _resample(statistics, (metric,), seed=seed, draws=count, for_areas=count)
     values: NDArray[np.float64] = found.metrics[metric]
     return values
-
-
-def difference_of(
-    differences: NDArray[np.float64], *, metric: str, value: float, rows: int, clusters: int | None, extra: float = 0.0
-) -> Difference:
-    """A difference with interval and p-value from its draws [d], as `paired_difference` describes.
-
-    ``extra`` is what trainings add to its variance: the draws are spread about the value until they have that too.
-
-    Raises:
-        DataError: no draw has a value.
-    """
-    differences = differences[np.isfinite(differences)]
-    if extra and len(differences):
-        differences = value + (differences - value) * folds.widening(float(differences.var()), extra)
-    interval = _percentiles(differences)
-    if interval is None:
-        raise DataError(f"{metric}: has no value in any resample of these {rows} rows; choose another metric")
-    tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    return Difference(
-        metric=metric,
-        value=value,
-        interval=interval,
-        p_value=min(1.0, 2 * (tail + 1) / (len(differences) + 1)),
-        rows=rows,
-        clusters=clusters,
-    )
 
 
 def score_of(predictions: Predictions, metric: str) -> float:
@@ -302,8 +238,9 @@ def score_of(predictions: Predictions, metric: str) -> float:
         DataError: it is undefined on these rows.
     """
     value = float(Statistics(predictions).at(predictions.counting[None], (metric,))[metric][0])
-    if np.isnan(value) and metric in AREAS:
-        raise DataError(f"{metric}: undefined on these {len(predictions)} rows, their gold labels are all alike")
+    if np.isnan(value) and metric in MAY_LACK:
+        alike = "gold labels are all alike" if metric in AREAS else "gold and predicted labels are all one label"
+        raise DataError(f"{metric}: undefined on these {len(predictions)} rows, their {alike}")
     return float(np.nan_to_num(value))
 
 
@@ -361,7 +298,8 @@ def _in_blocks(
     )
 
 
-def _percentiles(values: NDArray[np.float64]) -> Interval | None:
+def percentiles(values: NDArray[np.float64]) -> Interval | None:
+    """The 2.5th and the 97.5th percentile of draws [d]; NaN are left out, and None where nothing else is there."""
     defined = values[np.isfinite(values)]
     if not len(defined):
         return None

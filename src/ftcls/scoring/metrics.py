@@ -28,6 +28,8 @@ AREAS = frozenset({"roc_auc", "average_precision", "average_precision_micro", "a
 """Metrics that depend on the order of the probabilities; costly to resample, undefined without positives."""
 LOWER_IS_BETTER = frozenset({"loss", "hamming_loss", "mean_absolute_error"})
 KAPPA = "quadratic_weighted_kappa"
+MAY_LACK = AREAS | {KAPPA}
+"""Metrics that have no value on some rows; any other counts 0 where its ratio has no denominator."""
 _OPEN_ABOVE = frozenset({"loss", "mean_absolute_error"})
 """Metrics without an upper end."""
 
@@ -109,6 +111,11 @@ class Predictions:
     def counting(self) -> NDArray[np.float64]:
         """How much each row counts, [n] of mean 1."""
         return np.ones(len(self)) if self.weights is None else self.weights * (len(self) / self.weights.sum())
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each row was given its gold label, or several labels its whole set: bool [n]."""
+        return ~_unlike(self.gold.astype(np.int64), self.predicted.astype(np.int64))
 
     def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Predictions":
         """Those of some rows, a mask [n] or their numbers."""
@@ -361,6 +368,18 @@ def row_losses(predictions: Predictions) -> NDArray[np.float64]:
     return of_gold[:, 0]
 
 
+def unlike(first: Predictions, second: Predictions, metric: str) -> NDArray[np.bool_]:
+    """Rows on which a metric may tell two sets of predictions apart, bool [n]: other labels, or probabilities."""
+    if metric == "loss" or metric in AREAS:
+        return _unlike(first.probabilities, second.probabilities)
+    return _unlike(first.predicted, second.predicted)
+
+
+def _unlike(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (first != second).reshape(len(first), -1).any(axis=1)
+    return found
+
+
 def _macro(ratios: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray[np.float64]:
     # Labels without a ratio among all rows count as 0: they lower the mean of the others by their share.
     share = float(np.isfinite(sample).mean())
@@ -370,4 +389,4 @@ def _macro(ratios: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray[
 def _value(name: str, value: float) -> float | None:
     if not np.isnan(value):
         return value
-    return None if name in AREAS or name == KAPPA else 0.0
+    return None if name in MAY_LACK else 0.0

@@ -34,7 +34,7 @@ LONGEST: Final = 512
 _FEW_STEPS: Final = 500
 """Below, a training that learnt nothing may just have been too short."""
 _RISING: Final = 0.01
-"""By so much the score has to rise at the last evaluation for more steps to be asked for."""
+"""By so much the score has to move between two evaluations for it to be more than chance."""
 _STILL_HIGH: Final = 0.5
 """Share of its peak that a learning rate has not fallen below where it has hardly decayed."""
 _CUT: Final = 0.05
@@ -199,7 +199,7 @@ def _length_of_training(facts: Facts) -> Iterator[_Step]:
     elif facts.verdict == "overfitted" and place < 0.75 and (shorter := _shortened(facts, place)):
         words = f"Over-fitted from step {facts.from_step:,}, and best at step {facts.best_step:,} of {facts.steps:,}: "
         yield _Step(0.2, words + "end there, so that the learning rate has fallen by then.", shorter)
-    elif len(scores) > 2 and facts.best_step == facts.evaluations[0].step:
+    elif len(scores) > 2 and facts.best_step == facts.evaluations[0].step and _moved(facts, scores[-1], scores[0]):
         rate = facts.settings.learning_rate
         words = f"The first of {len(scores)} evaluations was the best: halve the learning rate of {significant(rate)}."
         yield _Step(0.2, words, {_RATE: _rounded(rate / 2)})
@@ -209,12 +209,17 @@ def _length_of_training(facts: Facts) -> Iterator[_Step]:
         yield _Step(0.3, words, {_RATE: _rounded(rate / 2)})
     elif len(scores) > 1 and facts.best_step == facts.evaluations[-1].step and facts.verdict != "overfitted":
         before, last = scores[-2:]
-        rise = 0.0 if before is None or last is None else last - before
-        if (rise if higher_is_better(facts.metric) else -rise) > _RISING:
-            words = (
-                f"The last evaluation was the best, {facts.metric} still moved by {number(abs(rise), 3)}: train longer."
-            )
+        if before is not None and last is not None and _moved(facts, before, last):
+            moved = number(abs(last - before), 3)
+            words = f"The last evaluation was the best, {facts.metric} still moved by {moved}: train longer."
             yield _Step(0.25, words, _scaled(facts, 1.5))
+
+
+def _moved(facts: Facts, worse: float | None, better: float | None) -> bool:
+    """Whether the chosen metric is better by more than an evaluation is worth."""
+    if worse is None or better is None:
+        return False
+    return (better - worse if higher_is_better(facts.metric) else worse - better) > _RISING
 
 
 def _decay(facts: Facts) -> Iterator[_Step]:
@@ -231,11 +236,12 @@ def _decay(facts: Facts) -> Iterator[_Step]:
 
 def _evaluations(facts: Facts) -> Iterator[_Step]:
     if len(facts.evaluations) < 2 and facts.steps > 1:
-        keys: dict[str, Value] = {
-            "training.eval_strategy": "steps",
-            "training.eval_steps": max(1, facts.steps // 8),
-        }
-        yield _Step(0.1, "One evaluation shows no course, and gives no choice of the best step: take eight.", keys)
+        every = max(1, facts.steps // 8)
+        keys: dict[str, Value] = {"training.eval_strategy": "steps", "training.eval_steps": every}
+        often = "after every step" if every == 1 else f"every {every:,} steps"
+        yield _Step(
+            0.1, f"One evaluation shows no course, and gives no choice of the best step: take one {often}.", keys
+        )
 
 
 def _decision(facts: Facts) -> Iterator[_Step]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.scoring.metrics import Predictions
-from ftcls.scoring.wilson import effective, wilson
+from ftcls.scoring.wilson import of_rows
 
 GROUPS: Final = 5
 """Groups of texts by length, about equally large."""
@@ -31,7 +31,6 @@ def by_length(predictions: Predictions, lengths: NDArray[Any]) -> tuple[Slice, .
         predictions: of n rows.
         lengths: [n] tokens of each text, before truncation.
     """
-    right = _right(predictions)
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, GROUPS + 1), method="higher")[1:])
     group = np.searchsorted(edges, lengths)
     found = []
@@ -39,7 +38,7 @@ def by_length(predictions: Predictions, lengths: NDArray[Any]) -> tuple[Slice, .
         members = group == number
         if members.any():
             low, high = int(lengths[members].min()), int(lengths[members].max())
-            found.append(_slice(f"{low:,}" if low == high else f"{low:,}-{high:,}", predictions, right, members))
+            found.append(_slice(f"{low:,}" if low == high else f"{low:,}-{high:,}", predictions, members))
     return tuple(found)
 
 
@@ -52,18 +51,13 @@ def by_truncation(predictions: Predictions, truncated: NDArray[np.bool_]) -> tup
     """
     if truncated.all() or not truncated.any():
         return ()
-    right = _right(predictions)
-    return _slice("whole", predictions, right, ~truncated), _slice("truncated", predictions, right, truncated)
+    return _slice("whole", predictions, ~truncated), _slice("truncated", predictions, truncated)
 
 
-def _right(predictions: Predictions) -> NDArray[np.bool_]:
-    equal = predictions.gold.astype(np.int64) == predictions.predicted.astype(np.int64)
-    right: NDArray[np.bool_] = equal.all(axis=1) if equal.ndim == 2 else equal
-    return right
-
-
-def _slice(name: str, predictions: Predictions, right: NDArray[np.bool_], members: NDArray[np.bool_]) -> Slice:
-    hits, weights = right[members], None if predictions.weights is None else predictions.weights[members]
-    share = float(np.average(hits, weights=weights))
-    low, high = wilson(share, len(hits) if weights is None else effective(hits, None, weights))
-    return Slice(name, len(hits), share, low, high)
+def _slice(name: str, predictions: Predictions, members: NDArray[np.bool_]) -> Slice:
+    rows = predictions.take(members)
+    share = float(np.average(rows.right, weights=rows.weights))
+    interval = of_rows(rows.right, rows.clusters, rows.weights)
+    if interval is None:
+        raise ValueError(f"{name}: a group without a row")
+    return Slice(name, len(rows), share, *interval)
