@@ -145,7 +145,7 @@ def test_a_group_of_clusters_is_as_sure_as_its_clusters():
 
 
 def _findings(report, *, count=2, confidence=0.95):
-    bins = (calibration.Bin(0.9, 1.0, count=100, confidence=confidence, observed=0.5),)
+    bins = (calibration.Bin(0.9, 1.0, count=100, confidence=confidence, observed=0.5, weight=100.0),)
     return [
         each.sentence
         for each in findings.findings(
