@@ -144,8 +144,11 @@ def test_a_group_of_clusters_is_as_sure_as_its_clusters():
     assert (group.low, group.high) == pytest.approx(proportion_confint(5, 5, method="wilson"))
 
 
-def _findings(report, *, count=2, confidence=0.95):
-    bins = (calibration.Bin(0.9, 1.0, count=100, confidence=confidence, observed=0.5, weight=100.0),)
+SURE = (calibration.Bin(0.9, 1.0, count=100, confidence=0.95, observed=0.5, weight=100.0),)
+"""A model that is too sure of itself."""
+
+
+def _findings(report, *, count=2, bins=SURE):
     return [
         each.sentence
         for each in findings.findings(
@@ -179,6 +182,15 @@ def test_a_temperature_that_was_tuned_is_not_advised():
     lines = _findings(replace(report, decision=decision))
     assert any(line.endswith("with a temperature found on validation.") for line in lines)
     assert not any("tuned` mends" in line for line in lines)
+
+
+def test_which_way_probabilities_are_off_goes_by_the_weights_of_the_rows():
+    report, _ = synthetic.report("binary")
+    bins = (
+        calibration.Bin(0.6, 0.7, count=90, confidence=0.65, observed=0.5, weight=10.0),
+        calibration.Bin(0.8, 0.9, count=10, confidence=0.85, observed=1.0, weight=90.0),
+    )
+    assert any(line.startswith("The model is too cautious") for line in _findings(report, bins=bins))
 
 
 def test_texts_with_weights_are_counted_one_by_one():

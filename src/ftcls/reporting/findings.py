@@ -109,8 +109,7 @@ def _confusion(report: Report, pairs: Sequence[Pair]) -> Iterator[Finding]:
 
 
 def _calibration(found: Reliability, *, tuned: bool) -> Iterator[Finding]:
-    rows = sum(each.count for each in found.bins)
-    gap = sum((each.confidence - each.observed) * each.count for each in found.bins) / rows
+    gap = sum((each.confidence - each.observed) * each.weight for each in found.bins)
     if found.error < _WELL_CALIBRATED:
         words = f"Probabilities can be taken at their word (calibration error {number(found.error, 3)})."
         yield Finding("good", words, "probabilities")
