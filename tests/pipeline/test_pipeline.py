@@ -179,7 +179,7 @@ def test_the_classifier_answers_raw_texts_as_the_run_did(run, experiment):
 
 
 def test_anybody_can_compute_the_figures_again_without_ftcls(run, experiment):
-    script = REPOSITORY / "scripts" / "recompute.py"
+    script = REPOSITORY / "verify" / "recompute.py"
     command = [sys.executable, str(script), str(run.path), "--data", str(experiment.data.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -257,7 +257,7 @@ def test_several_labels_a_row_go_all_the_way(tmp_path):
     assert np.array(report.confusion["test"]).shape == (5, 2, 2)
     assert stored.gold.shape == (15, 5)
     assert evaluate.evaluate(run.path).metrics == report.metrics["test"]
-    script = REPOSITORY / "scripts" / "recompute.py"
+    script = REPOSITORY / "verify" / "recompute.py"
     done = subprocess.run([sys.executable, str(script), str(run.path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     sigmoid = transformers.pipeline("text-classification", model=str(run.model), top_k=None)

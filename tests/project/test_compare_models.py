@@ -1,4 +1,4 @@
-"""scripts/compare_models.py: its commands are valid, and it sees where `ftcls compare` and other libraries differ."""
+"""verify/compare_models.py: its commands are valid, and it sees where `ftcls compare` and other libraries differ."""
 
 import importlib.util
 import sys
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("compare_models", ROOT / "scripts" / "compare_models.py")
+    spec = importlib.util.spec_from_file_location("compare_models", ROOT / "verify" / "compare_models.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["compare_models"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""scripts/rare_labels.py: its commands are what the protocol says, and its tables what the predictions say."""
+"""studies/rare_labels.py: its commands are what the protocol says, and its tables what the predictions say."""
 
 import importlib.util
 import sys
@@ -21,7 +21,7 @@ FREQUENCY = np.array([3, 8, 60, 500, 700])
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("rare_labels", ROOT / "scripts" / "rare_labels.py")
+    spec = importlib.util.spec_from_file_location("rare_labels", ROOT / "studies" / "rare_labels.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["rare_labels"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

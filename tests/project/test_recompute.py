@@ -15,7 +15,7 @@ from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "recompute.py"
+SCRIPT = Path(__file__).parents[2] / "verify" / "recompute.py"
 TASKS = ["binary", "multiclass", "multilabel"]
 
 

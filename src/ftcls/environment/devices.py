@@ -28,7 +28,7 @@ TOKEN_BUDGETS = {"cpu": 2_048, "cuda": 32_768, "mps": 8_192}
 PASS_COSTS = {"cpu": 200, "cuda": 16_384, "mps": 1_024}
 
 # The share of the speed of one large matrix product that training reaches, from and to: what is usual, with MiniLM .30
-# to .45 on two cores that others used too; scripts/memory_estimate.py prints both times.
+# to .45 on two cores that others used too; benchmarks/memory_estimate.py prints both times.
 EFFICIENCY: Final = {"cpu": (0.3, 0.6), "cuda": (0.2, 0.5), "mps": (0.15, 0.45)}
 
 # How many compiled products of bf16 matrices the CPU libraries keep, one for each shape of the operands. Token-budget

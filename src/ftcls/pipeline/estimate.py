@@ -34,10 +34,10 @@ from ftcls.training.step_memory import Footprint
 log = logging.getLogger(__name__)
 
 # What a process takes up between here and its first step that is in none of the sums: code that is loaded late, the
-# libraries' own buffers. scripts/memory_estimate.py measures what is left without it.
+# libraries' own buffers. benchmarks/memory_estimate.py measures what is left without it.
 LATER: Final = {"cpu": 120_000_000, "cuda": 64_000_000}
 # A CPU's allocator leaves holes between blocks that are kept: a share of the step where LoRA makes passing sums, and
-# bytes for each number of a layer of few bits, unpacked in passing. Fitted to scripts/memory_estimate.py.
+# bytes for each number of a layer of few bits, unpacked in passing. Fitted to benchmarks/memory_estimate.py.
 HOLES: Final = 0.07
 HOLES_PER_NUMBER: Final = 9
 STEPS_LOOKED_AT: Final = 200

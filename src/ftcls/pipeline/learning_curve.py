@@ -1,7 +1,7 @@
 """A learning curve of three points: what twice the rows, and twice again, brought to the simple models of a run.
 
 The fine-tuned model is not trained on fewer rows, which would take as long as the run; TF-IDF with a linear machine
-takes seconds, and so does a regression on vectors that are there. Measured by ``scripts/doublings.py``.
+takes seconds, and so does a regression on vectors that are there. Measured by ``studies/doublings.py``.
 """
 
 import time

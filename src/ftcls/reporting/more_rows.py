@@ -11,7 +11,7 @@ from ftcls.runs.report_schema import Report
 from ftcls.scoring.differences import Difference, verdict
 
 _STEADY: Final = 1_000
-"""Training rows from which on a doubling mostly brings less than the one before: scripts/doublings.py."""
+"""Training rows from which on a doubling mostly brings less than the one before: studies/doublings.py."""
 
 
 _DOUBLING: Final = (1.9, 2.1)

@@ -9,7 +9,7 @@ It estimates w - g of Bengio & Grandvalet (2004), the covariance of two rows of 
 of g by itself one cross-validation gives no unbiased estimate. Nadeau & Bengio (2003) put the variance of the mean at
 1/K + 1/(K - 1) times that between trainings, since trainings share rows. Here that factor stands on the excess alone:
 the rows that are predicted are other ones in every fold, and their part needs no correction. How often such intervals
-hold the truth is measured by ``scripts/coverage_folds.py``.
+hold the truth is measured by ``studies/coverage_folds.py``.
 """
 
 from collections.abc import Collection

@@ -14,7 +14,7 @@
   add (`folds`). The labels' own intervals are over rows alone.
 
 A label that neither occurs nor is predicted counts 0 in a macro average, and adds nothing to its interval: that is
-about the labels that the rows show. Coverage is measured by ``scripts/coverage.py``.
+about the labels that the rows show. Coverage is measured by ``studies/coverage.py``.
 """
 
 from dataclasses import dataclass, field

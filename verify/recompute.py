@@ -1,7 +1,7 @@
 """Compute every test figure of a run again, with scikit-learn and without ftcls.
 
-    python scripts/recompute.py runs/ag_news-bert --data ag_news/
-    python scripts/recompute.py runs/mine --data reviews.csv --label stars
+    python verify/recompute.py runs/ag_news-bert --data ag_news/
+    python verify/recompute.py runs/mine --data reviews.csv --label stars
 
 Predicted labels and probabilities come from predictions/test.parquet. The gold labels come from the raw data that
 --data names, by row number: a folder with AG News (test.csv or test.csv.gz, classes.txt), IMDb (aclImdb/, or its

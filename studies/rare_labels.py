@@ -1,11 +1,11 @@
 #!/usr/bin/env python
 """Which handles help rare labels: the study of docs/rare-labels.md, from its runs to its tables.
 
-    scripts/rare_labels.py                       both data sets, 36 runs, about an hour on two cores
-    scripts/rare_labels.py reuters21578          one of them
-    scripts/rare_labels.py --table               the tables alone, from runs that are there
-    scripts/rare_labels.py --list                the commands, nothing is run
-    scripts/rare_labels.py --smoke               the same path on generated miniatures, in minutes
+    studies/rare_labels.py                       both data sets, 36 runs, about an hour on two cores
+    studies/rare_labels.py reuters21578          one of them
+    studies/rare_labels.py --table               the tables alone, from runs that are there
+    studies/rare_labels.py --list                the commands, nothing is run
+    studies/rare_labels.py --smoke               the same path on generated miniatures, in minutes
 
 Each run is an `ftcls train` command with --resume: what is done is not done again, and an interrupted study goes on
 where it was. With several --jobs each has one thread. The original data sets are taken from --data, from FTCLS_DATA, or
@@ -33,7 +33,8 @@ from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.scoring import decision
-from ftcls.scoring.intervals import refuse_unlike, resampled, score_of
+from ftcls.scoring.intervals import resampled, score_of
+from ftcls.scoring.likeness import refuse_unlike
 from ftcls.scoring.metrics import Predictions
 from ftcls.scoring.significance import Estimate, holm, over_seeds
 

@@ -1,6 +1,6 @@
 """Soft votes against their majority, on GoEmotions with simulated annotators.
 
-    python scripts/soft_votes.py FOLDER_OF_GO_EMOTIONS [--seeds 10] [--agree 0.6]
+    python studies/soft_votes.py FOLDER_OF_GO_EMOTIONS [--seeds 10] [--agree 0.6]
 
 The votes of GoEmotions' own annotators are not in its three files, so they are drawn: each of three annotators gives
 the label of the data set with the probability ``--agree``, else another one, by how frequent it is in the training

@@ -1,6 +1,6 @@
 """Planted label errors: how well the check for label noise ranks labels that were changed on purpose.
 
-    python scripts/planted_label_errors.py DIR [--share .05] [--seeds 10] [--rows N]
+    python studies/planted_label_errors.py DIR [--share .05] [--seeds 10] [--rows N]
 
 DIR holds AG News in its original form. In each trial a share of the training labels, drawn by the seed, is changed to
 another label, each other label equally likely; `ftcls.pipeline.label_noise.judge`, which `ftcls data` calls, then

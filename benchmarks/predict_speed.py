@@ -1,7 +1,7 @@
 """Texts a second of ftcls and of `transformers.pipeline(batch_size=32)`, and whether both give the same labels.
 
-    python scripts/predict_speed.py runs/ag_news
-    python scripts/predict_speed.py runs/ag_news --rows 2000 --block 500 --threads 2
+    python benchmarks/predict_speed.py runs/ag_news
+    python benchmarks/predict_speed.py runs/ag_news --rows 2000 --block 500 --threads 2
 
 Both read the test texts of the run's own config, in this one process, on one thread or as many as are asked for. The
 texts are cut into blocks; each block goes through every contender before the next one begins, in an order that turns,

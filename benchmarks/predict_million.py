@@ -1,7 +1,7 @@
 """Label 1,000,000 generated short texts with a tiny model: is memory flat, is order kept, does a kill matter?
 
-    python scripts/predict_million.py
-    python scripts/predict_million.py --rows 100000
+    python benchmarks/predict_million.py
+    python benchmarks/predict_million.py --rows 100000
 
 `ftcls predict` runs in processes of its own: once whole, once killed (SIGKILL) when about half is done and then
 resumed. Memory is the resident size, sampled twice a second. The model is untrained; its labels mean nothing.

@@ -1,8 +1,8 @@
 """`ftcls serve` under load: latency, throughput, overload, a stop in the middle of it, memory.
 
-    python scripts/serve_load.py runs/imdb
-    python scripts/serve_load.py runs/imdb --clients 64 --seconds 60
-    python scripts/serve_load.py runs/imdb --requests 50000
+    python benchmarks/serve_load.py runs/imdb
+    python benchmarks/serve_load.py runs/imdb --clients 64 --seconds 60
+    python benchmarks/serve_load.py runs/imdb --requests 50000
 
 The server runs in a process of its own, on this machine, beside the clients. Texts are generated, of 1 to 200 words, a
 few of them in one request now and then. First one client asks, one request at a time, then all clients at once; then a

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Documents that are read in windows: what reading them whole is worth, and what it costs in memory.
 
-    scripts/long_documents.py answers              an answer at token 3,000 of 4,000: windows beside cutting
-    scripts/long_documents.py memory               the peak of one step by the length of its document
-    scripts/long_documents.py imdb --epochs 2      whole reviews beside cutting at 256 tokens, MiniLM
-    scripts/long_documents.py reuters21578         articles likewise
+    studies/long_documents.py answers              an answer at token 3,000 of 4,000: windows beside cutting
+    studies/long_documents.py memory               the peak of one step by the length of its document
+    studies/long_documents.py imdb --epochs 2      whole reviews beside cutting at 256 tokens, MiniLM
+    studies/long_documents.py reuters21578         articles likewise
 
 Each run goes to --output and is not done again. Chosen and compared on validation rows; the reviews are rows of the
 training split alone. The original data sets are taken from --data, FTCLS_DATA or ../shared/data.

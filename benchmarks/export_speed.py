@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """ONNX beside PyTorch: agreement and speed on real text, for several architectures of one size.
 
-    python scripts/export_speed.py --data ag_news --rows 1000
+    python benchmarks/export_speed.py --data ag_news --rows 1000
 
 Writes a Markdown table. Each model is exported in float32 and in int8; the three then label the same AG News test rows
 in turns, on one thread, tokenizing included. MiniLM has its pretrained weights under a new head, the other

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Exports of several architectures trained on AG News: agreement with PyTorch in float32, and what int8 costs.
 
-    python scripts/export_agreement.py --data ag_news --output agreement
+    python benchmarks/export_agreement.py --data ag_news --output agreement
 
 `ftcls train` trains each of them on 8,000 rows: MiniLM from its own weights, the others small and from random ones.
 `ftcls export` then writes the graph in float32 and in int8 and compares each with the run on 2,000 validation texts.

@@ -1,6 +1,6 @@
 """What a sweep costs beside its trials: 200 queued trials whose objective is to copy a finished run's report.
 
-    python scripts/sweep_overhead.py RUN [--trials 200]
+    python benchmarks/sweep_overhead.py RUN [--trials 200]
 
 Prints the time per trial that the sweep itself takes (processes started, waited for and settled; the processes' own
 time is in it, a `cp` each), the time to read all reports and write results and page, and its memory on the way.

@@ -1,6 +1,6 @@
 """More than 200 malformed requests to `ftcls serve`, over sockets: is each answered with a 4xx, and does it live on?
 
-    python scripts/serve_malformed.py runs/imdb
+    python verify/serve_malformed.py runs/imdb
 
 The server runs in a process of its own on loopback. Each request has a connection of its own and is sent as bytes, so
 that what is broken stays broken: JSON of wrong types, bad UTF-8, deep nesting, null characters, paths that lead

@@ -1,7 +1,7 @@
 """How long one optimizer step takes under different cuts into micro-batches, MiniLM on this machine's CPU.
 
-    python scripts/step_cost.py docstrings
-    python scripts/step_cost.py ag_news --path DIR --batch-size 16 --repeats 25
+    python benchmarks/step_cost.py docstrings
+    python benchmarks/step_cost.py ag_news --path DIR --batch-size 16 --repeats 25
 
 All cuts take the same rows, one after the other, again and again; medians are printed, and the ratio to one padded
 batch. Run it on a quiet machine.

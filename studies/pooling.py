@@ -1,7 +1,7 @@
 """What the added layer that starts as the mean is worth: `model.pooling: mean` beside `cls`, seed by seed.
 
-    python scripts/pooling.py --data DIR                        # GoEmotions, 5,000 rows, seeds 1 to 5
-    python scripts/pooling.py --data DIR --only ag_news imdb --rows 2000
+    python studies/pooling.py --data DIR                        # GoEmotions, 5,000 rows, seeds 1 to 5
+    python studies/pooling.py --data DIR --only ag_news imdb --rows 2000
 
 DIR has a folder for each data set. For each seed, rows to learn from, 2,000 to decide on and 2,000 to be scored on are
 drawn from the training split; no test split is read. Both arms train and decide as a config does that leaves the rates

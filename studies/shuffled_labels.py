@@ -1,6 +1,6 @@
 """The quickstart with shuffled training labels: a pipeline that leaks nothing falls to chance, .20 for five labels.
 
-    python scripts/shuffled_labels.py [--output DIR] [--seed N] [KEY=VALUE ...]
+    python studies/shuffled_labels.py [--output DIR] [--seed N] [KEY=VALUE ...]
 
 The docstrings are written to CSV files as the quickstart splits them, the labels of the training rows in random order,
 and `ftcls train` learns from these files with the quickstart's own model and settings. Exits 1 if the test accuracy is

@@ -1,7 +1,7 @@
 """What the next doubling of the training rows brings, beside the last one: how far a learning curve can be continued.
 
-    python scripts/doublings.py --data ../shared/data
-    python scripts/doublings.py --data ../shared/data --sets ag_news imdb --seeds 1 2 3
+    python studies/doublings.py --data ../shared/data
+    python studies/doublings.py --data ../shared/data --sets ag_news imdb --seeds 1 2 3
 
 TF-IDF with a linear SVM learns 250, 500, 1,000 and so on of the training rows, nested and stratified, and is scored in
 the config's metric on 2,000 validation rows (thresholds of several labels: cross-fitted on these). For each size that

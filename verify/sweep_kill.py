@@ -1,6 +1,6 @@
 """The grid of emotions with small models, its sweep killed twice, and once more on two workers of Ray.
 
-    python scripts/sweep_kill.py --data DATA --output /tmp/sweep-kill
+    python verify/sweep_kill.py --data DATA --output /tmp/sweep-kill
 
 Labels, rows and recipe (LoRA on layers of four bits, adamw_bnb_8bit, cosine) are those of
 configs/sweeps/go_emotions-grid.yaml on the real GoEmotions rows at DATA/go_emotions. MiniLM and two untrained decoders

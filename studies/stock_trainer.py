@@ -1,6 +1,6 @@
 """The same rows with the Trainer of transformers as it comes: is a low score the data's doing or the pipeline's?
 
-    python scripts/stock_trainer.py quickstart data.subset.train=null training.batch_size=16 [KEY=VALUE ...]
+    python studies/stock_trainer.py quickstart data.subset.train=null training.batch_size=16 [KEY=VALUE ...]
 
 Data, checkpoint, max_length, learning rate, batch, epochs, weight decay and seed are the config's; everything else is
 the stock Trainer's: mean loss of a padded batch, float32, no warm-up, no smoothing, the last step's weights. Prints

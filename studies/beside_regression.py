@@ -1,6 +1,6 @@
 """A finished run beside TF-IDF + logistic regression on the same rows, with the paired test.
 
-    python scripts/beside_regression.py runs/quickstart
+    python studies/beside_regression.py runs/quickstart
 
 The report's own baseline is the stronger linear SVM; this is the one that people know: scikit-learn's defaults on
 words, and on words and word pairs with sublinear term frequencies. One label per row only.

@@ -1,7 +1,7 @@
 """How often 95 % intervals hold the truth, over 1,000 simulated test sets, as a Markdown table.
 
-    python scripts/coverage.py
-    python scripts/coverage.py runs/reuters/predictions/test.parquet --rows 3000
+    python studies/coverage.py
+    python studies/coverage.py runs/reuters/predictions/test.parquet --rows 3000
 
 A population stands for everything that a model could be asked; its scores are the truth. Test sets are drawn from it
 with replacement and given to ftcls. Without files the populations are generated, 200,000 rows each: labels by given

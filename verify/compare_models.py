@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Whether the verdicts of `ftcls compare` are those of scipy and statsmodels on the same predictions.
 
-    scripts/compare_models.py               AG News and IMDb, some ten minutes on two cores
-    scripts/compare_models.py ag_news       one of them
-    scripts/compare_models.py --list        the commands, nothing is run
+    verify/compare_models.py               AG News and IMDb, some ten minutes on two cores
+    verify/compare_models.py ag_news       one of them
+    verify/compare_models.py --list        the commands, nothing is run
 
 Trains MiniLM and a small model from scratch on 2,000 rows of AG News and 1,500 of IMDb, has `ftcls compare` hold both
 and the baseline of MiniLM's run against each other, and repeats its tests: the paired bootstrap with

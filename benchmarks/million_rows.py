@@ -1,6 +1,6 @@
 """Read, clean and encode 10,000 and 1,000,000 generated rows; print CPU time per row and peak memory of each.
 
-    python scripts/million_rows.py
+    python benchmarks/million_rows.py
 
 Each size runs in a fresh process. Memory must stay below 3 GB, and the time per row of the two must be alike.
 """

@@ -1,7 +1,7 @@
 """How near the estimate of a training's memory, and of its time, is to what is measured.
 
-    python scripts/memory_estimate.py
-    python scripts/memory_estimate.py --sizes minilm --kinds full nf4 --steps 4 --folder DIR
+    python benchmarks/memory_estimate.py
+    python benchmarks/memory_estimate.py --sizes minilm --kinds full nf4 --steps 4 --folder DIR
 
 Every row is one `ftcls train` in a process of its own, on generated texts and with weights drawn at random in the shape
 of a known model: memory and time do not ask for their values. The estimate is the one that was said before the weights

@@ -1,6 +1,6 @@
 """A search that learns, with pruning, beside as many random trials: the same axes, on AG News rows.
 
-    python scripts/search_methods.py --data DATA --output /tmp/searches --jobs 2
+    python studies/search_methods.py --data DATA --output /tmp/searches --jobs 2
 
 A small untrained BERT on 2,000 rows of AG News from DATA/ag_news, four epochs; learning rate, batch size, weight decay,
 label smoothing and warm-up are searched, by macro F1 on 1,000 validation rows. For every seed of the search each

@@ -1,7 +1,7 @@
 """How often the 95 % intervals of a cross-validation hold the expected score, over simulated data sets.
 
-    python scripts/coverage_folds.py
-    python scripts/coverage_folds.py --data DATA --source ag_news imdb --rows 500 --folds 5 --sets 400
+    python studies/coverage_folds.py
+    python studies/coverage_folds.py --data DATA --source ag_news imdb --rows 500 --folds 5 --sets 400
 
 Each data set is so many rows drawn from a population; its folds are predicted by the TF-IDF rung, trained on the other
 folds. The truth is the score that a cross-validation of such a data set has on average: the mean over all of them. It
@@ -25,7 +25,7 @@ import numpy as np
 from ftcls.config.schema import Data
 from ftcls.data.corpus import Corpus, Split
 from ftcls.data.folds import assign
-from ftcls.data.read import read, take
+from ftcls.data.read import read
 from ftcls.model.baselines import linear
 from ftcls.scoring import decision, metrics
 from ftcls.scoring.intervals import certainty
@@ -86,10 +86,10 @@ def simulate(
     rng, every = np.random.default_rng(0), population.splits["train"]
     held_back = rng.permutation(len(every))[:HELD_BACK]
     others = np.setdiff1d(np.arange(len(every)), held_back)
-    unseen = take(every, held_back)
+    unseen = every.take(held_back)
     found: dict[str, list] = {name: [] for name in METRICS}
     for number in range(sets):
-        drawn = take(every, np.sort(rng.choice(others, rows, replace=False)))
+        drawn = every.take(np.sort(rng.choice(others, rows, replace=False)))
         fold = assign(drawn.targets, folds, seed=[number, 4])
         said = out_of_fold(population, drawn, fold)
         final = metrics.score(predictions(population, unseen, learn(population, drawn).probabilities(unseen.texts)))
@@ -106,7 +106,7 @@ def out_of_fold(population: Corpus, drawn: Split, fold: np.ndarray) -> Predictio
     probabilities = np.empty((len(drawn), len(population.labels)))
     for number in np.unique(fold).tolist():
         inside = np.flatnonzero(fold == number)
-        model = learn(population, take(drawn, np.flatnonzero(fold != number)))
+        model = learn(population, drawn.take(np.flatnonzero(fold != number)))
         probabilities[inside] = model.probabilities([drawn.texts[row] for row in inside.tolist()])
     return replace(predictions(population, drawn, probabilities), folds=fold)
 

@@ -1,7 +1,7 @@
 """Few labels: a config of `ftcls config init`, with a contrastive start and without, beside the simple models.
 
-    python scripts/few_labels.py --data DIR                      # AG News, IMDb, GoEmotions; 8, 16 and 64 rows a class
-    python scripts/few_labels.py --data DIR --only ag_news --rows 8 --seeds 11 --arm "slow: contrastive.max_steps=2000"
+    python studies/few_labels.py --data DIR                      # AG News, IMDb, GoEmotions; 8, 16 and 64 rows a class
+    python studies/few_labels.py --data DIR --only ag_news --rows 8 --seeds 11 --arm "slow: contrastive.max_steps=2000"
 
 DIR has the folders ag_news, imdb and go_emotions. For each seed that many rows of each label are drawn from the
 training split and written to a CSV with a text and a label; all that a model has, its validation rows too, is cut from
