@@ -112,6 +112,23 @@ def test_a_time_in_which_nothing_fits_makes_one_step_and_says_so(experiment):
     assert "less than one step fits; one is made" in "".join(plan.notes)
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"training.early_stopping_patience": 3}, {"early_stopping_patience": None}),
+        ({"training.eval_strategy": "steps", "training.eval_steps": 20}, {"eval_steps": None}),
+        ({"training.warmup_steps": 30}, {"warmup_steps": 0.1}),
+        ({"training.warmup_steps": 0.2}, {"warmup_steps": 0.2}),
+    ],
+)
+def test_what_goes_with_evaluations_or_all_steps_is_cut_too_so_that_the_config_is_one(experiment, keys, expected):
+    whole = load(experiment, keys)
+    fitting = fit_into(whole, PACE, 20)
+    found = load(whole, fitting.overrides).training
+    assert (found.max_steps, found.eval_strategy) == (1, "no")
+    assert {key: getattr(found, key) for key in expected} == expected
+
+
 def test_the_pace_is_that_of_the_model_on_this_machine(experiment):
     whole, found = measure(experiment, devices.choose("cpu", "fp32"))
     assert (whole.training.num_train_epochs, whole.training.learning_rate) == (3, 1e-4)

@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ftcls.config.load import load
-from ftcls.config.schema import Experiment
+from ftcls.config.schema import Experiment, Training
 from ftcls.data.corpus import Corpus
 from ftcls.data.read import read
 from ftcls.environment import devices
@@ -129,9 +129,7 @@ def fit_into(experiment: Experiment, pace: Pace, left: float) -> Plan:
             f"would take {duration(pace.steps_per_epoch * pace.step)}; the report says what more rows brought"
         )
         steps = min(steps, math.ceil(rows / section.batch_size) * whole // pace.steps_per_epoch)
-    overrides["training.max_steps"] = steps
-    if passed:
-        overrides["training.eval_strategy"] = "no"
+    overrides |= _shortened(section, steps, whole, evaluated=not passed)
     fits = _SURE * left - pace.around - vectors >= each
     share = f"{steps:,} of {whole:,} steps fit" if fits else "less than one step fits; one is made"
     notes.append(f"budget     {share}, the rate falls to zero over them; all of them would take {duration(total)}")
@@ -140,6 +138,18 @@ def fit_into(experiment: Experiment, pace: Pace, left: float) -> Plan:
         less = "a single pass over them" if once else "less than one pass over the training rows"
         notes.append(f"budget     that is {less}: RUN:tfidf may be the better model")
     return Plan(overrides, tuple(notes))
+
+
+def _shortened(section: Training, steps: int, whole: int, *, evaluated: bool) -> dict[str, object]:
+    """The keys of a schedule of fewer steps; without evaluations on the way there is nothing that counts them."""
+    found: dict[str, object] = {"training.max_steps": steps}
+    if 1 <= section.warmup_steps < whole:  # a number of steps keeps its share of them
+        found["training.warmup_steps"] = section.warmup_steps / whole
+    if not evaluated:
+        found["training.eval_strategy"] = "no"
+        counting = ("eval_steps", "early_stopping_patience")
+        found |= {f"training.{key}": None for key in counting if getattr(section, key) is not None}
+    return found
 
 
 def _steps(pace: Pace, left: float, vectors: float) -> int:
