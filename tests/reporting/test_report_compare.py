@@ -20,6 +20,8 @@ from ftcls.reporting.compare import compare
 from ftcls.runs import predictions, report_schema
 from ftcls.runs.directory import RunDir
 from ftcls.scoring.differences import paired_difference
+from ftcls.scoring.folds import fold_scores, lasting_variance
+from ftcls.scoring.intervals import resampled
 from ftcls.scoring.significance import mcnemar
 from made_reports import made
 
@@ -101,6 +103,35 @@ def test_runs_that_differ_in_their_seed_are_one_model_over_rows_and_seeds(tmp_pa
     assert high - low > 0.8 * (single[1] - single[0])
     assert found.pairs[0].mcnemar is None
     assert found.pairs[0].verdict == "a x 3 is better than b"
+
+
+def uneven_folds(**options):
+    """Predictions of five folds, in two of which the model is right by chance alone."""
+    said = synthetic.predictions("multiclass", skill=3.0)
+    folds = np.arange(len(said)) % 5 + 1
+    wrong = np.isin(folds, (2, 4)) & (np.random.default_rng(0).random(len(said)) < 0.7)
+    return {"folds": folds, "predicted": np.where(wrong, (said.gold + 1) % 4, said.predicted)} | options
+
+
+def test_cross_validations_under_several_seeds_are_over_folds_too(tmp_path):
+    places = [made(tmp_path, name="a", seed=seed, **uneven_folds()) for seed in (1, 2, 3)]
+    other = made(tmp_path, name="b", checkpoint="x", skill=0.4, folds=np.arange(200) % 5 + 1)
+    found = compare([*places, other], metric="accuracy")
+    plain = [made(tmp_path, name="p", checkpoint="y", seed=seed, **uneven_folds(folds=None)) for seed in (1, 2, 3)]
+    rows = compare([*plain, made(tmp_path, name="q", checkpoint="z", skill=0.4)], metric="accuracy")
+    said = predictions.read(RunDir(tmp_path / "a-1").predictions / "test.parquet")
+    drawn = resampled(said, "accuracy")
+    scores = fold_scores(said, said.folds, ("accuracy",), seed=0)["accuracy"]
+    # The seeds do not differ here, so that rows and trainings are all there is.
+    by = np.sqrt(1 + lasting_variance(scores) / drawn.var())
+    assert by > 1.3
+    # Below the score, where the range of the metric does not end it.
+    wide, narrow = (
+        each.contenders[0].metrics["accuracy"] - each.contenders[0].intervals["accuracy"][0] for each in (found, rows)
+    )
+    assert wide / narrow == pytest.approx(by, rel=0.02)
+    wide, narrow = (np.subtract(*each.pairs[0].difference.interval[::-1]) for each in (found, rows))
+    assert wide > 1.1 * narrow
 
 
 def gold_changed():

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from ftcls.scoring.differences import paired_difference
-from ftcls.scoring.folds import FoldScores, extra_of_difference, extra_variance, fold_scores, widening
+from ftcls.scoring.folds import (
+    FoldScores,
+    extra_of_difference,
+    extra_of_means,
+    extra_variance,
+    fold_scores,
+    lasting_variance,
+    widening,
+)
 from ftcls.scoring.intervals import certainty, intervals
 from ftcls.scoring.metrics import Predictions, names, score
 
@@ -83,3 +91,22 @@ def test_a_paired_difference_is_widened_by_the_differences_of_the_folds_alone():
     # One of other folds brings the spread of its own.
     other = replace(second, folds=np.roll(second.folds, 37))
     assert np.diff(paired_difference(first, other, metric="accuracy").interval)[0] > 2 * np.diff(alone.interval)[0]
+
+
+def test_a_mean_over_seeds_keeps_what_trainings_on_shared_rows_have_in_common():
+    values = np.array([0.7, 0.8, 0.9, 0.6, 1.0])
+    draws = np.random.default_rng(0).normal(0.8, 0.05, (100_000, 5))
+    excess = values.var(ddof=1) - 0.05**2
+    assert lasting_variance(FoldScores(values, draws)) == pytest.approx(excess / 4, rel=0.01)
+    uneven = [made((0.95, 0.6, 0.9, 0.5, 0.99), seed=seed) for seed in range(3)]
+    each = [fold_scores(one, one.folds, ("accuracy",), seed=0)["accuracy"] for one in uneven]
+    assert extra_of_means([uneven], "accuracy", seed=0) == pytest.approx(np.mean([lasting_variance(x) for x in each]))
+    assert extra_of_means([uneven[:1]], "accuracy", seed=0) == pytest.approx(extra_variance(each[0]))
+    assert extra_of_means([[replace(one, folds=None) for one in uneven]], "accuracy", seed=0) == 0
+    # Two models of the same folds under the same seeds: what is hard for both is in no difference.
+    assert extra_of_means([uneven, uneven], "accuracy", seed=0) == 0
+    # Of other folds each brings its own, the single one all of it.
+    alone = [replace(uneven[0], folds=np.roll(uneven[0].folds, 37))]
+    own = fold_scores(alone[0], alone[0].folds, ("accuracy",), seed=0)["accuracy"]
+    expected = np.mean([lasting_variance(x) for x in each]) + extra_variance(own)
+    assert extra_of_means([uneven, alone], "accuracy", seed=0) == pytest.approx(expected)

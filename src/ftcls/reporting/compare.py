@@ -20,7 +20,7 @@ from ftcls.runs.directory import RunDir
 from ftcls.runs.references import reference
 from ftcls.scoring import metrics
 from ftcls.scoring.differences import SURE, Difference, difference_of, least_p_value, units_apart
-from ftcls.scoring.folds import extra_of_difference
+from ftcls.scoring.folds import extra_of_difference, extra_of_means, widening
 from ftcls.scoring.intervals import resampled, score_of
 from ftcls.scoring.likeness import refuse_unlike
 from ftcls.scoring.metrics import Predictions, higher_is_better, in_range
@@ -102,7 +102,7 @@ def _compared(places: Sequence[str], *, split: str | None, metric: str | None, s
     scores = {run.place: score_of(run.said, chosen) for run in runs}
     names = _names(groups)
     contenders = [
-        _contender(name, group, split, chosen, draws, scores) for name, group in zip(names, groups, strict=True)
+        _contender(name, group, split, chosen, draws, scores, seed) for name, group in zip(names, groups, strict=True)
     ]
     sign = -1 if higher_is_better(chosen) else 1
     order = sorted(range(len(groups)), key=lambda i: sign * float(np.mean([scores[r.place] for r in groups[i]])))
@@ -203,7 +203,7 @@ def _baseline(runs: Sequence[_Run], split: str) -> Contender | None:
         return None
     simple = with_one.report.baseline
     run = replace(with_one, place=f"{reference(with_one.place).path}:tfidf", name=simple.name, simple=simple)
-    return _contender(simple.name, [run], split, "", {}, {})
+    return _contender(simple.name, [run], split, "", {}, {}, 0)
 
 
 def _contender(
@@ -213,6 +213,7 @@ def _contender(
     metric: str,
     draws: dict[str, NDArray[np.float64]],
     scores: dict[str, float],
+    seed: int,
 ) -> Contender:
     first, several = group[0], len(group) > 1
     found = [_metrics(run, split) for run in group]
@@ -221,6 +222,7 @@ def _contender(
     if several:
         bounds: dict[str, Interval | None] = dict.fromkeys(means)
         mean_draws = np.mean([draws[run.place] for run in group], axis=0)
+        mean_draws = _with_trainings(mean_draws, [group], metric, seed)
         estimate = over_seeds([(1, [scores[run.place] for run in group])], mean_draws)
         bounds[metric] = in_range(metric, estimate.interval)
         for key in means:
@@ -297,11 +299,21 @@ def _pair(
         plain = said.folds is None and said.clusters is None and said.weights is None
         right = mcnemar(said.right, second[0].said.right) if plain else None
     else:
-        estimate = over_seeds([(1, values[0]), (-1, values[1])], sums[0] - sums[1])
+        drawn = _with_trainings(sums[0] - sums[1], [first, second], metric, seed)
+        estimate = over_seeds([(1, values[0]), (-1, values[1])], drawn)
         p_value = max(estimate.p_value, least_p_value(units))
         found = Difference(metric, estimate.value, estimate.interval, p_value, len(said), clusters)
         right = None
     return Pair(one, other, found, found.p_value, right, None, verdict="")
+
+
+def _with_trainings(
+    draws: NDArray[np.float64], groups: Sequence[Sequence[_Run]], metric: str, seed: int
+) -> NDArray[np.float64]:
+    """Draws [d] over the rows, spread until they have what the folds' trainings add to their variance too."""
+    extra = extra_of_means([[run.said for run in group] for group in groups], metric, seed=seed)
+    middle = float(np.nanmean(draws))
+    return middle + (draws - middle) * widening(float(np.nanvar(draws)), extra) if extra else draws
 
 
 def _corrected(pairs: Sequence[Pair], metric: str) -> tuple[Pair, ...]:

@@ -12,7 +12,7 @@ the rows that are predicted are other ones in every fold, and their part needs n
 hold the truth is measured by ``studies/coverage_folds.py``.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,13 +70,28 @@ def fold_scores(
 
 def extra_variance(scores: FoldScores) -> float:
     """What the trainings add to the variance over rows of the pooled score; 0 or more."""
+    count, excess = _excess(scores)
+    return (1 / count + 1 / (count - 1)) * excess if excess else 0.0
+
+
+def lasting_variance(scores: FoldScores) -> float:
+    """Of `extra_variance` what a mean over cross-validations under several seeds keeps, however many there are.
+
+    The mean over R of them varies with 1/KR + 1/(K - 1) (Bouckaert & Frank 2004). The first part is what they differ by
+    among each other; the second, of trainings that share all rows but their fold, is in none of these differences.
+    """
+    count, excess = _excess(scores)
+    return excess / (count - 1) if excess else 0.0
+
+
+def _excess(scores: FoldScores) -> tuple[int, float]:
+    """How many folds have a score, and what these differ by beyond their rows; 0 or more."""
     known = np.isfinite(scores.values) & (np.isfinite(scores.draws).sum(axis=0) > 1)
     count = int(known.sum())
     if count < 2:
-        return 0.0
+        return count, 0.0
     own = float(np.nanvar(scores.draws[:, known], axis=0, ddof=1).mean())
-    excess = max(0.0, float(scores.values[known].var(ddof=1)) - own)
-    return (1 / count + 1 / (count - 1)) * excess
+    return count, max(0.0, float(scores.values[known].var(ddof=1)) - own)
 
 
 def widening(over_rows: float, extra: float) -> float:
@@ -89,12 +104,47 @@ def extra_of_difference(first: Predictions, second: Predictions, metric: str, *,
 
     Two models of the same folds are compared fold by fold. Where the folds are others, each adds its own.
     """
-    folds = [each.folds for each in (first, second)]
-    if folds[0] is not None and folds[1] is not None and np.array_equal(folds[0], folds[1]):
-        scores = [fold_scores(each, folds[0], (metric,), seed=seed)[metric] for each in (first, second)]
-        return extra_variance(scores[0] - scores[1])
-    return sum(
-        extra_variance(fold_scores(each, each.folds, (metric,), seed=seed)[metric])
-        for each in (first, second)
-        if each.folds is not None
-    )
+    return extra_of_means([[first], [second]], metric, seed=seed)
+
+
+def extra_of_means(groups: Sequence[Sequence[Predictions]], metric: str, *, seed: int) -> float:
+    """What the trainings add to the variance of a mean over seeds, or of the difference of two; see `over_seeds`.
+
+    Args:
+        groups: the predictions of one model, or of two, each under one seed or more.
+        metric: whose mean it is.
+        seed: of the bootstrap.
+    """
+
+    def own(group: Sequence[Predictions]) -> list[FoldScores]:
+        known = [(each, each.folds) for each in group]
+        return [fold_scores(each, folds, (metric,), seed=seed)[metric] for each, folds in known if folds is not None]
+
+    if len(groups) == 2 and (pairs := _of_the_same_folds(*groups)):
+        first, second = zip(*pairs, strict=True)
+        return _mean_extra([one - other for one, other in zip(own(first), own(second), strict=True)])
+    return sum(_mean_extra(own(group)) for group in groups)
+
+
+def _mean_extra(scores: Sequence[FoldScores]) -> float:
+    """One cross-validation brings all of its variance; of several the means differ by the rest of it."""
+    if not scores:
+        return 0.0
+    return float(np.mean([(extra_variance if len(scores) == 1 else lasting_variance)(each) for each in scores]))
+
+
+def _of_the_same_folds(
+    first: Sequence[Predictions], second: Sequence[Predictions]
+) -> list[tuple[Predictions, Predictions]]:
+    """Each of the first beside one of the second that has its folds; none where one of them has no such partner."""
+    left, pairs = list(second), []
+    for one in first:
+        place = next((i for i, other in enumerate(left) if _have_the_same_folds(one, other)), None)
+        if place is None:
+            return []
+        pairs.append((one, left.pop(place)))
+    return [] if left else pairs
+
+
+def _have_the_same_folds(one: Predictions, other: Predictions) -> bool:
+    return one.folds is not None and other.folds is not None and np.array_equal(one.folds, other.folds)
