@@ -91,6 +91,25 @@ def test_a_cell_that_lacks_a_seed_is_not_the_best(tmp_path):
     assert sorted(len(cell.seeds) for cell in outcome.results.cells) == [1, 2, 2, 2]
 
 
+def test_a_cell_that_lacks_a_seed_stands_behind_those_that_it_was_not_chosen_among(tmp_path):
+    plan = planned(tmp_path, GRID + "search: {metric: loss}\n")
+    alone = plan.trials[0].choices
+    for trial in plan.trials:
+        lucky = all(trial.choices[axis] == alone[axis] for axis in alone if axis != "seed")
+        if not (lucky and trial.seed == 2):
+            finish(trial, skill=4.0 if lucky else 1.0 + 0.1 * len(trial.choices["size"]))
+    lacking = next(trial for trial in plan.trials if not trial.run.done)
+    outcome = sweeping.run(plan, Instant(plan.trials, codes={lacking.name: 5}))
+    order = ranked(outcome.results)
+    losses = [cell.scores["validation"]["loss"].value for cell in order]
+    assert order[0] is outcome.results.best
+    assert [len(cell.seeds) for cell in order] == [2, 2, 2, 1]
+    assert losses[-1] == min(losses)
+    assert losses[:3] == sorted(losses[:3])
+    shown = tables.summary(outcome.results, most=5).renderables
+    assert "settings that lack seeds stand behind the others" in shown[3].plain
+
+
 def test_nothing_done_is_no_reason_to_fail(tmp_path):
     plan = planned(tmp_path)
     outcome = sweeping.run(plan, Instant(plan.trials, codes=dict.fromkeys([trial.name for trial in plan.trials], 4)))

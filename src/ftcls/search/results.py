@@ -239,11 +239,15 @@ def _best(cells: Sequence[Cell], metric: str) -> Cell | None:
 
 
 def ranked(found: Results) -> list[Cell]:
-    """The cells, best first by the search's metric on validation; those without a value last."""
-    sign = -1 if higher_is_better(found.metric) else 1
+    """The cells, best first by the search's metric on validation; those without a value last.
 
-    def place(cell: Cell) -> tuple[bool, float]:
+    Behind the cells with the most seeds stand those that lack some, which are not chosen from.
+    """
+    sign = -1 if higher_is_better(found.metric) else 1
+    most = max((len(cell.seeds) for cell in found.cells), default=0)
+
+    def place(cell: Cell) -> tuple[bool, bool, float]:
         value = cell.scores["validation"][found.metric].value
-        return value is None, sign * (value or 0.0)
+        return value is None, len(cell.seeds) < most, sign * (value or 0.0)
 
     return sorted(found.cells, key=place)

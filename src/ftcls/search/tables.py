@@ -26,6 +26,8 @@ def summary(found: Results, *, most: int) -> RenderableType:
     states = [row.state for row in found.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     lines: list[RenderableType] = [Text(f"{found.sweep}: {found.metric}, {counts}", style="bold"), Text(), table]
+    if several and len({len(cell.seeds) for cell in order}) > 1:
+        lines.append(Text("settings that lack seeds stand behind the others, and are not chosen from", style="dim"))
     if len(order) > most:
         lines.append(Text(f"and {len(order) - most} more settings in results.csv", style="dim"))
     return Group(*lines, Text())
