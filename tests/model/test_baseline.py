@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ftcls.data.corpus import Corpus, Split
-from ftcls.model.baselines import linear
+from ftcls.model.baselines import linear, logistic
 from ftcls.model.baselines.linear import Baseline
 from ftcls.pipeline import build_report
 from ftcls.scoring import decision, metrics
@@ -166,3 +166,10 @@ def test_a_model_is_held_against_the_baseline_in_the_chosen_metric():
     assert scores.difference["f1_micro"].value == pytest.approx(2 * 0.8 / 1.8 - 0.5)
     assert verdict(scores.difference["f1_micro"]) == "better"
     assert verdict(scores.difference["accuracy"]) == "worse"
+
+
+def test_many_labels_of_few_rows_are_learnt_without_a_word_of_scikit_learn():
+    rows = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    targets = np.arange(60) % 50
+    found = logistic.fit(rows, targets, task="multiclass", k=50, strength=1.0).probabilities(rows)
+    assert found.sum(axis=1) == pytest.approx(np.ones(60))

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
+from sklearn.metrics import f1_score
 
 import synthetic
 from ftcls.data.corpus import Check
@@ -244,3 +245,21 @@ def test_an_evaluation_is_shown_with_its_data():
     assert text.startswith("reviews test  200 examples, scored with model\n")
     assert "f1_macro" in text
     assert "Business, finance" in text
+
+
+def test_labels_without_a_row_are_said_to_lower_macro_averages_and_are_neither_worst_nor_best():
+    made = synthetic.predictions("multiclass", 400, labels=tuple(f"l{i:02}" for i in range(20)), skill=3.0)
+    made = made.take(made.gold < 17)
+    text = shown(run_tables.evaluation(synthetic.evaluation(made)))
+    said = "3 of 20 labels have no row here and count as 0 in macro averages: l17, l18, l19"
+    assert said in text.replace("\n", " ")
+    assert "The 8 worst and 7 best of 17 labels on test, by f1; 3 have no row there" in text
+    table = text[text.index("The 8 worst") :]
+    assert not any(label in table for label in ("l17", "l18", "l19"))
+    found = f1_score(made.gold, made.predicted, labels=range(20), average="macro", zero_division=0)
+    assert metrics.score(made)["f1_macro"] == pytest.approx(found)
+    few = made.take(made.gold < 3)
+    text = shown(run_tables.evaluation(synthetic.evaluation(few)))
+    said = "17 of 20 labels have no row here and count as 0 in macro averages: l03, l04, l05 and 14 more"
+    assert said in text.replace("\n", " ")
+    assert "3 labels on test, by f1; 17 have no row there" in text

@@ -16,17 +16,15 @@ from ftcls.data.corpus import Check
 from ftcls.environment import disk
 from ftcls.environment.figures_as_text import duration, interval, number, p_equals, signed, signed_interval
 from ftcls.errors import on_one_line
-from ftcls.reporting import beside_scores, commands, contrastive_line, more_rows
+from ftcls.reporting import beside_scores, commands, contrastive_line, label_tables, more_rows
 from ftcls.reporting.fold_table import folds
 from ftcls.reporting.outcome import VERDICTS, outcome
 from ftcls.runs.directory import RunDir
-from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, LabelCertainty, Metrics, PerLabel, Report
+from ftcls.runs.report_schema import BaselineScores, Evaluation, Intervals, Metrics, Report
 from ftcls.scoring.diagnosis import Spike
 from ftcls.scoring.differences import Difference, verdict
 from ftcls.scoring.metrics import names as metric_names
 
-_LABELS = 15
-"""Most labels shown one by one."""
 _NAME_WIDTH = 17
 _CHECKPOINT_WIDTH = 36
 _EXAMPLES = 2
@@ -69,12 +67,13 @@ def _tables(report: Report) -> list[RenderableType]:
         Text(),
         _metrics(report.metrics, report.intervals, report.baseline, chosen=report.training.best.metric),
         *_notes(report.metrics[report.held_out], report.data.positive_label),
+        *label_tables.unseen(report.per_label[report.held_out]),
         *beside_scores.weights(report),
         *beside_scores.soft_labels(report),
         *_decision(report),
         *beside_scores.without_leaks(report.metrics_without_leaks, report.held_out_words, report.training.best.metric),
         Text(),
-        *_labels(
+        *label_tables.labels(
             report.per_label[report.held_out],
             (report.label_intervals or {}).get(report.held_out),
             report.held_out_words,
@@ -148,11 +147,12 @@ def evaluation(evaluation: Evaluation) -> RenderableType:
         Text(),
         _metrics({data.split: evaluation.metrics}, {data.split: evaluation.intervals}, None, chosen=""),
         *_notes(evaluation.metrics, data.positive_label),
+        *label_tables.unseen(evaluation.per_label),
         *beside_scores.weights_of_evaluation(evaluation),
         *beside_scores.soft_labels_of_evaluation(evaluation),
         *beside_scores.without_leaks(evaluation.metrics_without_leaks, data.split, "f1_macro"),
         Text(),
-        *_labels(evaluation.per_label, evaluation.label_intervals, data.split),
+        *label_tables.labels(evaluation.per_label, evaluation.label_intervals, data.split),
     )
 
 
@@ -298,30 +298,6 @@ def _decision(report: Report) -> list[Text]:
         names = textwrap.shorten(", ".join(map(_line, decided.unreachable)), _EXAMPLE_WIDTH, placeholder=" ...")
         lines.append(Text(f"  not precise enough at any threshold: {names}", style="yellow"))
     return lines
-
-
-def _labels(scores: PerLabel, intervals: LabelCertainty | None, split: str) -> list[RenderableType]:
-    names, title = list(scores), f"Labels on {split}"
-    if len(names) > _LABELS:
-        best = _LABELS // 2
-        ranked = sorted(names, key=lambda name: scores[name].f1)
-        title = f"The {_LABELS - best} worst and {best} best of {len(names)} labels on {split}, by f1"
-        names = [*ranked[: _LABELS - best], *ranked[-best:]]
-    tuned = any(each.threshold is not None for each in scores.values())
-    # With thresholds and intervals, one space between columns and shorter names just fit 80 columns.
-    gap, width = (1, 19) if tuned and intervals else (2, 22)
-    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
-    table.add_column("label", overflow="ellipsis", no_wrap=True, max_width=width)
-    sure = ["95 %"] if intervals else []
-    for column in ("precision", "recall", "f1", *sure, "avg prec", *(["threshold"] if tuned else []), "support"):
-        table.add_column(column, justify="right", no_wrap=True, style="dim" if column == "95 %" else "")
-    for name in names:
-        each = scores[name]
-        cells = [number(each.precision), number(each.recall), number(each.f1)]
-        cells += [interval(intervals[name].f1, digits=2)] if intervals else []
-        cells += [number(each.average_precision), *([number(each.threshold)] if tuned else []), f"{each.support:,}"]
-        table.add_row(Text(_line(name)), *map(Text, cells))
-    return [Text(title, style="bold"), table]
 
 
 def _training(report: Report) -> list[Text]:

@@ -83,7 +83,7 @@ def _missing(splits: Mapping[SplitName, Split], labels: Sequence[str]) -> Iterat
         )
         lacking.extend(f"{name}: {labels[index]}" for index in np.flatnonzero(counts == 0).tolist())
     if lacking:
-        advice = "Labels without a row in a split: not learnt if it is train, not measured if it is another."
+        advice = "Labels without a row in a split: not learnt if it is train, 0 in macro averages if it is another."
         yield Check("labels_missing", "warning", len(lacking), tuple(lacking[:SHOWN]), advice)
 
 

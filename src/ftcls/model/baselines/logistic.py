@@ -232,6 +232,8 @@ def _regression(
     whole = len(places) == len(rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # Of many labels with few rows scikit-learn asks whether classes are measurements; the task says they are not.
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater", category=UserWarning)
         return LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(
             rows if whole else rows[places], classes, sample_weight=None if whole and each is None else weights
         )
