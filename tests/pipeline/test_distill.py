@@ -131,6 +131,9 @@ def test_what_cannot_be_distilled_is_one_message(run, tmp_path):
         ftcls.distill(run.path, to="scratch:bert", texts=["a good plot"])
     with pytest.raises(DataError, match="not a finished run"):
         ftcls.distill(tmp_path)
+    (tmp_path / "other.csv").write_text("id,body\n1,a good plot\n")
+    with pytest.raises(DataError, match=r"other\.csv: no column 'text'.* the text columns of its teacher"):
+        ftcls.distill(run.path, texts=tmp_path / "other.csv")
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(DataError, match=r"empty\.txt: has no text"):
         ftcls.distill(run.path, texts=tmp_path / "empty.txt")
