@@ -296,7 +296,7 @@ def test_the_most_promising_comes_first_each_key_once_and_five_at_most():
     ]
 
 
-def of_report(task="multiclass", *, keys=None, **changes):
+def of_report(task="multiclass", *, keys=None, longest=None, **changes):
     """The facts of a synthetic report with a diagnosis."""
     report, _ = synthetic.report(task)
     diagnosis = Diagnosis(
@@ -308,7 +308,22 @@ def of_report(task="multiclass", *, keys=None, **changes):
         learning_rate=LearningRate(peak=2e-4, peak_step=50, last=5e-5, shape="linear"),
     )
     config = CONFIG | {"data": {**CONFIG["data"], "task": task}}
-    return run_facts.facts(replace(report, diagnosis=diagnosis, **changes), load(config, keys or {})), report
+    whole = replace(report, diagnosis=diagnosis, **changes)
+    return run_facts.facts(whole, load(config, keys or {}), longest=longest), report
+
+
+@pytest.mark.parametrize(
+    ("in_force", "longest", "proposed"), [(64, None, 320), (64, 514, 320), (64, 130, 128), (128, 128, None)]
+)
+def test_a_longer_text_is_never_proposed_than_the_checkpoint_has_positions_for(in_force, longest, proposed):
+    report, _ = synthetic.report("multiclass")
+    train = report.data.splits["train"]
+    long = replace(train, truncated=1000, tokens=replace(train.tokens, p95=310))
+    data = replace(report.data, splits=report.data.splits | {"train": long})
+    model = replace(report.model, max_length=in_force)
+    facts, _ = of_report(data=data, model=model, longest=longest)
+    found = [step.keys["model.max_length"] for step in next_steps(facts) if "model.max_length" in step.keys]
+    assert found == ([] if proposed is None else [proposed])
 
 
 def test_the_facts_are_those_of_report_and_config():

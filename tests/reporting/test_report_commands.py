@@ -5,6 +5,8 @@ import shlex
 import pytest
 
 from ftcls.config.load import load
+from ftcls.config.train_command import resume_command
+from ftcls.environment import typed_lines
 from ftcls.reporting import commands
 
 
@@ -15,9 +17,35 @@ def here(tmp_path, monkeypatch):
 
 
 def test_what_a_shell_would_read_otherwise_is_quoted():
-    assert commands.line(["a=[x, y]", "b"]) == '"a=[x, y]" b'
+    assert typed_lines.line(["a=[x, y]", "b"]) == '"a=[x, y]" b'
     words = ["it's", "$HOME", 'say "x"', "plain.yaml", "a=2e-5", "ü"]
-    assert shlex.split(commands.line(words)) == words
+    assert shlex.split(typed_lines.line(words)) == words
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "metrics: {evaluate: [accuracy]}",
+        'metrics: {functions: {cost: "own.py:cost"}}',
+        'loss: {function: "own.py:loss"}',
+        "model: {checkpoint: x, allow_code: true}",
+    ],
+)
+def test_a_line_that_trains_says_again_that_code_of_the_config_may_run(here, key):
+    run = here / "runs" / "my news"
+    run.mkdir(parents=True)
+    (here / "runs" / "own.py").touch()
+    model = "" if key.startswith("model") else "model: {checkpoint: x}\n"
+    (run / "config.yaml").write_text(f"name: news\ndata: {{source: imdb}}\n{model}{key}\n")
+    [line] = commands.train_again(run, [{"training.max_steps": 5}])
+    assert shlex.split(line) == [
+        *("ftcls", "train", "runs/my news/config.yaml", "training.max_steps=5"),
+        *("--output", "runs/my news-2", "--allow-code"),
+    ]
+    resumed = shlex.split(resume_command(run / "config.yaml", run))
+    assert resumed == ["ftcls", "train", f"{run}/config.yaml", "--output", str(run), "--allow-code", "--resume"]
+    (run / "config.yaml").write_text("name: news\ndata: {source: imdb}\nmodel: {checkpoint: x}\n")
+    assert "--allow-code" not in commands.train_again(run, [{"training.max_steps": 5}])[0]
 
 
 def test_a_run_is_trained_again_with_other_keys_into_a_folder_beside_it(here):

@@ -78,7 +78,12 @@ def distill(
 
 def _lines(found: "Distillation", student: str) -> list[str]:
     from ftcls.environment.figures_as_text import duration, number, p_equals, signed, signed_interval
+    from ftcls.reporting import commands
+    from ftcls.runs import report_schema
+    from ftcls.runs.directory import RunDir
+    from ftcls.runs.references import reference
 
+    text = report_schema.read_report(RunDir(Path(reference(student).path).absolute())).data.text
     speeds = (found.texts_per_second, found.teacher_texts_per_second)
     rate = ", ".join(
         f"{who} {speed:,.0f}" for who, speed in zip(("student", "teacher"), speeds, strict=True) if speed is not None
@@ -93,5 +98,5 @@ def _lines(found: "Distillation", student: str) -> list[str]:
             f"({signed_interval(each.interval)}, {p_equals(each.p_value)})"
             for name, each in found.difference.items()
         ),
-        f'ftcls predict {student} --text "..."',
+        commands.predict(Path(student), text),
     ]

@@ -76,9 +76,9 @@ def refuse(arguments: Sequence[str]) -> None:
             continue
         strange = strange or option
     if strange:
-        from ftcls.reporting import commands
+        from ftcls.environment.typed_lines import line as typed
 
         raise ConfigError(
             f"{strange}: train has no such option; settings are written KEY=VALUE, as in a config. Type\n"
-            f"  {commands.line(line)}"
+            f"  {typed(line)}"
         )

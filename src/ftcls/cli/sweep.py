@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
-from ftcls.cli import console, options
+from ftcls.cli import call, console, options
 from ftcls.environment import json_files
 from ftcls.errors import ConfigError, Interrupted, TrainingError
 
@@ -42,6 +42,7 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
 
 
 def sweep(
+    context: typer.Context,
     file: Annotated[
         str,
         typer.Argument(metavar="SWEEP", help="A sweep file, the name of a shipped one, or the folder of a sweep."),
@@ -121,13 +122,16 @@ def sweep(
         return
     _show(outcome, as_json=as_json)
     if outcome.interrupted:
-        raise Interrupted(f"stopped; the same command goes on where it was: ftcls sweep {file}")
+        from ftcls.environment.typed_lines import line
+
+        again = line(["ftcls", *call.of(context).arguments])
+        raise Interrupted(f"stopped; the same command goes on where it was: {again}")
     if outcome.failed:
         raise TrainingError(_failures(outcome))
 
 
 def _print(file: str, output: Path | None, *, smoke: bool, offline: bool, allow_code: bool, as_json: bool) -> None:
-    from ftcls.reporting.commands import line
+    from ftcls.environment.typed_lines import line
     from ftcls.search import sweep as sweeping
     from ftcls.search import trials
 

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ftcls.config.contrastive_schema import LABEL, Contrastive
+from ftcls.config.train_command import resume_command
 from ftcls.data.clean import clean
 from ftcls.environment import json_files
 from ftcls.environment.figures_as_text import number, significant
@@ -100,8 +101,7 @@ def start(model: PreTrainedModel, plan: TrainingPlan, section: Contrastive, *, r
         )
     except Interrupted as stopped:
         raise Interrupted(
-            f"{stopped}, which are repeated from their seed. Continue with\n"
-            f"  ftcls train {run.config} --output {run.path} --resume"
+            f"{stopped}, which are repeated from their seed. Continue with\n  {resume_command(run.config, run.path)}"
         ) from None
     strength = _set_output(model, plan, lesson)
     log.info(

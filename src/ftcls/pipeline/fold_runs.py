@@ -3,9 +3,10 @@
 import logging
 
 from ftcls.config.load import dump, load
+from ftcls.config.train_command import resume_command
 from ftcls.environment import manifest
+from ftcls.environment.typed_lines import line
 from ftcls.errors import Interrupted, TrainingError
-from ftcls.reporting.commands import line
 from ftcls.runs.directory import RunDir
 from ftcls.search import schedule, watch
 from ftcls.search.executors import Processes
@@ -42,7 +43,7 @@ def train_folds(run: RunDir, folds: int, *, jobs: int | None, options: Options) 
             stop=stop,
             changed=changed,
         )
-    again = f"ftcls train {run.config} --output {run.path} --resume"
+    again = resume_command(run.config, run.path)
     done = sum(state == "done" for state in progress.states.values())
     if stop.count:
         raise Interrupted(f"interrupted: {done} of {folds} folds are done; the run is saved. Continue with\n  {again}")

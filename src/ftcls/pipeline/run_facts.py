@@ -12,8 +12,14 @@ from ftcls.scoring.next_steps import Evaluation, Facts, Settings, Usual
 from ftcls.training.fit import peak_rate
 
 
-def facts(report: Report, experiment: Experiment) -> Facts:
-    """The facts of a run with a diagnosis."""
+def facts(report: Report, experiment: Experiment, *, longest: int | None = None) -> Facts:
+    """The facts of a run with a diagnosis.
+
+    Args:
+        report: of the run.
+        experiment: its config.
+        longest: text that the checkpoint has positions for, in tokens; None: it does not say.
+    """
     training, metric, train = report.training, report.training.best.metric, report.data.splits["train"]
     difference = None if report.baseline is None else report.baseline.difference.get(metric)
     diagnosis = report.diagnosis
@@ -43,12 +49,19 @@ def facts(report: Report, experiment: Experiment) -> Facts:
         never_given=never_given(report),
         rows=train.examples,
         truncated=train.truncated,
-        tokens=train.tokens.p95,
+        tokens=_readable(train.tokens.p95, longest),
         settings=settings(experiment, epochs=training.epochs, max_length=report.model.max_length),
         usual=usual(train.examples, report),
     )
 
 
+def _readable(tokens: int, longest: int | None) -> int:
+    """As much of so long a text as the checkpoint reads; a longer max_length would change nothing."""
+    return tokens if longest is None else min(tokens, longest - longest % _TOKENS)
+
+
+_TOKENS: Final = 16
+"""A max_length is proposed in steps of these."""
 _HELD_OUT: Final = ("validation", "test")
 
 

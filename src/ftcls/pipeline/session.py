@@ -16,6 +16,7 @@ from torch import distributed
 from ftcls.config.load import dump, load
 from ftcls.config.recipe import complete_from
 from ftcls.config.schema import Experiment
+from ftcls.config.train_command import resume_command
 from ftcls.environment import disk, files, manifest
 from ftcls.environment.devices import Machine
 from ftcls.environment.figures_as_text import setting
@@ -71,7 +72,7 @@ def opened(
             log.error("%s", error)
             raise
         except KeyboardInterrupt:
-            log.warning("interrupted; continue with --output %s --resume", run.path)
+            log.warning("interrupted; continue with %s", resume_command(run.config, run.path))
             raise
         except Exception as error:
             _refuse_full(run, error)
@@ -89,7 +90,7 @@ def _refuse_full(run: RunDir, error: Exception) -> None:
     failed = TrainingError(
         f"{run.path}: cannot be written: {reason}, {disk.size(disk.free(run.path))} are free there. What was done is "
         f"kept; free some (ftcls runs prune RUN), then continue with\n"
-        f"  ftcls train {run.config} --output {run.path} --resume"
+        f"  {resume_command(run.config, run.path)}"
     )
     log.error("%s", failed)
     raise failed from error
@@ -116,7 +117,7 @@ def _open(experiment: Experiment, output: Path | None, resume: bool) -> tuple[bo
         raise ConfigError(
             f"{path}: cannot be resumed with another config. Differing keys:\n"
             + "\n".join(f"  {key}: {_shown(before)} in the run, {_shown(now)} now" for key, before, now in differing)
-            + f"\nContinue with its own: ftcls train {run.config} --output {path} --resume"
+            + f"\nContinue with its own: {resume_command(run.config, path)}"
         )
     return False, run
 

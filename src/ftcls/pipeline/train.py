@@ -18,6 +18,7 @@ from ftcls.environment.progress import Phase
 from ftcls.errors import ConfigError
 from ftcls.model import own_code
 from ftcls.model.baselines import linear
+from ftcls.model.loading import most_tokens
 from ftcls.model.tokenize import unknown_tokens
 from ftcls.pipeline import (
     build_report,
@@ -234,7 +235,10 @@ def _report(trained: TrainedRun, phase: Phase) -> Report:
     phase("learning curve", "simple models of a quarter and of half of the training rows")
     curve = learning_curve(plan, simple, vectors, seconds=report.training.seconds)
     report = replace(report, ladder=rungs, learning_curve=curve)
-    return report if trained.call.smoke else replace(report, next_steps=next_steps(facts(report, plan.experiment)))
+    if trained.call.smoke:
+        return report
+    known = facts(report, plan.experiment, longest=most_tokens(plan.prepared.config))
+    return replace(report, next_steps=next_steps(known))
 
 
 def _write_predictions(trained: TrainedRun, simple: SimpleModels) -> None:

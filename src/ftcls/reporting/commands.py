@@ -2,17 +2,16 @@
 
 import itertools
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ftcls.config.source import flow
+from ftcls.config.train_command import train_command
 from ftcls.data.texts import TextColumns
+from ftcls.environment.typed_lines import line
 from ftcls.scoring.next_steps import Value
 
-_SAFE: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 _NUMBERED: Final = re.compile(r"(.+)-([2-9]|[1-9]\d)")
 """A run that took the next number, its name being taken; in ``imdb-2000`` the number is part of the name."""
 
@@ -20,20 +19,11 @@ PAIR: Final = '{"text": "One text.", "text_pair": "Its pair."}'
 """A pair of texts as the pipelines of transformers take it."""
 
 
-def line(command: Sequence[str]) -> str:
-    """A command as one types it: quoted so that bash, zsh and cmd.exe read it alike where that is possible."""
-    return " ".join(_quoted(word) for word in command)
-
-
 def train_again(run: Path, tries: Sequence[Mapping[str, Value]]) -> list[str | None]:
     """Train the config of a run with other keys, each time into a run of its own beside it; without keys nothing."""
     free = _beside(run)
-    return [_train(run, keys, next(free)) if keys else None for keys in tries]
-
-
-def _train(run: Path, keys: Mapping[str, Value], output: Path) -> str:
-    settings = [f"{key}={flow(value)}" for key, value in keys.items()]
-    return line(["ftcls", "train", place(run / "config.yaml"), *settings, "--output", place(output)])
+    config = Path(place(run / "config.yaml"))
+    return [train_command(config, keys, output=Path(place(next(free)))) if keys else None for keys in tries]
 
 
 def predict(run: Path, text: TextColumns | None) -> str:
@@ -93,9 +83,3 @@ def _beside(run: Path) -> Iterator[Path]:
     name, number = (numbered[1], int(numbered[2])) if numbered else (run.name, 1)
     numbers = itertools.count(number + 1)
     return (path for each in numbers if not (path := run.with_name(f"{name}-{each}")).exists())
-
-
-def _quoted(word: str) -> str:
-    if _SAFE.fullmatch(word):
-        return word
-    return shlex.quote(word) if re.search(r'["$`\\!%]', word) else f'"{word}"'

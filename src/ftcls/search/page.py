@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftcls.config.sweep import Heatmap
+from ftcls.config.train_command import train_command
 from ftcls.environment.figures_as_text import interval, number, setting
 from ftcls.environment.files import write_text
 from ftcls.reporting import commands, html_page, plot_points, plots
@@ -68,7 +69,7 @@ def html(
         importance=importances(found, axes),
         trials=[_trial(row, found.metric) for row in found.trials],
         splits=SPLITS,
-        command_line=commands.line(["ftcls", "train", commands.place(folder / "best.yaml")]),
+        command_line=train_command(Path(commands.place(folder / "best.yaml"))),
         plots={
             name: {
                 "svg": plots.inline(name, documents[name]),

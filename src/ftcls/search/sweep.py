@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 from ftcls.config import sweep as sweep_config
 from ftcls.environment.figures_as_text import number
 from ftcls.environment.files import write_text
+from ftcls.environment.typed_lines import line
 from ftcls.errors import ConfigError, UnavailableError
-from ftcls.reporting.commands import line
 from ftcls.search import page, results, schedule, space, watch
 from ftcls.search.executors import Executor, Processes
 from ftcls.search.schedule import Progress, Queue, StopRequest
@@ -202,7 +202,9 @@ def _write_best(planned: Plan, known: Sequence[Trial], found: results.Results) -
         return
     trial = next(trial for trial in known if trial.name == found.best_trial)
     score = found.best.scores["validation"][found.metric].value
-    head = f"# ftcls train {planned.folder / 'best.yaml'}\n#\n# The best of {len(found.cells)} settings of "
+    best = line(["ftcls", "train", str(planned.folder / "best.yaml"), *planned.options.arguments()])
+    settings = f"{len(found.cells)} settings" if len(found.cells) > 1 else "one setting"
+    head = f"# {best}\n#\n# The best of {settings} of "
     head += f"{planned.name} by {found.metric} on validation: {number(score)}"
     head += f", the mean over {len(found.best.seeds)} seeds.\n" if len(found.best.seeds) > 1 else ".\n"
     write_text(planned.folder / "best.yaml", f"{head}# {line(trial.command)}\n{trial.config}")

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from torch import distributed
 from transformers import TrainerState
 
+from ftcls.config.train_command import resume_command
 from ftcls.environment import disk, json_files, manifest, memory
 from ftcls.environment.files import sync_folder
 from ftcls.errors import DataError, TrainingError, quoted
@@ -283,7 +284,7 @@ def _no_room(path: Path, staged: Path, reason: str) -> TrainingError:
     return TrainingError(
         f"{path}: cannot be written: {reason}. It takes {disk.size(needed)} or more, and {disk.size(disk.free(run))} "
         f"are free there.{kept} Free some (ftcls runs prune RUN), then continue with\n"
-        f"  ftcls train {run / 'config.yaml'} --output {run} --resume"
+        f"  {resume_command(run / 'config.yaml', run)}"
     )
 
 

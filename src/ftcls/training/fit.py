@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 
 from ftcls.config.loss_schema import Loss
 from ftcls.config.schema import Augmentation, Training
+from ftcls.config.train_command import resume_command
 from ftcls.data.corpus import Task
 from ftcls.environment import disk
 from ftcls.environment.devices import PASS_COSTS, TOKEN_BUDGETS, Machine
@@ -258,7 +259,7 @@ def fit(
     if tally.interrupted:
         raise Interrupted(
             f"interrupted after step {steps} of {pace.total}; the run is saved. Continue with\n"
-            f"  ftcls train {run.config} --output {run.path} --resume"
+            f"  {resume_command(run.config, run.path)}"
         )
     if tally.best is None:
         raise TrainingError(f"metrics.best: {best_metric} was undefined in every evaluation; choose another metric")
