@@ -2,22 +2,20 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+import processes
 
 BENCHMARKS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("side", ["ftcls", "tuned"])
-def test_the_gpu_benchmark_counts_examples_of_a_tiny_model(side):
+def test_the_gpu_benchmark_counts_examples_of_a_tiny_model(side, tmp_path):
     options = ["--device", "cpu", "--shape", "tiny", "--steps", "6", "--texts", "ag_news", "--side", side]
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "gpu.py"), *options], capture_output=True, text=True, check=False
-    )
+    done = processes.run(*options, cwd=tmp_path, script=BENCHMARKS / "gpu.py")
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout.splitlines()[-1])
     assert found["examples_per_second"] > 0

@@ -2,14 +2,13 @@
 
 import importlib.machinery
 import importlib.util
-import os
-import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+import processes
 from ftcls.config.load import load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -56,14 +55,14 @@ def test_an_unknown_name_lists_the_known_ones(script):
 @pytest.mark.slow
 def test_a_small_run_ends_in_a_table_and_is_not_trained_twice(data_folder, tmp_path):
     small = ["model.checkpoint=scratch:bert", "model.max_length=16", "training.num_train_epochs=0.01"]
-    words = ["ag_news-2000", "--data", data_folder, "--output", tmp_path]
+    words = ["ag_news-2000", "--data", data_folder.resolve(), "--output", tmp_path / "runs"]
     for override in (*small, "data.subset={train: 200, validation: 50, test: 200}"):
         words += ["--set", override]
 
     def reproduce():
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        line = [sys.executable, SCRIPT, *map(str, words)]
-        return subprocess.run(line, capture_output=True, text=True, check=True, env=environment)
+        done = processes.run(*words, cwd=tmp_path, script=SCRIPT)
+        assert done.returncode == 0, done.stderr
+        return done
 
     first = reproduce()
     head, _, accuracy, f1, *_ = first.stdout.splitlines()
@@ -71,6 +70,6 @@ def test_a_small_run_ends_in_a_table_and_is_not_trained_twice(data_folder, tmp_p
     assert accuracy.startswith("| AG News, 2,000 rows, one epoch | accuracy | .")
     assert "| 200 / 50 / 200 |" in f1
     assert accuracy.count("|") == head.count("|")
-    report = (tmp_path / "ag_news-2000" / "report.json").stat().st_mtime_ns
+    report = (tmp_path / "runs" / "ag_news-2000" / "report.json").stat().st_mtime_ns
     assert reproduce().stdout == first.stdout
-    assert (tmp_path / "ag_news-2000" / "report.json").stat().st_mtime_ns == report
+    assert (tmp_path / "runs" / "ag_news-2000" / "report.json").stat().st_mtime_ns == report
