@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 
+import small_packages
 from ftcls.config.schema import Data
 from ftcls.data.read import read
 from ftcls.data.readers import docstrings
@@ -30,30 +31,8 @@ def test_a_docstring_becomes_plain_words_without_names_of_libraries(docstring, t
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """Five small packages, with all that must be left out, in the place of the real ones."""
-    words = "words enough for an example here"
-
-    def put(path, text):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
-
-    for name in docstrings.LABELS:
-        for number in range(12):
-            methods = "".join(
-                f'    def m{i}(self):\n        """{name[::-1]} {number} {i} {words}."""\n' for i in range(40)
-            )
-            put(f"{name}/f{number}.py", f'class A:\n    """Too short."""\n{methods}')
-    put(
-        "numpy/a.py",
-        f'"""Module {words}."""\ndef shared():\n    """Shared, {words}!"""\ndef _no():\n    """Hidden {words}."""\n',
-    )
-    inner = f'class _P:\n    def f(self):\n        """Inner {words}."""\n'
-    branch = f'if 1:\n    async def g():\n        """shared {words}"""\n'
-    put("pandas/a.py", inner + branch)
-    for left_out in ("tests/a.py", "testing/a.py", "x/test_a.py", "x/conftest.py", "_vendor/a.py", "externals/a.py"):
-        put(f"torch/{left_out}", f'def f():\n    """Left out {words}."""\n')
-    put("torch/broken.py", "def f(:\n")
-    put("torch/old.py", f'def f():\n    """Twice {words}."""\ndef g():\n    """twice, {words}"""\n')
-    monkeypatch.setattr(docstrings, "_roots", lambda: {name: str(tmp_path / name) for name in docstrings.LABELS})
+    roots = small_packages.write(tmp_path)
+    monkeypatch.setattr(docstrings, "_roots", lambda: roots)
     return tmp_path
 
 

