@@ -38,6 +38,15 @@ def settled_heap() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Plots of a run are made and not drawn, which takes two fifths of a small training; not for tests of plots."""
+    with pytest.MonkeyPatch.context() as patch:
+        nothing = '<svg viewBox="0 0 1 1"></svg>'
+        patch.setattr("ftcls.reporting.plots.save", lambda figures, folder: dict.fromkeys(figures, nothing))
+        yield
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder with the original data sets (ag_news, imdb ...); the test is skipped where there is none."""

@@ -33,6 +33,8 @@ from ftcls.training.contrastive import count_steps, pair_loss
 from ftcls.training.text_pairs import TextPairs
 from processes import forked_trainings
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FILLER = [f"filler{number}" for number in range(20)]
 TOPICS = {topic: [f"{topic}{number}" for number in range(6)] for topic in ("sport", "money", "music")}
 

@@ -14,6 +14,8 @@ from ftcls.data.texts import Pair
 from ftcls.errors import ConfigError, DataError
 from ftcls.pipeline.own_data import with_data
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 LABELS = ["neg", "pos, really", "3"]
 CONFIG = {
     "name": "mine",

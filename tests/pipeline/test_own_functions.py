@@ -22,6 +22,8 @@ from ftcls.pipeline import own_functions
 from ftcls.training import objective_check
 from ftcls.training.fit import objective
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FILE = """
     import torch
 

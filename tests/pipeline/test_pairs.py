@@ -37,6 +37,8 @@ from ftcls.runs import predictions
 from ftcls.training import augment
 from small_encoders import built
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 COLOURS = ("red", "green", "blue", "white")
 WORDS = [f"word{number}" for number in range(40)]
 PAIRS = [

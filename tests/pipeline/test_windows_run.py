@@ -36,6 +36,8 @@ from ftcls.pipeline import explain_mistakes, time_budget
 from ftcls.reporting import run_page
 from ftcls.runs import mistake_words, predictions
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 FILLER = [f"w{number}" for number in range(40)]
 SIDES = {"left": [f"l{number}" for number in range(5)], "right": [f"r{number}" for number in range(5)]}
