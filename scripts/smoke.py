@@ -7,6 +7,7 @@ is forked from a process that has them, and is still a process of its own. Those
 user starts them. After a failure no other is started, and the exit code is 1.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -57,9 +58,12 @@ def smoke(config: Path, folder: Path, *, first: bool) -> str:
     return log.read_text(encoding="utf-8")
 
 
-def main(names: Sequence[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print what each config's commands printed, as it ends; the exit code."""
-    configs = [Path(name).resolve() for name in names] or sorted((REPOSITORY / "configs").glob("*.yaml"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("configs", nargs="*", type=Path, metavar="CONFIG", help="a file; default: all of configs/")
+    given = parser.parse_args(arguments).configs
+    configs = [path.resolve() for path in given] or sorted((REPOSITORY / "configs").glob("*.yaml"))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_A_TIME) as pool:
         runs = [pool.submit(smoke, config, Path(folder), first=number == 0) for number, config in enumerate(configs)]
         for done in as_completed(runs):
@@ -74,4 +78,4 @@ def main(names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
