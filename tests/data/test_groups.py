@@ -14,6 +14,8 @@ from ftcls.errors import ConfigError, DataError
 from ftcls.runs import predictions
 from ftcls.runs.report_schema import read_report
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TRAINING = {
     "max_steps": 4,
     "batch_size": 16,

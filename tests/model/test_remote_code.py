@@ -16,6 +16,8 @@ from ftcls.exporting import push
 from ftcls.inference.classifier import Classifier
 from ftcls.model import loading, own_code
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TEXTS = ["one two three", "four five"]
 CODE = """
 from pathlib import Path

@@ -19,6 +19,8 @@ from ftcls.pipeline.teacher import teach
 from ftcls.pipeline.training_plan import plan
 from ftcls.runs.maintenance import verify
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 WORDS = ["good", "fine", "bad", "poor", "film", "plot", "cast"]
 
 

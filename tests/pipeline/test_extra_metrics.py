@@ -15,6 +15,8 @@ from ftcls.data.corpus import Corpus, Split
 from ftcls.errors import ConfigError
 from ftcls.pipeline import extra_metrics
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 MODULE = """
 import datasets
 import evaluate

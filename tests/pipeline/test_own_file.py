@@ -14,6 +14,8 @@ from ftcls.pipeline import own_file
 from ftcls.pipeline.own_file import config_beside, is_data
 from ftcls.pipeline.starter_config import Machine, from_file
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 QUICK = ["model.checkpoint=scratch:bert", "training.max_steps=2", "training.device=cpu", "training.precision=fp32"]
 ROWS = "".join(
     f"{n},a warm and clever film {n},{'pos' if n % 2 else 'neg'},http://example.org/a/long/address/{n}\n"

@@ -9,6 +9,8 @@ from ftcls.errors import ConfigError
 from ftcls.pipeline import dry_run
 from ftcls.pipeline import train as pipeline
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL, BASE = 22_000_000, 110_000_000
 
 

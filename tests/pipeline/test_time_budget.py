@@ -14,6 +14,8 @@ from ftcls.environment import devices
 from ftcls.errors import ConfigError
 from ftcls.pipeline.time_budget import Pace, fit_into, measure, within
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 PACE = Pace(step=1.0, steps_per_epoch=100, evaluation=10.0, vectors=30.0, around=50.0, rows=1_600)
 MANY = Pace(step=1.0, steps_per_epoch=10_000, evaluation=10.0, vectors=30.0, around=210.0, rows=160_000)
 
