@@ -157,6 +157,7 @@ def test_a_file_with_an_unknown_label_names_the_row(home, tmp_path, capsys):
         (["run", "--split", "dev"], 3, "--split dev: there are"),
         (["run", "--checkpoint", "step-99"], 3, "--checkpoint takes"),
         (["run/model", "--config", "mine.yaml", "--checkpoint", "best"], 2, "belongs to a run"),
+        (["run:tfidf", "--checkpoint", "best"], 2, "best: is one of the training, and run:tfidf is the simple model"),
         (["run", "--data", "gone.csv"], 3, "--data gone.csv: no such file"),
         (["nobody/nothing", "--config", "mine.yaml"], 4, "nobody/nothing"),
     ],

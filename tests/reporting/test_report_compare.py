@@ -160,6 +160,12 @@ def test_a_seed_that_cut_other_rows_is_named_as_the_reason(tmp_path):
         compare(places)
 
 
+def test_a_run_without_the_split_of_the_first_is_refused_with_what_it_has(tmp_path):
+    places = [made(tmp_path, name="a"), made(tmp_path, name="b", checkpoint="x")]
+    with pytest.raises(DataError, match="a-1: has no scores of out_of_fold, it has those of validation, test; a cross"):
+        compare(places, split="out_of_fold")
+
+
 def test_too_few_or_the_same_is_refused(tmp_path):
     place = made(tmp_path)
     with pytest.raises(ConfigError, match="compare needs two"):

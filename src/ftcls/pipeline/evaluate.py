@@ -169,6 +169,8 @@ def _check(
         raise ConfigError("--labels: goes with --config; a run knows its labels")
     if checkpoint is not None and not is_run:
         raise ConfigError(f"--checkpoint {checkpoint}: belongs to a run, and {model} is none")
+    if checkpoint is not None and (name := reference(model).name) is not None:
+        raise ConfigError(f"--checkpoint {checkpoint}: is one of the training, and {model} is the simple model {name}")
     if config is None and not is_run:
         raise DataError(
             f"{model}: not a run, it has no config.yaml.{directory.nearest(model)} Name a directory that `ftcls "

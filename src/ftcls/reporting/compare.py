@@ -128,6 +128,12 @@ def _read(place: str, split: str) -> _Run:
     report = report_schema.read_report(run)
     experiment = load(run.config)
     settings = experiment.model_dump(exclude={"seed", "name", "report"})
+    if found.name is None and split not in report.metrics:
+        there = ", ".join(report.metrics)
+        raise DataError(
+            f"{place}: has no scores of {split}, it has those of {there}; a cross-validation is compared with another "
+            "of the same rows, and any other run on --split test"
+        )
     if found.name is None:
         said = prediction_files.read(run.predictions / f"{split}.parquet")
         return _Run(place, report.run.name, report.run.seed, ("run", repr(settings)), report, None, said)
