@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import ftcls
 from ftcls.cli.app import run
 
 RUNS = (
@@ -139,6 +140,14 @@ def test_a_file_with_one_label_only_can_be_scored(home, tmp_path, capsys):
     found = evaluated(capsys, home / "run", "--data", tmp_path / "one.csv")
     assert found["data"]["examples"] == 5
     assert found["metrics"]["roc_auc"] is None
+
+
+def test_a_file_that_is_taken_whole_is_counted_once(home, tmp_path, caplog):
+    written(tmp_path / "own.csv", [*ROWS, ("fine", "pos")])
+    with caplog.at_level("INFO", logger="ftcls"):
+        assert ftcls.evaluate(home / "run", data=tmp_path / "own.csv").data.examples == len(ROWS) + 1
+    said = [record.getMessage() for record in caplog.records if "examples" in record.getMessage()]
+    assert said == [f"{tmp_path / 'own.csv'}: {len(ROWS) + 1} examples"]
 
 
 def test_a_file_with_an_unknown_label_names_the_row(home, tmp_path, capsys):

@@ -11,7 +11,7 @@ import pytest
 from ftcls.cli import app
 from ftcls.environment.figures_as_text import interval, number
 from ftcls.errors import DataError
-from ftcls.reporting import run_page
+from ftcls.reporting import gallery, run_page
 from ftcls.runs import predictions as prediction_files
 from ftcls.runs import report_schema
 from ftcls.scoring.next_steps import NextStep
@@ -288,3 +288,20 @@ def test_a_run_is_drawn_where_torch_cannot_be_imported(tmp_path):
     )
     subprocess.run([sys.executable, "-c", program, "report", str(run.path)], check=True, capture_output=True)
     assert run.page.is_file()
+
+
+def test_a_label_without_a_row_is_no_point_of_f1_against_frequency(tmp_path):
+    def without_two(report, made):
+        test = made["test"].take(made["test"].gold < 4)
+        scores = report_schema.scores(test, seed=0)
+        changes = {"metrics": scores.metrics, "per_label": scores.per_label, "confusion": scores.confusion}
+        report = replace(report, **{key: getattr(report, key) | {"test": each} for key, each in changes.items()})
+        return report, made | {"test": test}
+
+    run = make(tmp_path, "multiclass", labels=tuple("abcdef"), change=without_two)
+    report = report_schema.read_report(run)
+    file = run.predictions / "test.parquet"
+    drawn = gallery.figures(report, [], prediction_files.read(file), prediction_files.read_rows(file))
+    assert drawn["frequency"].names == ("a", "b", "c", "d")
+    (points,) = drawn["frequency"].figure.axes[0].collections
+    assert len(points.get_offsets()) == 4

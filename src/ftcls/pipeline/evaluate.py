@@ -12,7 +12,7 @@ from ftcls.config.load import Config, load
 from ftcls.config.rule import task_of
 from ftcls.config.schema import Experiment
 from ftcls.data.corpus import Corpus, Split
-from ftcls.data.read import read
+from ftcls.data.read import assemble, read
 from ftcls.environment import devices, manifest
 from ftcls.errors import ConfigError, DataError
 from ftcls.inference.base_classifier import BaseClassifier, Thresholds
@@ -189,7 +189,11 @@ def _scored_on(experiment: Experiment, data: Table | None, trained: BaseClassifi
         # A path stays as it was typed: messages name it so.
         file = Path(data if isinstance(data, str | os.PathLike) else file_of(data, section, Path(folder), "dataframe"))
         section = label_alignment.elsewhere(section, file, task=task_of(section) or trained.task, labels=known)
-        return read(section, seed=experiment.seed)
+        if not label_alignment.is_whole(section):
+            return read(section, seed=experiment.seed)
+        corpus = assemble(section, seed=experiment.seed)
+        log.info("%s: %s examples", file, f"{len(corpus.splits['test']):,}")  # not one number for each split
+        return corpus
 
 
 def _weights(run: RunDir, checkpoint: str | None) -> Path:

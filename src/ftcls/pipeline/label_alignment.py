@@ -45,6 +45,11 @@ def elsewhere(section: Data, data: Path, *, task: Task, labels: tuple[str, ...] 
     )
 
 
+def is_whole(section: Data) -> bool:
+    """Whether every split is all of one file."""
+    return isinstance(section.path, SplitPaths) and section.path.train == section.path.validation == section.path.test
+
+
 def bare(labels: Sequence[str]) -> bool:
     """Whether the labels are what transformers writes where nobody named them: LABEL_0, LABEL_1 ..."""
     return all(re.fullmatch(r"LABEL_\d+", label) for label in labels)

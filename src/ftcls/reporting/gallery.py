@@ -75,12 +75,13 @@ def _scores(found: Report, test: Predictions) -> dict[str, Drawing]:
         words = "Confusion matrix: gold labels in rows, given labels in columns; the numbers are in the tables."
         names = [labels[i] for i in order]
         drawings["confusion"] = Drawing(plots.confusion(counts[np.ix_(order, order)], names, xlabel), words)
-    if len(labels) >= _FEWEST and "train" in found.data.splits:
+    measured = tuple(label for label in labels if scores[label].support)
+    if len(measured) >= _FEWEST and "train" in found.data.splits:
         train = found.data.splits["train"].label_counts
-        often = np.array([train[label] for label in labels])
-        f1 = np.array([scores[label].f1 for label in labels])
+        often = np.array([train[label] for label in measured])
+        f1 = np.array([scores[label].f1 for label in measured])
         words = "F1 of every label against its number of training rows; the numbers are in the table of labels."
-        drawings["frequency"] = Drawing(plots.frequency(often, f1), words, labels)
+        drawings["frequency"] = Drawing(plots.frequency(often, f1), words, measured)
     curves = error_analysis.curves(test, {label: scores[label].average_precision for label in labels}, most=_CURVES)
     if curves:
         words = f"Precision against recall of {', '.join(curve.name for curve in curves)}."
