@@ -142,6 +142,12 @@ def test_a_file_with_one_label_only_can_be_scored(home, tmp_path, capsys):
     assert found["metrics"]["roc_auc"] is None
 
 
+def test_a_label_that_differs_in_its_case_alone_is_named(home, tmp_path, capsys):
+    written(tmp_path / "odd.csv", [*ROWS, ("neither", "Pos")])
+    said = refused(capsys, 3, home / "run", "--data", tmp_path / "odd.csv")
+    assert "label 'Pos' is not one of 'neg', 'pos'; 'pos' is, and labels are told apart by their case" in said
+
+
 def test_a_file_that_is_taken_whole_is_counted_once(home, tmp_path, caplog):
     written(tmp_path / "own.csv", [*ROWS, ("fine", "pos")])
     with caplog.at_level("INFO", logger="ftcls"):

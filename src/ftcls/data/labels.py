@@ -208,8 +208,15 @@ def _reason(value: tuple[str, ...] | str | None, number: dict[str, int], task: T
         return "no label"
     unknown = [name for name in names if known_as(name, number) not in number]
     if unknown:
-        return f"label {unknown[0]!r} is not one of {listed(tuple(number))}"
+        return not_one_of(unknown[0], tuple(number))
     return f"{len(names)} labels ({listed(names)}); task {task} takes one"
+
+
+def not_one_of(name: str, labels: Sequence[str]) -> str:
+    """What is wrong with a label that nobody knows; one that differs in its case alone is named, of many labels too."""
+    near = next((label for label in labels if label.casefold() == name.casefold()), None)
+    alike = "" if near is None else f"; {near!r} is, and labels are told apart by their case"
+    return f"label {name!r} is not one of {listed(labels)}{alike}"
 
 
 def listed(labels: Sequence[str]) -> str:

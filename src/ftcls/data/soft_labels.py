@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.data.corpus import Task
-from ftcls.data.labels import known_as, listed
+from ftcls.data.labels import known_as, listed, not_one_of
 from ftcls.data.raw import BadRows, RawSplit
 from ftcls.errors import ConfigError
 
@@ -58,7 +58,7 @@ def encode(split: RawSplit, columns: Sequence[str] | None, labels: Sequence[str]
         names = [known_as(name, number) for vote in votes for name in vote]
         unknown = next((name for name in names if name not in number), None)
         if unknown is not None:
-            bad.add(split.place(index), f"label {unknown!r} is not one of {listed(labels)}")
+            bad.add(split.place(index), not_one_of(unknown, labels))
             continue
         kept.append(index)
         for name in names:
