@@ -44,7 +44,7 @@ def test_a_step_in_micro_batches_is_the_step_in_one_piece(tmp_path, multilabel):
     fitting.run(tmp_path / "whole", training={**TEN, "token_budget": WHOLE}, multilabel=multilabel)
     cut = fitting.run(tmp_path / "cut", training={**TEN, "token_budget": 40}, multilabel=multilabel)
 
-    assert cut.micro_batches > 30  # ten steps, several pieces each
+    assert cut.progress.micro_batches > 30  # ten steps, several pieces each
     for one, other in zip(steps_of(tmp_path / "whole"), steps_of(tmp_path / "cut"), strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
         assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)
@@ -310,7 +310,7 @@ def test_patience_counts_evaluations_and_survives_a_resume(tmp_path, monkeypatch
             fitting.run(tmp_path, training=settings, callbacks=(Crash(),))
     found = fitting.run(tmp_path, training=settings, resume=interrupted_after is not None)
 
-    assert found.stopped_early
+    assert found.progress.stopped_early
     assert found.steps == 9
     assert found.best.step == 3
 
@@ -478,8 +478,9 @@ def test_a_tracker_that_is_not_installed_gives_the_line_that_installs_it(tmp_pat
 
 def test_a_run_that_is_interrupted_as_its_patience_ends_is_still_saved():
     pace = callbacks.Cadence(total=10, per_epoch=5, logging=1, evaluation=1, saving=None)
-    tally = callbacks.Tally(evaluations_without_better=2, interrupted=True)
-    schedule = callbacks.Schedule(pace, tally, callbacks.StopRequest(), patience=2)
+    progress = checkpoints.TrainingProgress.before_the_first_step()
+    progress.evaluations_without_better = 2
+    schedule = callbacks.Schedule(pace, progress, callbacks.StopRequest(), patience=2)
     control = TrainerControl(should_save=True)
     schedule.on_evaluate(None, TrainerState(global_step=4), control)
-    assert (control.should_save, control.should_training_stop, tally.stopped_early) == (True, True, True)
+    assert (control.should_save, control.should_training_stop, progress.stopped_early) == (True, True, True)

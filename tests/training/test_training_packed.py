@@ -55,7 +55,7 @@ def test_a_packed_run_is_the_padded_run(tmp_path, padded, caplog, multilabel, to
         "steps      packed: the tokens of all texts end to end, without padding",
         "steps      padded: the test says so",
     ]
-    assert (found.micro_batches == 10) == (token_budget == 10_000)
+    assert (found.progress.micro_batches == 10) == (token_budget == 10_000)
     for one, other in zip(steps_of(tmp_path / "padded"), steps_of(tmp_path / "packed"), strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
         assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)

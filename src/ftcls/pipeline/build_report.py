@@ -66,7 +66,7 @@ def report(trained: TrainedRun, simple: SimpleModels, about: data_section.Data) 
     }
     decided = tune_decision.compare(trained.tuned, found, trained.at_default, seed=seed)
     return report_schema.Report(
-        status="stopped_early" if trained.fit.stopped_early else "done",
+        status="stopped_early" if trained.fit.progress.stopped_early else "done",
         run=run(trained),
         environment=environment(plan.machine),
         data=about,
@@ -308,14 +308,14 @@ def _adapter(section: Adapter, adapted: Adapted | None, trained: Classifier) -> 
 
 def training(trained: TrainedRun) -> training_section.Training:
     """How training went, from its outcome and history.jsonl."""
-    fitted, expected = trained.fit, trained.forecast
+    fitted, progress, expected = trained.fit, trained.fit.progress, trained.forecast
     lines = history.read(trained.run.history)
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     lowest = min(losses, key=lambda pair: pair[1])
     return training_section.Training(
         epochs=fitted.epochs,
         steps=fitted.steps,
-        micro_batches=fitted.micro_batches,
+        micro_batches=progress.micro_batches,
         batch_size=trained.plan.experiment.training.batch_size,
         token_budget=fitted.token_budget,
         best=training_section.Best(fitted.best.step, fitted.best.metric, fitted.best.value),
@@ -323,11 +323,11 @@ def training(trained: TrainedRun) -> training_section.Training:
             first=losses[0][1], last=losses[-1][1], min=training_section.LowestLoss(value=lowest[1], step=lowest[0])
         ),
         evaluations=tuple(_evaluation(line) for line in lines if "eval_loss" in line),
-        seconds=fitted.seconds,
-        examples_per_second=fitted.examples_per_second,
-        tokens_per_second=fitted.tokens_per_second,
+        seconds=progress.seconds,
+        examples_per_second=progress.examples_per_second,
+        tokens_per_second=progress.tokens_per_second,
         peak_memory_bytes=fitted.peak_memory_bytes,
-        stopped_early=fitted.stopped_early,
+        stopped_early=progress.stopped_early,
         resumed=fitted.resumed,
         estimate=training_section.Estimate(expected.peak_memory_bytes, expected.seconds),
         contrastive=None if trained.plan.experiment.contrastive is None else contrastive_start.record(trained.run),

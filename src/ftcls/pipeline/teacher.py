@@ -104,7 +104,7 @@ def compare(trained: TrainedRun, teacher: Teacher) -> Distillation:
         experiment,
         run=str(experiment.distillation.teacher),
         name=experiment.name,
-        seconds=trained.fit.seconds,
+        seconds=trained.fit.progress.seconds,
         texts_per_second=scored / trained.scoring_seconds if trained.scoring_seconds else None,
         size_bytes=sum(each.stat().st_size for each in trained.run.model.rglob("*") if each.is_file()),
     )

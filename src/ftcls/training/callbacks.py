@@ -14,7 +14,7 @@ from ftcls.environment import progress
 from ftcls.environment.figures_as_text import number
 from ftcls.errors import UnavailableError
 from ftcls.runs.history import History
-from ftcls.training.checkpoints import Best
+from ftcls.training.checkpoints import TrainingProgress
 from ftcls.training.stop_request import StopRequest
 
 log = logging.getLogger(__name__)
@@ -51,28 +51,15 @@ class Cadence:
         return step % every == 0
 
 
-@dataclass
-class Tally:
-    """What a run has done so far; stored with every checkpoint."""
-
-    best: Best | None = None
-    evaluations_without_better: int = 0
-    stopped_early: bool = False
-    interrupted: bool = False
-    seconds: float = 0.0
-    examples: int = 0
-    tokens: int = 0
-    micro_batches: int = 0
-
-
 class Schedule(TrainerCallback):  # type: ignore[misc]
     """Decides after every step; the Trainer's own strategies are switched off."""
 
-    def __init__(self, cadence: Cadence, tally: Tally, stop: StopRequest, patience: int | None) -> None:
+    def __init__(self, cadence: Cadence, progress: TrainingProgress, stop: StopRequest, patience: int | None) -> None:
         self.cadence = cadence
-        self.tally = tally
+        self.progress = progress
         self.stop = stop
         self.patience = patience
+        self.interrupted = False
         self._began = 0.0
 
     def on_step_begin(
@@ -86,13 +73,13 @@ class Schedule(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
         """Choose what follows the step: log, then evaluate, then save."""
-        self.tally.seconds += time.perf_counter() - self._began
+        self.progress.seconds += time.perf_counter() - self._began
         step = state.global_step
         control.should_log = self.cadence.logs(step)
         control.should_evaluate = self.cadence.evaluates(step)
         control.should_save = self.cadence.saves(step)
         if self.stop.agreed(args.device) and step < self.cadence.total:
-            self.tally.interrupted = True
+            self.interrupted = True
             control.should_save = control.should_training_stop = True
         return control
 
@@ -100,8 +87,8 @@ class Schedule(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
         """Stop when too many evaluations passed without a better one."""
-        if self.patience is not None and self.tally.evaluations_without_better >= self.patience:
-            self.tally.stopped_early = state.global_step < self.cadence.total
+        if self.patience is not None and self.progress.evaluations_without_better >= self.patience:
+            self.progress.stopped_early = state.global_step < self.cadence.total
             control.should_training_stop = True
             # An interrupted run is saved whatever the strategy says.
             control.should_save = control.should_save or self.cadence.saving is not None

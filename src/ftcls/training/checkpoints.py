@@ -9,7 +9,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,8 +40,46 @@ class Best:
     """None where there is no split to choose on: the last step stands for the best."""
 
 
-@dataclass(frozen=True)
-class Progress:
+@dataclass(kw_only=True)
+class TrainingProgress:
+    """How far a training has come: counted step by step, kept with every checkpoint, and what `fit` returns."""
+
+    best: Best | None
+    """None before the first evaluation that has a score."""
+    evaluations_without_better: int
+    stopped_early: bool
+    seconds: float
+    """Time spent in training steps, evaluation and saving left out."""
+    examples: int
+    tokens: int
+    micro_batches: int
+
+    @classmethod
+    def before_the_first_step(cls) -> "TrainingProgress":
+        """That of a training which has done nothing yet."""
+        return cls(
+            best=None,
+            evaluations_without_better=0,
+            stopped_early=False,
+            seconds=0.0,
+            examples=0,
+            tokens=0,
+            micro_batches=0,
+        )
+
+    @property
+    def examples_per_second(self) -> float:
+        """Training texts, once for every time that they were read."""
+        return self.examples / max(self.seconds, 1e-9)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of these texts, without padding."""
+        return self.tokens / max(self.seconds, 1e-9)
+
+
+@dataclass(kw_only=True)
+class CheckpointProgress(TrainingProgress):
     """What a resume needs beyond the Trainer's own state."""
 
     step: int
@@ -50,21 +88,18 @@ class Progress:
     planned_budget: int
     """The budget the plan of every step is made with."""
     processes: int
-    best: Best | None
-    evaluations_without_better: int
-    stopped_early: bool
-    seconds: float
-    """Time spent in training steps, evaluation and saving left out."""
-    examples: int
-    tokens: int
-    micro_batches: int
     logged: int | None = None
     """The last step whose loss was logged; None in a checkpoint of an earlier version."""
     gathered: tuple[float, ...] = ()
     """The sum of the losses since, of each process."""
 
+    @property
+    def counted(self) -> TrainingProgress:
+        """The part that the training goes on counting."""
+        return TrainingProgress(**{each.name: getattr(self, each.name) for each in fields(TrainingProgress)})
 
-_PROGRESS: Final[TypeAdapter[Progress]] = TypeAdapter(Progress)
+
+_PROGRESS: Final[TypeAdapter[CheckpointProgress]] = TypeAdapter(CheckpointProgress)
 _NUMBERS: Final = ("epoch", "max_steps", "num_train_epochs", "num_input_tokens_seen", "total_flos", "train_batch_size")
 _UNREADABLE: Final = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError),
@@ -79,7 +114,7 @@ class Start:
 
     checkpoint: Path | None
     """None: at the beginning."""
-    progress: Progress | None
+    progress: CheckpointProgress | None
     skipped: tuple[str, ...]
     """Newer checkpoints that cannot be used, each with the reason."""
     best_from: Path | None
@@ -176,7 +211,7 @@ def writing(path: Path, *, main: bool, about: Mapping[str, Any]) -> Iterator[Pat
         raise _no_room(path, staged, reason) from error
 
 
-def read_progress(checkpoint: Path) -> Progress:
+def read_progress(checkpoint: Path) -> CheckpointProgress:
     """The progress stored with a checkpoint.
 
     Raises:
@@ -184,7 +219,7 @@ def read_progress(checkpoint: Path) -> Progress:
     """
     stored = manifest.read(checkpoint).about
     try:
-        found: Progress = _PROGRESS.validate_json(json.dumps(stored["progress"]), strict=True)
+        found: CheckpointProgress = _PROGRESS.validate_json(json.dumps(stored["progress"]), strict=True)
     except (KeyError, ValidationError) as error:
         what = json_files.problems(error)[0] if isinstance(error, ValidationError) else f"{error} is missing"
         raise DataError(f"{checkpoint / MANIFEST}: says nothing of a training that goes on ({what})") from None
@@ -210,7 +245,7 @@ def readable(checkpoint: str | Path, what: str) -> Iterator[None]:
         ) from error
 
 
-def check_state(checkpoint: Path, progress: Progress) -> None:
+def check_state(checkpoint: Path, progress: CheckpointProgress) -> None:
     """See that the Trainer's own notes are of the step that the checkpoint is of.
 
     Raises:
@@ -231,7 +266,7 @@ def check_state(checkpoint: Path, progress: Progress) -> None:
             raise TypeError("stateful_callbacks or log_history is something else")
 
 
-def progress_manifest(progress: Progress) -> dict[str, Any]:
+def progress_manifest(progress: CheckpointProgress) -> dict[str, Any]:
     """What the manifest of a step's checkpoint keeps beside the files."""
     return {"progress": asdict(progress)}
 
@@ -268,7 +303,7 @@ def _damage(checkpoint: Path) -> str | None:
     return "; ".join(map(str, found)) or None
 
 
-def _with_best(progress: Progress, folder: Path, reasons: Mapping[Path, str | None]) -> Path | None:
+def _with_best(progress: CheckpointProgress, folder: Path, reasons: Mapping[Path, str | None]) -> Path | None:
     """The whole checkpoint of the step of the best evaluation."""
     if progress.best is None:
         return None

@@ -30,7 +30,7 @@ from ftcls.runs.history import History
 from ftcls.scoring import metrics
 from ftcls.training import augment, losses, parameter_groups
 from ftcls.training.callbacks import Bar, Cadence, Recorder, Schedule, tracker
-from ftcls.training.checkpoints import Best
+from ftcls.training.checkpoints import Best, TrainingProgress
 from ftcls.training.losses import Objective
 from ftcls.training.packed import cuda_graphs, packed_classifier
 from ftcls.training.resume import beginning
@@ -47,15 +47,12 @@ class Fit:
     """What training came to."""
 
     best: Best
+    """The evaluation whose weights are kept."""
+    progress: TrainingProgress
     steps: int
     epochs: float
-    micro_batches: int
-    seconds: float
     token_budget: int
-    examples_per_second: float
-    tokens_per_second: float
     peak_memory_bytes: int
-    stopped_early: bool
     resumed: bool
 
 
@@ -190,7 +187,8 @@ def fit(
     weights = None if train.weights is None else train.weights[: len(gold)]
     pace, budget = cadence(training, len(train)), token_budget(training, machine)
     start = beginning(run, resume=resume, budget=budget, machine=machine)
-    tally, history = start.tally, History(run.history)
+    progress = TrainingProgress.before_the_first_step() if start.progress is None else start.progress.counted
+    history = History(run.history)
     if machine.main:
         if start.checkpoint is None:
             _see_room(model, training, run, best_metric)
@@ -204,6 +202,7 @@ def fit(
     set_seed(seed)
     bar = Bar(best_metric)
     with StopRequest() as stop:
+        schedule = Schedule(pace, progress, stop, training.early_stopping_patience)
         trainer = Trainer(
             model=model,
             args=arguments(training, pace=pace, machine=machine, seed=seed, run=run),
@@ -225,7 +224,7 @@ def fit(
             scorer=validation.scorer(packed, token_budget=budget, max_rows=training.eval_batch_size),
             best_metric=best_metric,
             higher_is_better=metrics.higher_is_better(best_metric),
-            tally=tally,
+            progress=progress,
             history=history,
             folder=run.checkpoints,
             groups=rates(training),
@@ -240,41 +239,36 @@ def fit(
             else DocumentClassifier(packed or model, train.windows.pool, token_budget=budget),
             graphs=cuda_graphs(packed, aim, train, machine),
             callbacks=[
-                Schedule(pace, tally, stop, training.early_stopping_patience),
+                schedule,
                 Recorder(history),
                 bar,
                 *(tracker(name, run.path / name) for name in trackers),
             ],
         )
         steps = start.step
-        if not (tally.stopped_early or steps >= pace.total):
+        if not (progress.stopped_early or steps >= pace.total):
             try:
                 trainer.train(resume_from_checkpoint=None if start.checkpoint is None else str(start.checkpoint))
             finally:
                 bar.close()
                 history.flush()
             steps = trainer.state.global_step
-    if tally.interrupted and machine.sharded:
+    if schedule.interrupted and machine.sharded:
         raise Interrupted(f"interrupted after step {steps} of {pace.total}; an FSDP2 run cannot be continued")
-    if tally.interrupted:
+    if schedule.interrupted:
         raise Interrupted(
             f"interrupted after step {steps} of {pace.total}; the run is saved. Continue with\n"
             f"  {resume_command(run.config, run.path)}"
         )
-    if tally.best is None:
+    if progress.best is None:
         raise TrainingError(f"metrics.best: {best_metric} was undefined in every evaluation; choose another metric")
-    seconds = max(tally.seconds, 1e-9)
     return Fit(
-        best=tally.best,
+        best=progress.best,
+        progress=progress,
         steps=steps,
         epochs=steps / pace.per_epoch,
-        micro_batches=tally.micro_batches,
-        seconds=tally.seconds,
         token_budget=trainer.token_budget,
-        examples_per_second=tally.examples / seconds,
-        tokens_per_second=tally.tokens / seconds,
         peak_memory_bytes=peak_memory(machine),
-        stopped_early=tally.stopped_early,
         resumed=start.checkpoint is not None,
     )
 

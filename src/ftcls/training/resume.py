@@ -7,8 +7,7 @@ from pathlib import Path
 from ftcls.environment.devices import Machine
 from ftcls.runs.directory import RunDir
 from ftcls.training import checkpoints
-from ftcls.training.callbacks import Tally
-from ftcls.training.checkpoints import Progress
+from ftcls.training.checkpoints import CheckpointProgress
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +17,11 @@ class Beginning:
     """Where training begins."""
 
     checkpoint: Path | None
-    progress: Progress | None
+    progress: CheckpointProgress | None
     """Stored with the checkpoint."""
     step: int
     token_budget: int
     """The budget in force: smaller than the planned one if memory ran out before."""
-    tally: Tally
 
 
 def beginning(run: RunDir, *, resume: bool, budget: int, machine: Machine) -> Beginning:
@@ -37,7 +35,7 @@ def beginning(run: RunDir, *, resume: bool, budget: int, machine: Machine) -> Be
     checkpoints.barrier()
     found = checkpoints.start(run.checkpoints) if resume else None
     if found is None or found.progress is None:
-        return Beginning(None, None, 0, budget, Tally())
+        return Beginning(None, None, 0, budget)
     progress = found.progress
     for skipped in found.skipped:
         log.warning("left out, %s", skipped)
@@ -53,13 +51,4 @@ def beginning(run: RunDir, *, resume: bool, budget: int, machine: Machine) -> Be
             *(budget, machine.processes, progress.planned_budget, progress.processes),
         )
     log.info("resuming after step %d from %s", progress.step, found.checkpoint)
-    tally = Tally(
-        best=progress.best,
-        evaluations_without_better=progress.evaluations_without_better,
-        stopped_early=progress.stopped_early,
-        seconds=progress.seconds,
-        examples=progress.examples,
-        tokens=progress.tokens,
-        micro_batches=progress.micro_batches,
-    )
-    return Beginning(found.checkpoint, progress, progress.step, min(budget, progress.token_budget), tally)
+    return Beginning(found.checkpoint, progress, progress.step, min(budget, progress.token_budget))

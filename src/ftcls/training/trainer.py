@@ -40,8 +40,7 @@ from ftcls.runs.directory import STEP
 from ftcls.runs.history import History
 from ftcls.training import checkpoints
 from ftcls.training.augment import Augmentation
-from ftcls.training.callbacks import Tally
-from ftcls.training.checkpoints import BEST, Best, Progress
+from ftcls.training.checkpoints import BEST, Best, CheckpointProgress, TrainingProgress
 from ftcls.training.cuda_graphs import CudaGraphs
 from ftcls.training.gradients import average
 from ftcls.training.losses import Objective
@@ -66,7 +65,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         scorer: Callable[[PreTrainedModel], dict[str, float | None]] | None,
         best_metric: str,
         higher_is_better: bool,
-        tally: Tally,
+        progress: TrainingProgress,
         history: History,
         folder: Path,
         groups: Callable[[PreTrainedModel, Collection[str]], list[dict[str, Any]]] | None,
@@ -74,7 +73,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         companions: Callable[[Path], None],
         save_total_limit: int,
         sharded: bool,
-        before: Progress | None,
+        before: CheckpointProgress | None,
         packed: PackedClassifier | None,
         documents: DocumentClassifier | None,
         graphs: CudaGraphs | None,
@@ -92,7 +91,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.scorer = scorer
         self.best_metric = best_metric
         self.higher_is_better = higher_is_better
-        self.tally = tally
+        self.progress = progress
         self.history = history
         self.folder = folder
         self.groups = groups
@@ -150,9 +149,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         if self.documents is not None and self.args.world_size > 1:
             # It computes with the model inside DistributedDataParallel, in passes of which each process has its own.
             average(self.model.parameters())
-        self.tally.examples += inputs[0].step_examples
-        self.tally.tokens += inputs[0].step_tokens
-        self.tally.micro_batches += len(batches)
+        self.progress.examples += inputs[0].step_examples
+        self.progress.tokens += inputs[0].step_tokens
+        self.progress.micro_batches += len(batches)
         # On the device and unread: reading it here would stop a GPU after every step.
         self._finite &= torch.isfinite(loss)
         return loss
@@ -302,24 +301,24 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     ) -> dict[str, float]:
         """Score the validation split; keep the weights if they are the best so far, or where there is no such split."""
         if self.scorer is None:
-            self.tally.best = Best(self.state.global_step, self.best_metric, None)
-            self._keep_best(self.tally.best)
+            self.progress.best = Best(self.state.global_step, self.best_metric, None)
+            self._keep_best(self.progress.best)
             return {}
         scores = self.scorer(self.model)
         logs = {f"{metric_key_prefix}_{name}": value for name, value in scores.items() if value is not None}
         self.log(dict(logs))
         value = scores[self.best_metric]
         if value is not None and self._better(value):
-            self.tally.best = Best(self.state.global_step, self.best_metric, value)
-            self.tally.evaluations_without_better = 0
-            self._keep_best(self.tally.best)
+            self.progress.best = Best(self.state.global_step, self.best_metric, value)
+            self.progress.evaluations_without_better = 0
+            self._keep_best(self.progress.best)
         else:
-            self.tally.evaluations_without_better += 1
+            self.progress.evaluations_without_better += 1
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
         return logs
 
     def _better(self, value: float) -> bool:
-        before = None if self.tally.best is None else self.tally.best.value
+        before = None if self.progress.best is None else self.progress.best.value
         return before is None or (value > before if self.higher_is_better else value < before)
 
     def _keep_best(self, best: Best) -> None:
@@ -369,19 +368,13 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         with checkpoints.readable(str(checkpoint), "its random state"):
             super()._load_rng_state(checkpoint)
 
-    def _progress(self) -> Progress:
-        return Progress(
+    def _progress(self) -> CheckpointProgress:
+        return CheckpointProgress(
             step=self.state.global_step,
             token_budget=self.token_budget,
             planned_budget=self.sampler.token_budget,
             processes=self.args.world_size,
-            best=self.tally.best,
-            evaluations_without_better=self.tally.evaluations_without_better,
-            stopped_early=self.tally.stopped_early,
-            seconds=self.tally.seconds,
-            examples=self.tally.examples,
-            tokens=self.tally.tokens,
-            micro_batches=self.tally.micro_batches,
+            **vars(self.progress),
             logged=self._globalstep_last_logged,
             gathered=tuple(self.accelerator.gather(self._tr_loss.reshape(1)).tolist()),
         )
