@@ -273,6 +273,9 @@ def test_validation_far_above_test_is_cut_anew():
 
 def test_rows_that_were_left_out_come_first_of_all_rows():
     assert keys(run(subset=True)) == [{"data.subset.train": None}]
+    # So many steps would be a part of a pass over all of them.
+    open_length = {"training.max_steps": None, "training.num_train_epochs": None}
+    assert keys(run(subset=True, max_steps=1)) == [{"data.subset.train": None, **open_length}]
 
 
 def test_the_most_promising_comes_first_each_key_once_and_five_at_most():

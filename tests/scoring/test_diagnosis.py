@@ -142,7 +142,12 @@ def test_all_learnt_before_the_first_line_is_not_nothing():
 def test_chance_is_that_of_the_labels():
     lines = history(lambda step: 0.325, [0.325, 0.326])
     assert diagnose(lines).verdict == "not_overfitted"
-    assert diagnose(lines, chance=constant_loss(np.repeat([0, 1], [90, 10]))).verdict == "nothing_learnt"
+    found = diagnose(lines, chance=constant_loss(np.repeat([0, 1], [90, 10])))
+    assert found.verdict == "nothing_learnt"
+    assert found.sentence == (
+        "Nothing was learnt: training loss went from .3250 to .3250, validation loss .3250 at its lowest; "
+        "an answer that looks at no text has .3251."
+    )
     assert constant_loss(np.arange(100) % 4) == pytest.approx(math.log(4))
     assert constant_loss(np.array([[1, 0], [0, 0]], np.float32)) == pytest.approx(math.log(2) / 2)
     assert constant_loss(np.zeros(5, np.int64)) == 0

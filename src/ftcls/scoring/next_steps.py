@@ -331,7 +331,9 @@ def _gap(facts: Facts) -> Iterator[_Step]:
 def _rows(facts: Facts) -> Iterator[_Step]:
     if facts.settings.subset:
         words = f"{facts.rows:,} training rows are drawn from more: train on all of them."
-        yield _Step(0.15, words, {"data.subset.train": None})
+        # So many steps were for so many rows; the length that is left open is chosen for those that there are.
+        lengths: dict[str, Value] = {"training.max_steps": None, "training.num_train_epochs": None}
+        yield _Step(0.15, words, {"data.subset.train": None, **({} if facts.settings.max_steps is None else lengths)})
         return
     rare = sorted((count, name) for name, count in facts.label_counts.items() if count < _RARE)
     if rare:

@@ -160,9 +160,10 @@ def _nothing_learnt(
         return None
     if not evaluations and smooth[-1] < level * (1 - _NEAR):
         return None
-    return Judgement(
-        "nothing_learnt", None, f"Nothing was learnt: {course}; an answer that looks at no text has {number(level)}."
-    )
+    # Validation loss is the plain one, as that of the answer is; training may have been by another.
+    reached = f", validation loss {number(min(loss for _, loss in evaluations))} at its lowest" if evaluations else ""
+    words = f"Nothing was learnt: {course}{reached}; an answer that looks at no text has {number(level)}."
+    return Judgement("nothing_learnt", None, words)
 
 
 def _nearest_logarithm(loss: float) -> float | None:
