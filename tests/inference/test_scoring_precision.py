@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ftcls.environment import devices
@@ -81,6 +82,20 @@ def test_a_device_without_it_takes_float32_unless_the_config_asks(edited, monkey
 def test_in_float32_there_is_nothing_to_compare(run):
     classifier = Classifier.from_pretrained(run.path, device="cpu")
     encoded = classifier.encode(["a good film"] * 3)
-    assert precision_check.agreement(classifier, encoded) is None
+    assert precision_check.agreement(classifier, encoded, logits=None, scored=3) is None
     rounded = replace(classifier, backend=Torch(classifier.model, "bf16"))
-    assert precision_check.agreement(rounded, encoded.head(2)).texts == 2
+    assert precision_check.agreement(rounded, encoded.head(2), logits=None, scored=2).texts == 2
+
+
+@pytest.mark.parametrize(("scored", "texts"), [(60, 50), (2_200, 110), (1_000_000, 500)])
+def test_a_twentieth_of_what_is_scored_is_computed_in_float32_too(run, scored, texts):
+    classifier = Classifier.from_pretrained(run.path, device="cpu")
+    rounded = replace(classifier, backend=Torch(classifier.model, "bf16"))
+    encoded = rounded.encode([f"a good film {number}" for number in range(600)])
+    logits = rounded.logits(encoded)
+    found = precision_check.agreement(rounded, encoded, logits=logits, scored=scored)
+    assert (found.texts, found.same_labels) == (texts, 1.0)
+    assert 0 < found.largest_difference < 0.05
+    # What was computed before is taken as it is.
+    other = precision_check.agreement(rounded, encoded, logits=logits + np.eye(logits.shape[1])[0] * 9, scored=scored)
+    assert other.largest_difference > 0.4

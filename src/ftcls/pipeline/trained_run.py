@@ -130,7 +130,12 @@ def score(
         tuned=tuned,
         logits=logits,
         scoring_seconds=seconds,
-        precision_agreement=precision_check.agreement(classifier, prepared.probe),
+        precision_agreement=precision_check.agreement(
+            classifier,
+            prepared.probe,
+            logits=logits.get("validation"),
+            scored=sum(len(prepared.encoded[name]) for name in logits),
+        ),
         speed=latency.measure(
             classifier, corpus.splits["validation" if "validation" in corpus.splits else "train"].texts
         ),
