@@ -7,6 +7,7 @@ import pytest
 
 import ftcls
 from ftcls.cli.app import run
+from ftcls.config import recipe
 from ftcls.config.load import load
 from ftcls.environment import devices
 from ftcls.errors import ConfigError
@@ -151,3 +152,18 @@ def test_a_contrastive_start_is_written_where_it_was_measured(tmp_path, monkeypa
     Path("few.csv").write_text(f"body,topic\n{rows}")
     place, _ = config_beside("few.csv", label=["topic"], text=None, **options)
     assert (load(place).contrastive is not None) == written
+
+
+@pytest.mark.parametrize("overrides", [["model.checkpoint=bert-base-uncased"], ["adapter.kind=lora"], []])
+def test_the_schedule_is_left_open_for_a_model_that_is_put_over_the_config(reviews, overrides):
+    place, _ = config_beside("reviews.csv", label=["stars"], text=None, overrides=overrides)
+    training = load(place, overrides).training
+    open_keys = (training.num_train_epochs, training.learning_rate, training.head_learning_rate)
+    assert (open_keys == (None, None, None)) == bool(overrides)
+
+
+def test_a_large_model_over_the_config_trains_at_its_own_rates(reviews, monkeypatch):
+    monkeypatch.setattr(recipe, "SMALL", 1)  # the tiny model is a large one
+    found = ftcls.train("reviews.csv", label="stars", overrides=QUICK, output="run")
+    training = load(Path(found.path) / "config.yaml").training
+    assert (training.learning_rate, training.head_learning_rate) == (2e-5, None)

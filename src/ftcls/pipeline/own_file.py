@@ -67,7 +67,8 @@ def config_beside(
     # What was measured for one checkpoint goes for no other.
     usual = not any(key.startswith(("model.checkpoint", "adapter")) for key in keys(overrides))
     for place in _places(path):
-        made = starter(found, machine, place, checkpoint=chosen, contrastive=usual and budget is None)
+        pairs = usual and budget is None
+        made = starter(found, machine, place, checkpoint=chosen, contrastive=pairs, other_model=not usual)
         if not place.exists():
             write_text(place, made.text)
             return place, (*made.notes, *said, f"config: {place}, ready to be edited")

@@ -104,10 +104,12 @@ def starter(
     *,
     checkpoint: Checkpoint | None = None,
     contrastive: bool = True,
+    other_model: bool = False,
 ) -> Starter:
     """The config for what a data file holds; of this checkpoint, or of the one that suits the machine.
 
-    With ``contrastive`` few rows of each label get a contrastive start.
+    With ``contrastive`` few rows of each label get a contrastive start. Where another checkpoint or an adapter will be
+    put over the config, ``other_model``, length and rates are left open, to be chosen for that.
     """
     from ftcls.pipeline.text_lengths import text_lengths
 
@@ -115,7 +117,8 @@ def starter(
     chosen = usual if checkpoint is None or checkpoint.name == usual.name else checkpoint
     lengths = text_lengths(found.corpus.splits["train"].texts, chosen.name)
     pairs = contrastive and chosen.name in (f"package:{PACKAGED}", SMALL) and few_labels(found)
-    return Starter(_config(found, chosen, lengths, output, pairs=pairs), (*found.notes, *_language(lengths, chosen)))
+    text = _config(found, chosen, lengths, output, pairs=pairs, other_model=other_model)
+    return Starter(text, (*found.notes, *_language(lengths, chosen)))
 
 
 def like(name: str) -> str:
@@ -189,9 +192,16 @@ def few_labels(found: "Contents") -> bool:
 
 
 def _config(
-    found: "Contents", checkpoint: Checkpoint, lengths: "TextLengths", output: Path | None, *, pairs: bool
+    found: "Contents",
+    checkpoint: Checkpoint,
+    lengths: "TextLengths",
+    output: Path | None,
+    *,
+    pairs: bool,
+    other_model: bool,
 ) -> str:
     task, recipe = found.corpus.task, training_recipe(found, large=checkpoint.name == LARGE)
+    schedule = _schedule(recipe, len(found.corpus.splits["train"]), left_open=other_model)
     return f"""\
 {_schema_line()}# ftcls train {output.name if output else "CONFIG"}
 #
@@ -208,7 +218,7 @@ model:
   # {_max_length_comment(lengths)}
   max_length: {_max_length(lengths)}
 {_truncation(found, lengths)}{_CONTRASTIVE if pairs else ""}training:
-{_schedule(recipe, len(found.corpus.splits["train"]))}{_loss(task)}{_decision(task)}\
+{schedule}{_loss(task)}{_decision(task)}\
 # The validation score that picks the best step.
 metrics: {{best: {_BEST[task]}}}
 """
@@ -288,15 +298,16 @@ def _loss(task: Task) -> str:
     return "# For labels of very different size:\n# loss: {class_weights: balanced}\n"
 
 
-def _schedule(recipe: Recipe, rows: int) -> str:
+def _schedule(recipe: Recipe, rows: int, *, left_open: bool) -> str:
+    chosen = f"# Chosen for some {rows:,} training rows: few rows want many epochs, many rows few."
     lines = [
-        f"# Chosen for some {rows:,} training rows: few rows want many epochs, many rows few.",
-        f"num_train_epochs: {recipe.num_train_epochs}",
+        "# null: chosen when the training starts, for its rows and the size of its model." if left_open else chosen,
+        f"num_train_epochs: {'null' if left_open else recipe.num_train_epochs}",
         "# Examples per optimizer step, on any number of devices.",
         f"batch_size: {recipe.batch_size}",
-        f"learning_rate: {recipe.learning_rate}",
+        f"learning_rate: {'null' if left_open else recipe.learning_rate}",
     ]
-    if recipe.head_learning_rate is not None:
+    if recipe.head_learning_rate is not None and not left_open:
         lines += [
             "# The output layer is new and has further to go.",
             f"head_learning_rate: {recipe.head_learning_rate}",
