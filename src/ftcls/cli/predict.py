@@ -28,8 +28,8 @@ def predict(
         list[Path] | None,
         typer.Argument(
             metavar="INPUT",
-            help="CSV, TSV, JSON lines, Parquet, or text with one example per line; several of one kind, or a pattern "
-            'in quotes such as "reviews/*.csv"; - is stdin.',
+            help="CSV, TSV, JSON, JSON lines, Parquet, a spreadsheet, or text with one example per line, compressed or "
+            'not; several of one kind, or a pattern in quotes such as "reviews/*.csv"; - is stdin.',
         ),
     ] = None,
     text: Annotated[
