@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+import ftcls
 from ftcls.cli.app import run
 from ftcls.config.load import load
 from ftcls.data.read import read
@@ -294,3 +295,15 @@ def test_the_config_chooses_the_rungs(tmp_path):
     omitted = {rung.name: rung.omitted for rung in found.report.ladder if rung.omitted}
     assert omitted == {"frozen": "the checkpoint is not pretrained"}
     assert load(tmp_path / "all" / "config.yaml").report.ladder == ("majority", "tfidf", "frozen", "stack")
+
+
+@pytest.mark.parametrize(
+    ("refused", "message"),
+    [
+        (ftcls.report, "a simple model has no page; name the run"),
+        (lambda run: ftcls.push(run, "someone/model", dry_run=True), "the Hub gets models of transformers"),
+    ],
+)
+def test_what_takes_no_simple_model_says_so(refused, message):
+    with pytest.raises(ConfigError, match=f"runs/x:tfidf: {message}"):
+        refused("runs/x:tfidf")

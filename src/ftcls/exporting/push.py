@@ -25,6 +25,7 @@ from ftcls.reporting import model_card
 from ftcls.reporting.model_card import Example
 from ftcls.runs import predictions, report_schema
 from ftcls.runs.directory import RunDir
+from ftcls.runs.references import reference
 
 log = logging.getLogger(__name__)
 
@@ -144,10 +145,12 @@ def push(
         licence: the Hub's id of the licence.
 
     Raises:
-        ConfigError: an output without a dry run; and see `upload`.
+        ConfigError: a simple model, an output without a dry run; and see `upload`.
         FtclsError: see `write` and `upload`.
     """
     place = Path(run)
+    if reference(os.fspath(run)).name is not None:
+        raise ConfigError(f"{os.fspath(run)}: the Hub gets models of transformers, which a simple model is not")
     if dry_run:
         target = Path("hub") / repository.rpartition("/")[2] if output is None else Path(output)
         with making(target) as folder:

@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-from ftcls.errors import DataError
+from ftcls.errors import ConfigError, DataError
 from ftcls.reporting import run_page
 from ftcls.reporting.run_page import Page
 from ftcls.runs import mistake_words, predictions
 from ftcls.runs.directory import RunDir
+from ftcls.runs.references import reference
 
 
 def report(
@@ -24,9 +25,12 @@ def report(
             words; None: those that the run has.
 
     Raises:
+        ConfigError: a simple model, whose scores are on the page of its run.
         DataError: no finished run, its predictions are missing or damaged, or they have no texts to weigh.
         UnavailableError: words are asked for, and the model cannot be loaded.
     """
+    if reference(os.fspath(run)).name is not None:
+        raise ConfigError(f"{os.fspath(run)}: a simple model has no page; name the run, whose page has its scores")
     if words is not None:
         place = RunDir(Path(run).absolute())
         file = place.predictions / "test.parquet"
