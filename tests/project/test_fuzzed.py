@@ -172,12 +172,22 @@ def test_a_state_that_is_whole_goes_on(stopped):
     assert resumed(stopped, path.name, path.read_bytes()).report.training.resumed
 
 
+PROGRESS = {
+    "best": None,
+    "evaluations_without_better": 0,
+    "stopped_early": False,
+    "seconds": 1.0,
+    **dict.fromkeys(("examples", "tokens", "micro_batches", "step", "token_budget", "planned_budget", "processes"), 2),
+}
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
         ({}, "'progress' is missing"),
         ({"progress": 3}, "says nothing of a training that goes on"),
-        ({"progress": {"step": "2"}}, "step: Input should be a valid integer"),
+        ({"progress": {"step": 2}}, "best: Field required"),
+        ({"progress": PROGRESS | {"step": "2"}}, "step: Input should be a valid integer"),
     ],
 )
 def test_progress_that_is_none_is_named_and_left_out(stopped, values, said):

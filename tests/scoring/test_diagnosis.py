@@ -258,6 +258,13 @@ def test_rates_that_no_schedule_has_are_taken_too(rates, shape):
     assert learning_rate(list(enumerate(rates, start=1))).shape == shape
 
 
+def test_losses_at_the_end_of_what_a_number_can_be_are_one_sentence():
+    largest = np.finfo(np.float64).max
+    for losses in ([largest] * 2, [largest, -largest] * 5, [1.0, largest] * 6):
+        lines = [{"step": step, "loss": loss, "eval_loss": loss} for step, loss in enumerate(losses, start=1)]
+        assert diagnose(lines).sentence.endswith(".")
+
+
 VALUE = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 LINE = st.fixed_dictionaries({}, optional=dict.fromkeys(("loss", "eval_loss", "grad_norm", "learning_rate"), VALUE))
 

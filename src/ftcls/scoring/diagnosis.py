@@ -26,6 +26,8 @@ _PLATEAU_SHARE: Final = 0.2
 """A plateau takes at least this share of the steps."""
 _PLATEAU_FALL: Final = 0.05
 """Within it the smoothed loss falls by less than this share of the whole fall."""
+_LARGEST: Final = 1e300
+"""Of what is logged: sums and differences of a few such values are still numbers."""
 _USUAL: Final = ("accuracy", "f1_macro", "macro_f1", "f1", "f1_micro", "micro_f1", "matthews_correlation")
 _NO_SCORE: Final = re.compile(
     r"(.*_)?(loss|runtime|samples_per_second|steps_per_second|time|num_\w+|error|perplexity|ece|brier|r?mse|mae|[cw]er)"
@@ -146,7 +148,7 @@ def _entropy(shares: NDArray[np.float64]) -> float:
 
 def _series(lines: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
     return [
-        (int(line["step"]), float(line[key]))
+        (int(line["step"]), float(np.clip(line[key], -_LARGEST, _LARGEST)))
         for line in lines
         if key in line and line[key] is not None and np.isfinite(line[key])
     ]
