@@ -11,7 +11,7 @@ from ftcls.errors import DataError
 from ftcls.scoring import folds
 from ftcls.scoring.intervals import DRAWS, percentiles, resampled, score_of
 from ftcls.scoring.likeness import refuse_unlike
-from ftcls.scoring.metrics import Predictions, higher_is_better, names, score, unlike
+from ftcls.scoring.metrics import Predictions, higher_is_better, names, rows_apart, score, unlike
 from ftcls.scoring.wilson import Interval
 
 SURE: Final = 0.05
@@ -48,7 +48,7 @@ def verdict(difference: Difference) -> Verdict:
 
 def same_labels(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Share of n texts that two models give the same labels, [n], or [n, k] for several."""
-    return float(np.asarray(first == second).reshape(len(first), -1).all(axis=1).mean())
+    return float(1 - rows_apart(first, second).mean())
 
 
 def differences(first: Predictions, second: Predictions, *, metrics: Sequence[str], seed: int) -> dict[str, Difference]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftcls.errors import DataError
-from ftcls.scoring.metrics import Predictions
+from ftcls.scoring.metrics import Predictions, rows_apart
 
 
 def refuse_unlike(first: Predictions, second: Predictions) -> None:
@@ -24,7 +24,7 @@ def refuse_unlike(first: Predictions, second: Predictions) -> None:
             "Compare runs with the same data, data.subset and data.split."
         )
     if not np.array_equal(first.gold, second.gold):
-        row = int(first.rows[np.argmax(_differs(first.gold, second.gold))])
+        row = int(first.rows[np.argmax(rows_apart(first.gold, second.gold))])
         raise DataError(f"Cannot compare: the gold labels differ, first in row {row}. Compare runs of the same data.")
     for name, differ in (
         ("clusters", "are clustered differently"),
@@ -33,11 +33,6 @@ def refuse_unlike(first: Predictions, second: Predictions) -> None:
     ):
         if not _same(getattr(first, name), getattr(second, name)):
             raise DataError(f"Cannot compare: the rows {differ}. Compare runs of the same data.")
-
-
-def _differs(first: NDArray[np.generic], second: NDArray[np.generic]) -> NDArray[np.bool_]:
-    unequal: NDArray[np.bool_] = (first != second).reshape(len(first), -1).any(axis=1)
-    return unequal
 
 
 def _same(first: NDArray[np.generic] | None, second: NDArray[np.generic] | None) -> bool:

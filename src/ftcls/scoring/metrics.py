@@ -115,7 +115,7 @@ class Predictions:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether each row was given its gold label, or several labels its whole set: bool [n]."""
-        return ~_unlike(self.gold.astype(np.int64), self.predicted.astype(np.int64))
+        return ~rows_apart(self.gold.astype(np.int64), self.predicted.astype(np.int64))
 
     def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Predictions":
         """Those of some rows, a mask [n] or their numbers."""
@@ -371,11 +371,12 @@ def row_losses(predictions: Predictions) -> NDArray[np.float64]:
 def unlike(first: Predictions, second: Predictions, metric: str) -> NDArray[np.bool_]:
     """Rows on which a metric may tell two sets of predictions apart, bool [n]: other labels, or probabilities."""
     if metric == "loss" or metric in AREAS:
-        return _unlike(first.probabilities, second.probabilities)
-    return _unlike(first.predicted, second.predicted)
+        return rows_apart(first.probabilities, second.probabilities)
+    return rows_apart(first.predicted, second.predicted)
 
 
-def _unlike(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
+def rows_apart(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
+    """Rows of two arrays [n, ...] that are not the same, bool [n]."""
     found: NDArray[np.bool_] = (first != second).reshape(len(first), -1).any(axis=1)
     return found
 
